@@ -1,0 +1,39 @@
+# The front door. `make` lists what it opens.
+.DEFAULT_GOAL := help
+.PHONY: help build demo demo-cluster test bench lint crds fmt clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## build the release binary
+	cargo build --release --locked
+
+demo: ## show the whole flow on this machine: a registry, a repo, a commit
+	@scripts/debian-packages
+	@cargo build --release --locked
+	@$${CARGO_TARGET_DIR:-target}/release/tagtide demo --registry real
+
+demo-cluster: ## the same on a Kubernetes API server, with kubectl
+	@scripts/demo-cluster
+
+test: ## run every test against real parts, then print the counts
+	@scripts/debian-packages
+	@scripts/test-tools >/dev/null
+	@scripts/test
+
+bench: ## measure from a pushed tag to the commit, for repos of three sizes
+	@scripts/debian-packages
+	@scripts/test-tools >/dev/null
+	@cargo bench --locked --bench tag_to_commit
+
+lint: ## formatting, clippy, licences, bans, sources, advisories
+	@scripts/lint
+
+crds: ## write the custom resource definitions to crds/
+	cargo run -q --locked -- crds --out crds --out charts/tagtide/files/crds
+
+fmt: ## format the code
+	cargo fmt
+
+clean: ## remove what cargo built here; the test tools stay in their cache
+	cargo clean

@@ -1,0 +1,14 @@
+//! What an image is called: names, tags and digests as types that cannot hold a bad value.
+//!
+//! Parsed by hand after the reference grammar of the distribution project (`reference/regexp.go`) and the OCI
+//! distribution specification, section "Pulling manifests".
+
+mod digest;
+mod name;
+mod reference;
+mod tag;
+
+pub use digest::{Digest, InvalidDigest};
+pub use name::{ImageName, InvalidImageName};
+pub use reference::ImageReference;
+pub use tag::{InvalidTag, Tag};

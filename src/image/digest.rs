@@ -1,0 +1,79 @@
+//! A content digest.
+
+use std::fmt;
+
+/// A digest of a manifest: `sha256:` and 64 hexadecimal digits, or `sha512:` and 128, in lower case
+/// (OCI image specification, "Digests").
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(Box<str>);
+
+/// A string that is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{input:?} is not a digest: it should read sha256: and 64 lower-case hexadecimal digits")]
+pub struct InvalidDigest {
+    /// What was given, cut to a printable length.
+    pub input: String,
+}
+
+impl Digest {
+    /// Reads a digest.
+    ///
+    /// # Errors
+    /// `InvalidDigest` for another algorithm, a wrong length or a character that is not lower-case hexadecimal.
+    pub fn parse(text: &str) -> Result<Self, InvalidDigest> {
+        let invalid = || InvalidDigest { input: super::name::shortened(text) };
+        let (algorithm, hex) = text.split_once(':').ok_or_else(invalid)?;
+        let length = match algorithm {
+            "sha256" => 64,
+            "sha512" => 128,
+            _ => return Err(invalid()),
+        };
+        let is_hex = hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if hex.len() == length && is_hex { Ok(Self(text.into())) } else { Err(invalid()) }
+    }
+
+    /// The SHA-256 digest of `bytes`.
+    #[must_use]
+    pub fn sha256_of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        for byte in sha2::Sha256::digest(bytes) {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        Self(text.into())
+    }
+
+    /// The digest with its algorithm, as registries write it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_to_the_known_digest_of_nothing() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::sha256_of(b"").as_str(), empty);
+        assert_eq!(Digest::parse(empty).unwrap().as_str(), empty);
+    }
+
+    #[test]
+    fn rejects_other_algorithms_lengths_and_upper_case() {
+        for bad in
+            ["", "sha256:", "md5:00", "sha256:zz", &format!("sha256:{}", "A".repeat(64)), &"a".repeat(64)]
+        {
+            assert!(Digest::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Which tag wins: from a list of tags to one of them, and for the others the rule that put each out.
+//!
+//! ```text
+//! tag ──► filter ──► scale ──► range ──► avoid ──► the best by rank
+//!         compete    what is   where     never     total order, so that
+//!         at all?    ranked    it may lie chosen   no list order matters
+//! ```
+//!
+//! [`compile`] checks a spec once; [`Policy::chooser`] then takes tags one by one and keeps only what the choice needs.
+//! docs/choosing.md tells the rules with examples.
+
+mod avoid;
+mod choose;
+mod compile;
+#[cfg(test)]
+mod documented;
+mod explain;
+mod filter;
+#[cfg(test)]
+mod fixture;
+mod number;
+#[cfg(test)]
+mod properties;
+mod range;
+mod rank;
+mod reason;
+mod scale;
+mod shortlist;
+mod version;
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use crate::api::{Downgrade, Order, Pin};
+use crate::image::ImageName;
+
+use self::avoid::Avoid;
+use self::filter::{Filter, Groups};
+use self::rank::Rank;
+use self::scale::Scale;
+
+pub use self::choose::{Choice, Chooser, Winner};
+pub use self::compile::{InvalidPolicy, compile};
+pub use self::explain::{Refusal, RefusedTag};
+
+/// An `ImagePolicySpec` that was found valid, ready to choose.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    image: ImageName,
+    interval: Duration,
+    pin: Option<Pin>,
+    downgrade: Downgrade,
+    filter: Filter,
+    scale: Scale,
+    avoid: Avoid,
+}
+
+/// What one tag is beside another in a policy's order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is preferred.
+    Higher,
+    /// It is the same version, build included, under another or the same spelling: no change.
+    Alias,
+    /// The other is preferred.
+    Lower,
+    /// One of them cannot be ranked by this policy, such as `latest` by a range of versions.
+    Unranked,
+}
+
+/// What the rules say of one tag.
+struct Verdict<'t> {
+    /// What was read from it; a refused tag may have it too, which tells how near it was.
+    rank: Option<Rank<'t>>,
+    /// The first rule that puts it out, if one does.
+    refusal: Option<Refusal>,
+}
+
+impl Policy {
+    /// The image whose tags are chosen from.
+    #[must_use]
+    pub fn image(&self) -> &ImageName {
+        &self.image
+    }
+
+    /// How often the registry is asked; at least a second.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// What is written where a marker stands; `None` leaves it to the marker.
+    #[must_use]
+    pub fn pin(&self) -> Option<Pin> {
+        self.pin
+    }
+
+    /// Whether the choice may go below what Git holds.
+    #[must_use]
+    pub fn downgrade(&self) -> Downgrade {
+        self.downgrade
+    }
+
+    /// How the choice is made, in words: `>=1.4.0 <2.0.0`, `the highest number`.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        self.scale.rule()
+    }
+
+    /// What `chosen` is beside `held`. Only ranks count: neither exclusion nor range nor `avoid` does, so that a held
+    /// tag that is no longer admitted still keeps the choice from going below it.
+    #[must_use]
+    pub fn standing(&self, held: &str, chosen: &str) -> Standing {
+        if held == chosen {
+            return Standing::Alias;
+        }
+        let (Some(held), Some(chosen)) = (self.rank(held), self.rank(chosen)) else {
+            return Standing::Unranked;
+        };
+        match self.preference(&chosen, &held) {
+            Ordering::Greater => Standing::Higher,
+            Ordering::Equal => Standing::Alias,
+            Ordering::Less => Standing::Lower,
+        }
+    }
+
+    /// Starts a choice that reports at most `most_refused` refused tags. With `usize::MAX` it also reports every tag
+    /// that was only outranked; any other number bounds the memory that the choice takes, however long the list is.
+    #[must_use]
+    pub fn chooser(&self, most_refused: usize) -> Chooser<'_> {
+        Chooser::new(self, most_refused)
+    }
+
+    /// The rank of a tag whether or not it competes. A version or number that `include` does not match is read whole;
+    /// text is not, because any text would have a rank then.
+    fn rank<'t>(&self, tag: &'t str) -> Option<Rank<'t>> {
+        let part = self.filter.ranked_text(tag, &mut self.filter.groups());
+        match (&self.scale, part) {
+            (_, Some(part)) => self.scale.read(part),
+            (Scale::Semver(_) | Scale::Numerical(_), None) => self.scale.read(tag),
+            (Scale::Alphabetical(_), None) => None,
+        }
+    }
+
+    /// Greater where `one` is preferred.
+    fn preference<T: Ord>(&self, one: &T, other: &T) -> Ordering {
+        match self.scale.order() {
+            Order::Ascending => one.cmp(other),
+            Order::Descending => other.cmp(one),
+        }
+    }
+
+    fn judge<'t>(&self, tag: &'t str, groups: &mut Groups) -> Verdict<'t> {
+        let Some(part) = self.filter.ranked_text(tag, groups) else {
+            return Verdict { rank: self.scale.read(tag), refusal: Some(Refusal::NotIncluded) };
+        };
+        let rank = self.scale.read(part);
+        let refusal = if self.filter.excludes(tag) {
+            Some(Refusal::Excluded)
+        } else {
+            match &rank {
+                None => Some(self.scale.unread()),
+                Some(rank) => self.scale.refusal(rank).or_else(|| {
+                    let is_avoided = self.avoid.entry_for(rank).is_some();
+                    is_avoided.then_some(Refusal::Avoided)
+                }),
+            }
+        };
+        Verdict { rank, refusal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Standing::{Alias, Higher, Lower, Unranked};
+    use super::fixture::{alphabetical, avoiding, filtered, numerical, policy, semver};
+    use super::*;
+
+    #[test]
+    fn standing_is_what_the_chosen_tag_is_beside_the_held_one() {
+        let by_version = policy(&semver("1.x"));
+        let by_number = policy(&numerical(Order::Ascending));
+        let by_lowest_number = policy(&numerical(Order::Descending));
+        let by_text = policy(&alphabetical(Order::Ascending));
+        for (policy, held, chosen, standing) in [
+            (&by_version, "1.2.3", "1.2.4", Higher),
+            (&by_version, "1.2.3", "v1.2.3", Alias),
+            (&by_version, "1.2.3", "1.2.3_1", Higher),
+            (&by_version, "1.2.3", "1.2.3-rc.1", Lower),
+            (&by_version, "2.0.0", "1.9.9", Lower),
+            (&by_version, "latest", "1.9.9", Unranked),
+            (&by_version, "1.2", "1.9.9", Unranked),
+            (&by_version, "latest", "latest", Alias),
+            (&by_number, "9", "10", Higher),
+            (&by_number, "9", "9.0", Alias),
+            (&by_number, "1.2.3", "9", Unranked),
+            (&by_lowest_number, "9", "10", Lower),
+            (&by_text, "a", "b", Higher),
+            (&by_text, "b", "a", Lower),
+        ] {
+            assert_eq!(policy.standing(held, chosen), standing, "{held} and then {chosen}");
+        }
+    }
+
+    #[test]
+    fn a_held_tag_that_is_no_longer_admitted_still_has_a_standing() {
+        let spec = filtered(avoiding(semver("1.x"), &["1.9.0"]), "^v(?<version>.+)$", &["^v1[.]8"]);
+        for held in ["v1.9.0", "v1.8.0", "v2.0.0", "1.7.0"] {
+            assert_eq!(policy(&spec).standing(held, "v1.6.0"), Lower, "{held}");
+        }
+    }
+
+    #[test]
+    fn text_that_include_does_not_match_has_no_standing() {
+        let policy = policy(&filtered(alphabetical(Order::Ascending), "^main-(?<version>[0-9]+)", &[]));
+        assert_eq!(policy.standing("zeta", "main-1"), Unranked);
+        assert_eq!(policy.standing("main-1-abc", "main-2-abc"), Higher);
+        assert_eq!(policy.standing("main-2-abc", "main-2-def"), Alias);
+    }
+}

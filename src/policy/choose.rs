@@ -1,0 +1,177 @@
+//! The choice itself: tags in, one by one and in any order; the winner and the reasons out.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use crate::api::Order;
+use crate::image::Tag;
+
+use super::Policy;
+use super::explain::{self, Refusal, RefusedTag};
+use super::filter::Groups;
+use super::rank::Candidate;
+use super::reason;
+use super::shortlist::{Kept, Shortlist};
+
+/// What was chosen from a list, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The chosen tag; `None` where no tag meets the rules.
+    pub winner: Option<Winner>,
+    /// Why this one, or why none, in words.
+    pub reason: String,
+    /// The tags that were not chosen: those that can be ranked in the order of preference, then the others in byte
+    /// order. Those that a rule puts out, and with no bound also those that were only outranked.
+    pub refused: Vec<RefusedTag>,
+    /// How many tags the list has, repeated and malformed ones included.
+    pub tags: u64,
+    /// How many of them meet all rules.
+    pub matching: u64,
+    /// How many of them break the tag grammar; these are reported nowhere else.
+    pub malformed: u64,
+}
+
+/// The chosen tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Winner {
+    /// The tag as the registry spells it.
+    pub tag: Tag,
+    /// What was ranked: the version with all three numbers, the number or the text.
+    pub version: String,
+}
+
+/// Takes the tags of a list one by one, in any order, and keeps only what the choice needs.
+#[derive(Debug)]
+pub struct Chooser<'p> {
+    policy: &'p Policy,
+    groups: Groups,
+    winner: Option<Kept>,
+    /// What the reason tells of where there is no winner: of the tags that met the most rules, the one preferred.
+    nearest: Option<Kept>,
+    reports_outranked: bool,
+    most_refused: usize,
+    ranked: Shortlist,
+    unranked: Shortlist,
+    tally: Tally,
+}
+
+/// How many tags of each kind the list has.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) tags: u64,
+    pub(super) malformed: u64,
+    pub(super) matching: u64,
+    refused: BTreeMap<Refusal, u64>,
+}
+
+impl Tally {
+    pub(super) fn refused_by(&self, refusal: Refusal) -> u64 {
+        self.refused.get(&refusal).copied().unwrap_or_default()
+    }
+}
+
+impl<'p> Chooser<'p> {
+    pub(super) fn new(policy: &'p Policy, most_refused: usize) -> Self {
+        Self {
+            policy,
+            groups: policy.filter.groups(),
+            winner: None,
+            nearest: None,
+            reports_outranked: most_refused == usize::MAX,
+            most_refused,
+            ranked: Shortlist::new(most_refused, policy.scale.order()),
+            unranked: Shortlist::new(most_refused, Order::Descending),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes one tag of the list.
+    pub fn offer(&mut self, tag: &str) {
+        self.tally.tags += 1;
+        if !Tag::is_valid(tag) {
+            self.tally.malformed += 1;
+            return;
+        }
+        let verdict = self.policy.judge(tag, &mut self.groups);
+        let candidate = Candidate::new(tag, verdict.rank);
+        match verdict.refusal {
+            None => self.compete(candidate),
+            Some(refusal) => self.refuse(candidate, refusal),
+        }
+    }
+
+    /// Ends the list.
+    #[must_use]
+    pub fn finish(self) -> Choice {
+        let policy = self.policy;
+        let winner = self.winner.as_ref().map(Kept::candidate);
+        let reason = reason::of(policy, &self.tally, winner, self.nearest.as_ref());
+        let refused = self
+            .ranked
+            .into_best_first()
+            .into_iter()
+            .chain(self.unranked.into_best_first())
+            .take(self.most_refused)
+            .map(|kept| RefusedTag {
+                rule: kept.refusal,
+                message: explain::message(policy, kept.candidate(), kept.refusal, winner),
+                tag: kept.into_tag(),
+            })
+            .collect();
+        let version = winner.and_then(|winner| winner.rank()).map(|rank| rank.to_string());
+        Choice {
+            reason,
+            refused,
+            tags: self.tally.tags,
+            matching: self.tally.matching,
+            malformed: self.tally.malformed,
+            winner: self
+                .winner
+                .map(|winner| Winner { tag: winner.into_tag(), version: version.unwrap_or_default() }),
+        }
+    }
+
+    fn compete(&mut self, candidate: Candidate<'_>) {
+        self.tally.matching += 1;
+        let order = self
+            .winner
+            .as_ref()
+            .map_or(Ordering::Greater, |winner| self.policy.preference(&candidate, &winner.candidate()));
+        match order {
+            Ordering::Equal => {}
+            Ordering::Less => self.outrank(candidate),
+            Ordering::Greater => {
+                let loser = std::mem::replace(&mut self.winner, Kept::new(candidate, Refusal::Outranked));
+                if let Some(loser) = loser {
+                    self.outrank(loser.candidate());
+                }
+            }
+        }
+    }
+
+    fn outrank(&mut self, loser: Candidate<'_>) {
+        if self.reports_outranked {
+            self.ranked.offer(loser, Refusal::Outranked);
+        }
+    }
+
+    fn refuse(&mut self, candidate: Candidate<'_>, refusal: Refusal) {
+        *self.tally.refused.entry(refusal).or_default() += 1;
+        let is_nearest = self.winner.is_none()
+            && self.nearest.as_ref().is_none_or(|nearest| {
+                let by_rule = refusal.cmp(&nearest.refusal);
+                let order = by_rule.then_with(|| self.policy.preference(&candidate, &nearest.candidate()));
+                order.is_gt()
+            });
+        if is_nearest {
+            self.nearest = Kept::new(candidate, refusal);
+        }
+        match candidate.rank() {
+            Some(_) => self.ranked.offer(candidate, refusal),
+            None => self.unranked.offer(candidate, refusal),
+        }
+    }
+}

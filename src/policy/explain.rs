@@ -1,0 +1,127 @@
+//! Why a tag was not chosen.
+
+use std::fmt;
+
+use crate::api::Order;
+use crate::image::Tag;
+
+use super::Policy;
+use super::rank::Candidate;
+use super::scale::Scale;
+use super::version::{Strictness, Version};
+
+/// A tag that was not chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedTag {
+    /// The tag as the registry spells it.
+    pub tag: Tag,
+    /// The first rule that put it out.
+    pub rule: Refusal,
+    /// The same in words, without the tag.
+    pub message: String,
+}
+
+/// The rule that put a tag out, in the order in which a tag meets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// It does not match `tags.include`.
+    NotIncluded,
+    /// It matches one of `tags.exclude`.
+    Excluded,
+    /// No version can be read from it.
+    NotAVersion,
+    /// No number can be read from it.
+    NotANumber,
+    /// Its version is not in the range.
+    OutOfRange,
+    /// Its version would be in the range but for its pre-release part.
+    PreRelease,
+    /// It falls under an entry of `avoid`.
+    Avoided,
+    /// No rule is against it; another tag is preferred.
+    Outranked,
+}
+
+impl Refusal {
+    /// The rule's name, as status and `tagtide explain` show it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotIncluded => "NotIncluded",
+            Self::Excluded => "Excluded",
+            Self::NotAVersion => "NotAVersion",
+            Self::NotANumber => "NotANumber",
+            Self::OutOfRange => "OutOfRange",
+            Self::PreRelease => "PreRelease",
+            Self::Avoided => "Avoided",
+            Self::Outranked => "Outranked",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The words for a refused tag. Called for tags that are reported only, since it allocates and matches again.
+pub(super) fn message(
+    policy: &Policy,
+    refused: Candidate<'_>,
+    rule: Refusal,
+    winner: Option<Candidate<'_>>,
+) -> String {
+    let read = refused.rank().map(|rank| rank.to_string()).unwrap_or_default();
+    match rule {
+        Refusal::NotIncluded => not_included(policy, refused.tag()),
+        Refusal::Excluded => match policy.filter.excluding(refused.tag()) {
+            Some((index, pattern)) => format!("matches tags.exclude[{index}], {pattern}"),
+            None => "matches tags.exclude".to_owned(),
+        },
+        Refusal::NotAVersion => not_a_version(policy, refused.tag()),
+        Refusal::NotANumber => "is no number".to_owned(),
+        Refusal::OutOfRange => format!("{read} is not in {}", policy.rule()),
+        Refusal::PreRelease => format!("{read} is a pre-release; `prereleases: true` would admit it"),
+        Refusal::Avoided => {
+            let entry = refused.rank().and_then(|rank| policy.avoid.entry_for(&rank));
+            match entry {
+                Some((index, entry)) => format!("falls under avoid[{index}], {entry}"),
+                None => "falls under avoid".to_owned(),
+            }
+        }
+        Refusal::Outranked => winner.map_or_else(String::new, |winner| outranked(policy, refused, winner)),
+    }
+}
+
+fn not_included(policy: &Policy, tag: &str) -> String {
+    let pattern = policy.filter.include().unwrap_or_default();
+    if policy.filter.include_matches(tag) {
+        format!("matches tags.include, {pattern}, without its group `version`")
+    } else {
+        format!("does not match tags.include, {pattern}")
+    }
+}
+
+fn not_a_version(policy: &Policy, tag: &str) -> String {
+    let text = policy.filter.ranked_text(tag, &mut policy.filter.groups()).unwrap_or(tag);
+    match Version::parse(text, Strictness::Lenient) {
+        Some(version) => format!("has fewer than three numbers; `lenient: true` would read it as {version}"),
+        None => "is no version".to_owned(),
+    }
+}
+
+fn outranked(policy: &Policy, refused: Candidate<'_>, winner: Candidate<'_>) -> String {
+    let Some(rank) = winner.rank() else {
+        return String::new();
+    };
+    if refused.rank() == Some(rank) {
+        return format!("equal to {}, whose spelling is preferred", winner.tag());
+    }
+    match &policy.scale {
+        Scale::Semver(_) | Scale::Numerical(Order::Ascending) => format!("lower than {rank}"),
+        Scale::Numerical(Order::Descending) => format!("higher than {rank}"),
+        Scale::Alphabetical(Order::Ascending) => format!("before {rank} in byte order"),
+        Scale::Alphabetical(Order::Descending) => format!("after {rank} in byte order"),
+    }
+}

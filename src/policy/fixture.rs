@@ -1,0 +1,84 @@
+//! What the tests of this module share: policies in one line.
+
+use crate::api::{Alphabetical, ImagePolicySpec, Interval, Numerical, Order, Select, Semver, TagFilter};
+
+use super::{Choice, Policy, compile};
+
+/// A valid spec that has no way of choosing yet.
+pub(super) fn spec() -> ImagePolicySpec {
+    ImagePolicySpec {
+        image: "ghcr.io/acme/api".to_owned(),
+        interval: Interval::new("5m"),
+        credentials: None,
+        tags: None,
+        select: Select::default(),
+        pin: None,
+        avoid: Vec::new(),
+        downgrade: Default::default(),
+        suspend: false,
+    }
+}
+
+pub(super) fn semver(range: &str) -> ImagePolicySpec {
+    let mut spec = spec();
+    spec.select.semver = Some(Semver { range: range.to_owned(), prereleases: false, lenient: false });
+    spec
+}
+
+pub(super) fn lenient(range: &str) -> ImagePolicySpec {
+    let mut spec = semver(range);
+    if let Some(semver) = &mut spec.select.semver {
+        semver.lenient = true;
+    }
+    spec
+}
+
+pub(super) fn with_prereleases(range: &str) -> ImagePolicySpec {
+    let mut spec = semver(range);
+    if let Some(semver) = &mut spec.select.semver {
+        semver.prereleases = true;
+    }
+    spec
+}
+
+pub(super) fn numerical(order: Order) -> ImagePolicySpec {
+    let mut spec = spec();
+    spec.select.numerical = Some(Numerical { order });
+    spec
+}
+
+pub(super) fn alphabetical(order: Order) -> ImagePolicySpec {
+    let mut spec = spec();
+    spec.select.alphabetical = Some(Alphabetical { order });
+    spec
+}
+
+pub(super) fn filtered(mut spec: ImagePolicySpec, include: &str, exclude: &[&str]) -> ImagePolicySpec {
+    spec.tags = Some(TagFilter {
+        include: (!include.is_empty()).then(|| include.to_owned()),
+        exclude: exclude.iter().map(|pattern| (*pattern).to_owned()).collect(),
+    });
+    spec
+}
+
+pub(super) fn avoiding(mut spec: ImagePolicySpec, avoid: &[&str]) -> ImagePolicySpec {
+    spec.avoid = avoid.iter().map(|entry| (*entry).to_owned()).collect();
+    spec
+}
+
+pub(super) fn policy(spec: &ImagePolicySpec) -> Policy {
+    compile(spec).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub(super) fn choose<T: AsRef<str>>(policy: &Policy, tags: &[T], most_refused: usize) -> Choice {
+    let mut chooser = policy.chooser(most_refused);
+    for tag in tags {
+        chooser.offer(tag.as_ref());
+    }
+    chooser.finish()
+}
+
+/// The chosen tag of a list.
+pub(super) fn winner(spec: &ImagePolicySpec, tags: &[&str]) -> Option<String> {
+    choose(&policy(spec), tags, 0).winner.map(|winner| winner.tag.to_string())
+}

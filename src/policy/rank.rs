@@ -1,0 +1,91 @@
+//! What of a tag is ranked, and the order of tags.
+
+use std::fmt;
+
+use super::number::{Number, OwnedNumber};
+use super::version::{OwnedVersion, Precision, Version};
+
+/// What was read from a tag for its place among the others. One policy makes one kind only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank<'a> {
+    /// With `select.semver`.
+    Version(Version<'a>),
+    /// With `select.numerical`.
+    Number(Number<'a>),
+    /// With `select.alphabetical`: compared byte by byte.
+    Text(&'a str),
+}
+
+impl Rank<'_> {
+    /// How much of the rank the tag spells out; of equal ranks the more precise is the higher.
+    fn precision(&self) -> Precision {
+        match self {
+            Self::Version(version) => version.precision,
+            Self::Number(_) | Self::Text(_) => Precision::Full,
+        }
+    }
+}
+
+impl fmt::Display for Rank<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => version.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A tag with its rank. The order is total: by rank, then by precision, then by the tag's bytes; equal is only what is
+/// the same tag. A tag without a rank is below all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Candidate<'a> {
+    rank: Option<Rank<'a>>,
+    precision: Precision,
+    tag: &'a str,
+}
+
+impl<'a> Candidate<'a> {
+    pub(super) fn new(tag: &'a str, rank: Option<Rank<'a>>) -> Self {
+        let precision = rank.map_or(Precision::Any, |rank| rank.precision());
+        Self { rank, precision, tag }
+    }
+
+    /// The tag as the registry spells it.
+    pub(super) fn tag(&self) -> &'a str {
+        self.tag
+    }
+
+    /// What was read from the tag; `None` where it cannot be ranked.
+    pub(super) fn rank(&self) -> Option<Rank<'a>> {
+        self.rank
+    }
+}
+
+/// A [`Rank`] that outlives the text it was read from.
+#[derive(Clone, Debug)]
+pub(super) enum OwnedRank {
+    Version(OwnedVersion),
+    Number(OwnedNumber),
+    Text(Box<str>),
+}
+
+impl OwnedRank {
+    pub(super) fn borrow(&self) -> Rank<'_> {
+        match self {
+            Self::Version(version) => Rank::Version(version.borrow()),
+            Self::Number(number) => Rank::Number(number.borrow()),
+            Self::Text(text) => Rank::Text(text),
+        }
+    }
+}
+
+impl From<Rank<'_>> for OwnedRank {
+    fn from(rank: Rank<'_>) -> Self {
+        match rank {
+            Rank::Version(version) => Self::Version(version.into()),
+            Rank::Number(number) => Self::Number(number.into()),
+            Rank::Text(text) => Self::Text(text.into()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Why a choice came out as it did, in one sentence.
+
+use super::Policy;
+use super::choose::Tally;
+use super::explain::Refusal;
+use super::rank::Candidate;
+use super::scale::Scale;
+use super::shortlist::Kept;
+use super::version::Strictness;
+
+/// The reason of a choice with a winner, or without one by the tag that came nearest.
+pub(super) fn of(
+    policy: &Policy,
+    tally: &Tally,
+    winner: Option<Candidate<'_>>,
+    nearest: Option<&Kept>,
+) -> String {
+    match (winner, nearest) {
+        (Some(_), _) => won(policy, tally),
+        (None, Some(nearest)) => lost(policy, tally, nearest),
+        (None, None) if tally.tags == 0 => "the list has no tags".to_owned(),
+        (None, None) => format!("none of {} obeys the tag grammar", counted(tally.tags, "tag")),
+    }
+}
+
+fn won(policy: &Policy, tally: &Tally) -> String {
+    let tags = counted(tally.matching, "tag");
+    match &policy.scale {
+        Scale::Semver(_) => format!("highest of {tags} in {}", policy.rule()),
+        Scale::Numerical(_) | Scale::Alphabetical(_) => format!("{} of {tags}", policy.rule()),
+    }
+}
+
+fn lost(policy: &Policy, tally: &Tally, nearest: &Kept) -> String {
+    let none = none_of(tally);
+    let rule = policy.rule();
+    let candidate = nearest.candidate();
+    let read = candidate.rank().map(|rank| rank.to_string()).unwrap_or_default();
+    let count = tally.refused_by(nearest.refusal);
+    match nearest.refusal {
+        Refusal::NotIncluded => format!("{none} matches tags.include"),
+        Refusal::Excluded if tally.refused_by(Refusal::NotIncluded) == 0 => {
+            format!("{none} gets past tags.exclude")
+        }
+        Refusal::Excluded => format!("{none} gets past tags.include and tags.exclude"),
+        Refusal::NotAVersion => match lenient_hint(policy) {
+            Some(hint) => format!("{none} is a version such as 1.2.3; {hint}"),
+            None => format!("{none} is a version"),
+        },
+        Refusal::NotANumber => format!("{none} is a number"),
+        Refusal::OutOfRange => format!("{none} is in {rule}; the highest version is {read}"),
+        Refusal::PreRelease => {
+            let count = counted(count, "pre-release");
+            format!(
+                "{none} is in {rule} but {count}, the highest {read}; `prereleases: true` would admit such"
+            )
+        }
+        Refusal::Avoided | Refusal::Outranked => {
+            let count = counted(count, "tag");
+            let tag = candidate.tag();
+            format!("avoid leaves none of {count} that would do, the first choice being {tag}")
+        }
+    }
+}
+
+/// The tags that competed, as the start of a sentence that says what they all are not.
+fn none_of(tally: &Tally) -> String {
+    let filtered = tally.refused_by(Refusal::NotIncluded) + tally.refused_by(Refusal::Excluded);
+    let competing = tally.tags - tally.malformed - filtered;
+    if filtered == 0 || competing == 0 {
+        format!("none of {}", counted(tally.tags, "tag"))
+    } else {
+        let competing = counted(competing, "competing tag");
+        format!("none of {competing}, of {} in all,", tally.tags)
+    }
+}
+
+fn lenient_hint(policy: &Policy) -> Option<&'static str> {
+    match &policy.scale {
+        Scale::Semver(semver) => match semver.strictness {
+            Strictness::TwoDots => Some("`lenient: true` would also read 1.2 and v1"),
+            Strictness::Lenient => None,
+        },
+        Scale::Numerical(_) | Scale::Alphabetical(_) => None,
+    }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

@@ -1,0 +1,336 @@
+//! Semantic versions as tags spell them, and their order.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// How many of the three numbers are written out; more is more precise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Precision {
+    /// None: `*`. Only a range has it.
+    Any,
+    /// `1`
+    Major,
+    /// `1.2`
+    Minor,
+    /// `1.2.3`
+    Full,
+}
+
+/// What a text must have to count as a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strictness {
+    /// At least two dots, which is Flux's rule: `1.2.3`, and also `1.2-rc.1`.
+    TwoDots,
+    /// One number is enough: `1`, `v1.2`.
+    Lenient,
+}
+
+/// A version that borrows from the text it was read from, so that reading allocates nothing.
+///
+/// Equality and order go by precedence (Semantic Versioning 2.0.0, section 11) and then by build: a version with a build
+/// is above the same without, and builds are compared like pre-releases. Precision is no part of either.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Version<'a> {
+    pub(super) numbers: [u64; 3],
+    pub(super) precision: Precision,
+    pub(super) pre: &'a str,
+    build: &'a str,
+}
+
+impl<'a> Version<'a> {
+    /// Reads a version: an optional lower-case `v`, one to three numbers of at most 64 bits with or without leading
+    /// zeros, `-` and a pre-release, `_` or `+` and a build. `_` is how Helm spells `+`, which no tag can hold.
+    pub(super) fn parse(text: &'a str, strictness: Strictness) -> Option<Self> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let (numbers, precision, suffix) = leading_numbers(text)?;
+        let (before_build, build) = match suffix.split_once(['_', '+']) {
+            Some((before, build)) => (before, Some(build)),
+            None => (suffix, None),
+        };
+        let pre = match before_build.strip_prefix('-') {
+            Some(pre) => Some(pre),
+            None if before_build.is_empty() => None,
+            None => return None,
+        };
+        let is_valid = pre.is_none_or(is_prerelease) && build.is_none_or(is_build);
+        let has_two_dots = || {
+            let build_length = build.map_or(0, str::len);
+            text.bytes().take(text.len() - build_length).filter(|b| *b == b'.').count() >= 2
+        };
+        let is_strict_enough = match strictness {
+            Strictness::Lenient => true,
+            Strictness::TwoDots => precision == Precision::Full || has_two_dots(),
+        };
+        (is_valid && is_strict_enough).then_some(Self {
+            numbers,
+            precision,
+            pre: pre.unwrap_or_default(),
+            build: build.unwrap_or_default(),
+        })
+    }
+
+    /// Order by precedence alone, as ranges compare.
+    pub(super) fn precedence(&self, other: &Self) -> Ordering {
+        self.numbers.cmp(&other.numbers).then_with(|| prerelease_order(self.pre, other.pre))
+    }
+}
+
+impl<'a> From<&'a semver::Version> for Version<'a> {
+    fn from(version: &'a semver::Version) -> Self {
+        Self {
+            numbers: [version.major, version.minor, version.patch],
+            precision: Precision::Full,
+            pre: version.pre.as_str(),
+            build: version.build.as_str(),
+        }
+    }
+}
+
+impl PartialEq for Version<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Version<'_> {}
+
+impl PartialOrd for Version<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Version<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.precedence(other).then_with(|| match (self.build.is_empty(), other.build.is_empty()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (false, false) => identifier_order(self.build, other.build),
+        })
+    }
+}
+
+impl fmt::Display for Version<'_> {
+    /// All three numbers without leading zeros, and `+` before the build.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [major, minor, patch] = self.numbers;
+        write!(f, "{major}.{minor}.{patch}")?;
+        if !self.pre.is_empty() {
+            write!(f, "-{}", self.pre)?;
+        }
+        if !self.build.is_empty() {
+            write!(f, "+{}", self.build)?;
+        }
+        Ok(())
+    }
+}
+
+/// A [`Version`] that outlives the text it was read from.
+#[derive(Clone, Debug)]
+pub(super) struct OwnedVersion {
+    numbers: [u64; 3],
+    precision: Precision,
+    pre: Box<str>,
+    build: Box<str>,
+}
+
+impl OwnedVersion {
+    pub(super) fn borrow(&self) -> Version<'_> {
+        Version { numbers: self.numbers, precision: self.precision, pre: &self.pre, build: &self.build }
+    }
+}
+
+impl From<Version<'_>> for OwnedVersion {
+    fn from(version: Version<'_>) -> Self {
+        Self {
+            numbers: version.numbers,
+            precision: version.precision,
+            pre: version.pre.into(),
+            build: version.build.into(),
+        }
+    }
+}
+
+/// Whether a text is the pre-release of a version: identifiers split by dots, numbers among them without leading zeros.
+pub(super) fn is_prerelease(text: &str) -> bool {
+    text.split('.')
+        .all(|part| is_identifier(part) && (part == "0" || !part.starts_with('0') || !is_number(part)))
+}
+
+/// Order of two pre-releases, of which the empty one, a release, is the highest.
+pub(super) fn prerelease_order(one: &str, other: &str) -> Ordering {
+    match (one.is_empty(), other.is_empty()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        (false, false) => identifier_order(one, other),
+    }
+}
+
+fn is_build(text: &str) -> bool {
+    text.split('.').all(is_identifier)
+}
+
+fn is_identifier(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn is_number(part: &str) -> bool {
+    part.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Identifier by identifier: numbers by value and below text, text by bytes, and more identifiers above fewer.
+fn identifier_order(one: &str, other: &str) -> Ordering {
+    let mut left = one.split('.');
+    let mut right = other.split('.');
+    loop {
+        let order = match (left.next(), right.next()) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => return Ordering::Less,
+            (Some(_), None) => return Ordering::Greater,
+            (Some(a), Some(b)) => match (is_number(a), is_number(b)) {
+                (true, true) => digits_order(a, b),
+                (true, false) => Ordering::Less,
+                (false, true) => Ordering::Greater,
+                (false, false) => a.cmp(b),
+            },
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// Order of two whole numbers of any length by value.
+pub(super) fn digits_order(one: &str, other: &str) -> Ordering {
+    let one = one.trim_start_matches('0');
+    let other = other.trim_start_matches('0');
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+}
+
+/// One to three numbers split by dots at the start of a text, and what follows them.
+fn leading_numbers(text: &str) -> Option<([u64; 3], Precision, &str)> {
+    let (major, rest) = leading_number(text)?;
+    let Some(rest) = rest.strip_prefix('.') else {
+        return Some(([major, 0, 0], Precision::Major, rest));
+    };
+    let (minor, rest) = leading_number(rest)?;
+    let Some(rest) = rest.strip_prefix('.') else {
+        return Some(([major, minor, 0], Precision::Minor, rest));
+    };
+    let (patch, rest) = leading_number(rest)?;
+    Some(([major, minor, patch], Precision::Full, rest))
+}
+
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let length = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = text.split_at_checked(length)?;
+    Some((digits.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strict(text: &str) -> Option<String> {
+        Version::parse(text, Strictness::TwoDots).map(|version| version.to_string())
+    }
+
+    fn lenient(text: &str) -> Option<String> {
+        Version::parse(text, Strictness::Lenient).map(|version| version.to_string())
+    }
+
+    #[test]
+    fn reads_versions_as_tags_spell_them() {
+        for (text, version) in [
+            ("1.2.3", "1.2.3"),
+            ("v1.2.3", "1.2.3"),
+            ("2025.02.03", "2025.2.3"),
+            ("1.2.3-rc.1", "1.2.3-rc.1"),
+            ("1.2.3-rc-1.x-y", "1.2.3-rc-1.x-y"),
+            ("1.0.1_3", "1.0.1+3"),
+            ("1.0.1-rc.1_b.07", "1.0.1-rc.1+b.07"),
+            ("18446744073709551615.0.0", "18446744073709551615.0.0"),
+            ("1.2-rc.1", "1.2.0-rc.1"),
+        ] {
+            assert_eq!(strict(text).as_deref(), Some(version), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tag_with_fewer_than_two_dots_is_a_version_only_when_lenient() {
+        for (text, version) in [
+            ("1", "1.0.0"),
+            ("v1", "1.0.0"),
+            ("1.2", "1.2.0"),
+            ("1.2_3.4", "1.2.0+3.4"),
+            ("1-alpine", "1.0.0-alpine"),
+        ] {
+            assert_eq!(strict(text), None, "{text}");
+            assert_eq!(lenient(text).as_deref(), Some(version), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_version_is_none_even_when_lenient() {
+        for text in [
+            "",
+            "v",
+            "latest",
+            "V1.2.3",
+            "vv1.2.3",
+            "1.2.3.4",
+            "1..3",
+            "1.2.",
+            ".1.2",
+            "1.2.3-",
+            "1.2.3-01",
+            "1.2.3-rc..1",
+            "1.2.3_",
+            "1.2.3_4_5",
+            "1.2.3rc1",
+            "18446744073709551616.0.0",
+            "1.2.3-é",
+        ] {
+            assert_eq!(lenient(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn orders_by_precedence_and_then_by_build() {
+        let ascending = [
+            "0.9.9",
+            "1.0.0-0",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-rc.20251123093000123456",
+            "1.0.0-rc.120251123093000123456",
+            "1.0.0",
+            "1.0.0_2",
+            "1.0.0_10",
+            "1.0.0_10.1",
+            "1.0.0_a",
+            "1.0.1",
+            "1.10.0",
+        ];
+        for pair in ascending.windows(2) {
+            let [low, high] =
+                [pair[0], pair[1]].map(|text| Version::parse(text, Strictness::TwoDots).unwrap());
+            assert_eq!(low.cmp(&high), Ordering::Less, "{pair:?}");
+            assert_eq!(high.cmp(&low), Ordering::Greater, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn spelling_is_no_part_of_equality() {
+        let read = |text| Version::parse(text, Strictness::Lenient).unwrap();
+        assert_eq!(read("v1.2"), read("1.2.0"));
+        assert_eq!(read("2025.02.03"), read("2025.2.3"));
+        assert_eq!(read("1.0.0_03"), read("1.0.0_3"));
+        assert_ne!(read("1.0.0_3"), read("1.0.0"));
+    }
+}

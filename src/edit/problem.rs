@@ -1,0 +1,74 @@
+//! What in a file could not be acted on, and why.
+
+use std::fmt;
+
+use crate::api::ObjectKey;
+
+/// One thing in a file that needs a person. A problem never stops the file's other sites, unless its reason says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The line, from 1.
+    pub line: u64,
+    /// What kind of problem.
+    pub reason: ProblemReason,
+    /// What is wrong and what would be right: one line, a lowercase fragment unless it begins with a name.
+    pub message: String,
+    /// The policy that the marker names, where it could be read.
+    pub policy: Option<ObjectKey>,
+}
+
+/// The kinds of problems; a closed set of words for status, reports and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProblemReason {
+    /// The marker names a policy that does not exist.
+    UnknownPolicy,
+    /// The comment is meant as a marker but breaks its grammar.
+    InvalidMarker,
+    /// The document that holds the marker does not parse.
+    InvalidYaml,
+    /// The file is not UTF-8. It is left alone entirely.
+    NotUtf8,
+    /// The file, or the number of its markers, is above the cap.
+    TooLarge,
+    /// The marker stands behind nothing that a version can be written to.
+    NoValue,
+    /// The marker stands behind several values, and the last is not the one that fits.
+    Ambiguous,
+    /// A digest is to be written, and none is known.
+    NoDigest,
+    /// The policy has chosen no tag.
+    NotChosen,
+    /// Git holds a higher tag than the chosen one.
+    Downgrade,
+    /// The value is encrypted, or covered by a checksum, with SOPS.
+    Encrypted,
+    /// The new text did not read as it should have. The file is left alone entirely.
+    NotVerified,
+}
+
+impl ProblemReason {
+    /// The reason as one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownPolicy => "UnknownPolicy",
+            Self::InvalidMarker => "InvalidMarker",
+            Self::InvalidYaml => "InvalidYaml",
+            Self::NotUtf8 => "NotUtf8",
+            Self::TooLarge => "TooLarge",
+            Self::NoValue => "NoValue",
+            Self::Ambiguous => "Ambiguous",
+            Self::NoDigest => "NoDigest",
+            Self::NotChosen => "NotChosen",
+            Self::Downgrade => "Downgrade",
+            Self::Encrypted => "Encrypted",
+            Self::NotVerified => "NotVerified",
+        }
+    }
+}
+
+impl fmt::Display for ProblemReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

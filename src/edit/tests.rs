@@ -1,0 +1,125 @@
+//! Whole files through [`find_sites`] and [`plan_file`].
+
+mod fixtures;
+mod properties;
+mod traps;
+
+use std::collections::BTreeMap;
+
+use super::{FilePlan, FileSites, Resolution, Wanted, find_sites, plan_file};
+use crate::api::{Downgrade, ObjectKey, Pin};
+use crate::image::{Digest, ImageName, Tag};
+use crate::policy::Standing;
+
+/// The digest that the test policies know of their tag.
+const DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+
+/// A digest that Git may hold from before.
+const OLD_DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// What a policy of the tests wants.
+struct Policy {
+    image: ImageName,
+    tag: Tag,
+    digest: Option<Digest>,
+    pin: Option<Pin>,
+    downgrade: Downgrade,
+}
+
+impl Policy {
+    fn new(image: &str, tag: &str) -> Self {
+        Self {
+            image: ImageName::parse(image).unwrap(),
+            tag: Tag::parse(tag).unwrap(),
+            digest: None,
+            pin: None,
+            downgrade: Downgrade::Never,
+        }
+    }
+
+    fn pinned(self, pin: Option<Pin>) -> Self {
+        let digest = Some(Digest::parse(DIGEST).unwrap());
+        Self { digest, pin, ..self }
+    }
+}
+
+/// The policies of the namespace `shop`; `shop:waiting` has chosen nothing, and any other does not exist.
+struct Policies(BTreeMap<&'static str, Policy>);
+
+impl Policies {
+    fn new() -> Self {
+        let api = |tag| Policy::new("ghcr.io/acme/api", tag);
+        Self(BTreeMap::from([
+            ("api", api("1.9.4")),
+            ("reflected", api("1.9.4").pinned(None)),
+            ("pinned", api("1.9.4").pinned(Some(Pin::TagAndDigest))),
+            ("digest", api("1.9.4").pinned(Some(Pin::Digest))),
+            ("float", api("1.10")),
+            ("date", api("20240101")),
+            ("hub", Policy::new("docker.io/library/alpine", "3.21.0")),
+            ("lowered", Policy { downgrade: Downgrade::Allow, ..api("1.0.0") }),
+        ]))
+    }
+
+    fn of(name: &'static str, policy: Policy) -> Self {
+        Self(BTreeMap::from([(name, policy)]))
+    }
+
+    fn resolve(&self, key: &ObjectKey) -> Resolution<'_> {
+        if key.name == "waiting" {
+            return Resolution::NotChosen { why: "no tag is in the range".to_owned() };
+        }
+        match self.0.get(key.name.as_str()) {
+            Some(policy) if key.namespace == "shop" => Resolution::Wanted(Wanted {
+                image: &policy.image,
+                tag: &policy.tag,
+                digest: policy.digest.as_ref(),
+                pin: policy.pin,
+                downgrade: policy.downgrade,
+                standing: Box::new(standing),
+            }),
+            Some(_) | None => Resolution::Unknown { nearest: Some(ObjectKey::new("shop", "api")) },
+        }
+    }
+
+    fn plan(&self, path: &str, text: &[u8]) -> FilePlan {
+        plan_text(path, text, &find_sites(path, text), self)
+    }
+}
+
+/// The plan for a text that is at hand.
+fn plan_text(path: &str, text: &[u8], found: &FileSites, policies: &Policies) -> FilePlan {
+    let read = || Ok::<_, std::convert::Infallible>(text.to_vec());
+    plan_file(path, read, found, &|key| policies.resolve(key)).unwrap()
+}
+
+/// Ranks dotted numbers.
+fn standing(held: &str, wanted: &str) -> Standing {
+    let version = |tag: &str| -> Option<Vec<u64>> {
+        tag.trim_start_matches('v').split('.').map(|number| number.parse().ok()).collect()
+    };
+    match (version(held), version(wanted)) {
+        (Some(held), Some(wanted)) if held == wanted => Standing::Alias,
+        (Some(held), Some(wanted)) if held < wanted => Standing::Higher,
+        (Some(_), Some(_)) => Standing::Lower,
+        (None, _) | (_, None) => Standing::Unranked,
+    }
+}
+
+/// The plan for a YAML file under the test policies.
+fn plan(text: &str) -> FilePlan {
+    Policies::new().plan("app.yaml", text.as_bytes())
+}
+
+/// The file after the plan: the new text, or the old one where nothing changes.
+fn planned(text: &str) -> String {
+    match plan(text).text {
+        Some(new) => String::from_utf8(new).unwrap(),
+        None => text.to_owned(),
+    }
+}
+
+/// The problems of a plan as `line reason`.
+fn problems(plan: &FilePlan) -> Vec<String> {
+    plan.problems.iter().map(|problem| format!("{} {}", problem.line, problem.reason)).collect()
+}

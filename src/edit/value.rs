@@ -1,0 +1,288 @@
+//! What a marked value becomes.
+
+use super::{Part, Wanted};
+use crate::api::{Downgrade, Pin};
+use crate::image::{ImageName, Tag};
+use crate::policy::Standing;
+
+/// What is to be done with one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It holds what is wanted; its spelling stays.
+    Held,
+    /// It becomes this.
+    Write(String),
+    /// A digest is to be written and none is known.
+    NoDigest,
+    /// It holds this tag, which is above the wanted one, and must not go down.
+    Above(String),
+}
+
+/// Compares what Git holds with what the policy wants.
+///
+/// A policy without `pin` writes a known digest into a whole reference but not into a tag, as Flux does. A tag field
+/// cannot hold a digest alone, so there `pin: Digest` means tag and digest.
+pub(super) fn judge(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
+    match part {
+        Part::Image => judge_image(held, wanted),
+        Part::Name => judge_name(held, wanted),
+        Part::Tag => judge_tag(held, wanted),
+        Part::Digest => match wanted.digest {
+            None => Verdict::NoDigest,
+            Some(digest) => held_or(held, digest.to_string()),
+        },
+    }
+}
+
+fn judge_name(held: &str, wanted: &Wanted<'_>) -> Verdict {
+    if ImageName::parse(held).is_ok_and(|name| name == *wanted.image) {
+        return Verdict::Held;
+    }
+    Verdict::Write(wanted.image.to_string())
+}
+
+fn judge_tag(held: &str, wanted: &Wanted<'_>) -> Verdict {
+    let wants_digest = match wanted.pin {
+        None | Some(Pin::Tag) => false,
+        Some(Pin::TagAndDigest | Pin::Digest) => true,
+    };
+    if wants_digest && wanted.digest.is_none() {
+        return Verdict::NoDigest;
+    }
+    let digest = wanted.digest.filter(|_| wants_digest).map(ToString::to_string);
+    let (tag, held_digest) = split_digest(held);
+    match compare(tag, wanted) {
+        Comparison::Below => Verdict::Above(tag.to_owned()),
+        Comparison::Same if digest.is_none() || digest.as_deref() == held_digest => Verdict::Held,
+        Comparison::Same | Comparison::Other => {
+            held_or(held, with_digest(wanted.tag.as_str(), digest.as_deref()))
+        }
+    }
+}
+
+fn judge_image(held: &str, wanted: &Wanted<'_>) -> Verdict {
+    let (writes_tag, wants_digest) = match wanted.pin {
+        None => (true, wanted.digest.is_some()),
+        Some(Pin::Tag) => (true, false),
+        Some(Pin::TagAndDigest) => (true, true),
+        Some(Pin::Digest) => (false, true),
+    };
+    if wants_digest && wanted.digest.is_none() {
+        return Verdict::NoDigest;
+    }
+    let digest = wanted.digest.filter(|_| wants_digest).map(ToString::to_string);
+    let (reference, held_digest) = split_digest(held);
+    let (name, tag) = split_tag(reference);
+    let is_same_image = ImageName::parse(name).is_ok_and(|name| name == *wanted.image);
+    let name = if is_same_image { name } else { wanted.image.as_str() };
+    match compare(tag, wanted) {
+        Comparison::Below => Verdict::Above(tag.to_owned()),
+        Comparison::Same if is_same_image && (digest.is_none() || digest.as_deref() == held_digest) => {
+            Verdict::Held
+        }
+        Comparison::Same | Comparison::Other => {
+            let reference = if writes_tag { format!("{name}:{}", wanted.tag) } else { name.to_owned() };
+            held_or(held, with_digest(&reference, digest.as_deref()))
+        }
+    }
+}
+
+fn held_or(held: &str, value: String) -> Verdict {
+    if held == value { Verdict::Held } else { Verdict::Write(value) }
+}
+
+fn with_digest(text: &str, digest: Option<&str>) -> String {
+    digest.map_or_else(|| text.to_owned(), |digest| format!("{text}@{digest}"))
+}
+
+/// What the wanted tag is beside the held one.
+enum Comparison {
+    /// The same version.
+    Same,
+    /// Lower, and the policy must not go down.
+    Below,
+    /// To be written: higher, or not to be compared.
+    Other,
+}
+
+fn compare(held: &str, wanted: &Wanted<'_>) -> Comparison {
+    if held == wanted.tag.as_str() {
+        return Comparison::Same;
+    }
+    if !Tag::is_valid(held) {
+        return Comparison::Other;
+    }
+    match ((wanted.standing)(held, wanted.tag.as_str()), wanted.downgrade) {
+        (Standing::Alias, Downgrade::Never | Downgrade::Allow) => Comparison::Same,
+        (Standing::Lower, Downgrade::Never) => Comparison::Below,
+        (Standing::Lower, Downgrade::Allow)
+        | (Standing::Higher | Standing::Unranked, Downgrade::Never | Downgrade::Allow) => Comparison::Other,
+    }
+}
+
+fn split_digest(text: &str) -> (&str, Option<&str>) {
+    text.split_once('@').map_or((text, None), |(before, digest)| (before, Some(digest)))
+}
+
+/// Name and tag; the tag is empty where there is none. A colon before the last slash belongs to the host's port.
+fn split_tag(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        Some(_) | None => (reference, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Digest;
+
+    const OLD: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const NEW: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    /// Ranks whole numbers; `x1` is an alias of `1`.
+    fn standing(held: &str, wanted: &str) -> Standing {
+        assert!(Tag::is_valid(held), "only tags are ranked, and {held:?} is none");
+        let rank = |tag: &str| tag.trim_start_matches('x').parse::<u32>();
+        match (rank(held), rank(wanted)) {
+            (Ok(held), Ok(wanted)) if held == wanted => Standing::Alias,
+            (Ok(held), Ok(wanted)) if held < wanted => Standing::Higher,
+            (Ok(_), Ok(_)) => Standing::Lower,
+            _ => Standing::Unranked,
+        }
+    }
+
+    struct Policy {
+        image: &'static str,
+        digest: Option<&'static str>,
+        pin: Option<Pin>,
+        downgrade: Downgrade,
+    }
+
+    const PLAIN: Policy =
+        Policy { image: "ghcr.io/acme/api", digest: None, pin: None, downgrade: Downgrade::Never };
+
+    impl Policy {
+        /// The verdict on `held` where tag 5 is wanted.
+        fn judge(&self, part: Part, held: &str) -> Verdict {
+            let image = ImageName::parse(self.image).unwrap();
+            let tag = Tag::parse("5").unwrap();
+            let digest = self.digest.map(|digest| Digest::parse(digest).unwrap());
+            let wanted = Wanted {
+                image: &image,
+                tag: &tag,
+                digest: digest.as_ref(),
+                pin: self.pin,
+                downgrade: self.downgrade,
+                standing: Box::new(standing),
+            };
+            judge(part, held, &wanted)
+        }
+    }
+
+    fn write(value: impl Into<String>) -> Verdict {
+        Verdict::Write(value.into())
+    }
+
+    #[test]
+    fn an_image_keeps_its_spelling_and_takes_the_policys_where_it_is_another_image() {
+        let hub = Policy { image: "docker.io/library/alpine", ..PLAIN };
+        assert_eq!(hub.judge(Part::Image, "alpine:4"), write("alpine:5"));
+        assert_eq!(
+            hub.judge(Part::Image, "index.docker.io/library/alpine:4"),
+            write("index.docker.io/library/alpine:5")
+        );
+        assert_eq!(hub.judge(Part::Image, "alpine"), write("alpine:5"));
+        assert_eq!(hub.judge(Part::Image, "busybox:4"), write("docker.io/library/alpine:5"));
+        assert_eq!(hub.judge(Part::Image, "busybox:5"), write("docker.io/library/alpine:5"));
+        assert_eq!(hub.judge(Part::Image, "no image"), write("docker.io/library/alpine:5"));
+        assert_eq!(hub.judge(Part::Name, "library/alpine"), Verdict::Held);
+        assert_eq!(hub.judge(Part::Name, "busybox"), write("docker.io/library/alpine"));
+        let port = Policy { image: "localhost:5000/api", ..PLAIN };
+        assert_eq!(port.judge(Part::Image, "localhost:5000/api"), write("localhost:5000/api:5"));
+    }
+
+    #[test]
+    fn an_alias_of_the_wanted_tag_is_held() {
+        assert_eq!(PLAIN.judge(Part::Tag, "5"), Verdict::Held);
+        assert_eq!(PLAIN.judge(Part::Tag, "x5"), Verdict::Held);
+        assert_eq!(PLAIN.judge(Part::Image, "ghcr.io/acme/api:x5"), Verdict::Held);
+    }
+
+    #[test]
+    fn without_a_pin_a_digest_in_git_is_held_but_not_carried_to_another_tag() {
+        for pin in [None, Some(Pin::Tag)] {
+            let policy = Policy { pin, ..PLAIN };
+            assert_eq!(policy.judge(Part::Tag, &format!("5@{OLD}")), Verdict::Held);
+            assert_eq!(policy.judge(Part::Tag, &format!("4@{OLD}")), write("5"));
+            assert_eq!(policy.judge(Part::Image, &format!("ghcr.io/acme/api:5@{OLD}")), Verdict::Held);
+            assert_eq!(
+                policy.judge(Part::Image, &format!("ghcr.io/acme/api:4@{OLD}")),
+                write("ghcr.io/acme/api:5")
+            );
+            assert_eq!(
+                policy.judge(Part::Image, &format!("ghcr.io/acme/api@{OLD}")),
+                write("ghcr.io/acme/api:5")
+            );
+        }
+    }
+
+    #[test]
+    fn a_known_digest_goes_where_the_pin_says() {
+        for (pin, image, tag) in [
+            (None, format!("ghcr.io/acme/api:5@{NEW}"), "5".to_owned()),
+            (Some(Pin::Tag), "ghcr.io/acme/api:5".to_owned(), "5".to_owned()),
+            (Some(Pin::TagAndDigest), format!("ghcr.io/acme/api:5@{NEW}"), format!("5@{NEW}")),
+            (Some(Pin::Digest), format!("ghcr.io/acme/api@{NEW}"), format!("5@{NEW}")),
+        ] {
+            let policy = Policy { pin, digest: Some(NEW), ..PLAIN };
+            assert_eq!(policy.judge(Part::Image, "ghcr.io/acme/api:4"), write(&image), "{pin:?}");
+            assert_eq!(policy.judge(Part::Image, &image), Verdict::Held, "{pin:?}");
+            assert_eq!(policy.judge(Part::Tag, "4"), write(&tag), "{pin:?}");
+            assert_eq!(policy.judge(Part::Tag, &tag), Verdict::Held, "{pin:?}");
+            assert_eq!(policy.judge(Part::Digest, OLD), write(NEW), "{pin:?}");
+            assert_eq!(policy.judge(Part::Digest, NEW), Verdict::Held, "{pin:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_tag_with_another_digest_is_written_where_digests_are_pinned() {
+        let policy = Policy { pin: Some(Pin::TagAndDigest), digest: Some(NEW), ..PLAIN };
+        assert_eq!(policy.judge(Part::Tag, &format!("5@{OLD}")), write(format!("5@{NEW}")));
+        assert_eq!(policy.judge(Part::Tag, &format!("x5@{NEW}")), Verdict::Held);
+        assert_eq!(policy.judge(Part::Tag, "5"), write(format!("5@{NEW}")));
+        assert_eq!(
+            policy.judge(Part::Image, "ghcr.io/acme/api:5"),
+            write(format!("ghcr.io/acme/api:5@{NEW}"))
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_where_a_digest_is_wanted_and_unknown() {
+        assert_eq!(PLAIN.judge(Part::Digest, OLD), Verdict::NoDigest);
+        for pin in [Some(Pin::TagAndDigest), Some(Pin::Digest)] {
+            let policy = Policy { pin, ..PLAIN };
+            for (part, held) in [(Part::Tag, "4"), (Part::Image, "ghcr.io/acme/api:4"), (Part::Digest, OLD)] {
+                assert_eq!(policy.judge(part, held), Verdict::NoDigest, "{pin:?} {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_higher_tag_in_git_stays_unless_the_policy_may_go_down() {
+        let above = Verdict::Above("6".to_owned());
+        assert_eq!(PLAIN.judge(Part::Tag, "6"), above);
+        assert_eq!(PLAIN.judge(Part::Tag, &format!("6@{OLD}")), above);
+        assert_eq!(PLAIN.judge(Part::Image, "ghcr.io/acme/api:6"), above);
+        assert_eq!(PLAIN.judge(Part::Image, "docker.io/acme/api:6"), above);
+        let policy = Policy { downgrade: Downgrade::Allow, ..PLAIN };
+        assert_eq!(policy.judge(Part::Tag, "6"), write("5"));
+    }
+
+    #[test]
+    fn what_cannot_be_ranked_is_replaced() {
+        for held in ["latest", "main-abc", "not a tag", "-"] {
+            assert_eq!(PLAIN.judge(Part::Tag, held), write("5"), "{held}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Outgoing connections: which addresses may be reached, with which certificates, and how much of an answer is read.
+//!
+//! Every client comes from [`Connections`]: no redirects, no ambient proxy, TLS 1.2 or newer, and no address that the
+//! operator does not allow, checked after DNS so that a name that changes its mind (DNS rebinding) gains nothing.
+
+mod address;
+mod body;
+mod connections;
+mod error;
+mod secret;
+
+pub use address::AddressGuard;
+pub use body::{Body, Limits, read_capped};
+pub use connections::Connections;
+pub use error::Error;
+pub use ipnet::IpNet as Cidr;
+pub use secret::SecretText;

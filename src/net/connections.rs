@@ -1,0 +1,196 @@
+//! HTTP clients that can reach only what may be reached.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::error::ResolvedToRefused;
+use super::{AddressGuard, Error, Limits};
+
+/// How long DNS, TCP and TLS may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept for the next request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+const USER_AGENT: &str = concat!("tagtide/", env!("CARGO_PKG_VERSION"));
+
+/// Makes the HTTP clients of the process. A clone is cheap and shares the system's certificates.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    guard: AddressGuard,
+    system_roots: Arc<RootCertStore>,
+}
+
+impl Connections {
+    /// Reads the system's certificates once; `guard` applies to every client made from here.
+    ///
+    /// A machine without certificates is no error: TLS then trusts what a CA bundle brings, and nothing else.
+    #[must_use]
+    pub fn new(guard: AddressGuard) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self { guard, system_roots: Arc::new(roots) }
+    }
+
+    /// A client with its own pool of connections, which trusts the certificates in `ca_pem` besides the system's.
+    ///
+    /// It checks names after DNS; [`Connections::send`] checks hosts that are addresses.
+    ///
+    /// # Errors
+    /// A bundle without a certificate, or with one that cannot be read, is an error and never passed over.
+    pub fn client(&self, ca_pem: Option<&[u8]>) -> Result<reqwest::Client, Error> {
+        reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .tls_backend_preconfigured(self.tls(ca_pem)?)
+            .dns_resolver(GuardedResolver(self.guard.clone()))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_keepalive(Duration::from_secs(60))
+            .build()
+            .map_err(|error| Error::Setup { problem: error.to_string() })
+    }
+
+    /// Checks a host that is an address. Names are checked when they are resolved.
+    ///
+    /// # Errors
+    /// [`Error::AddressRefused`].
+    pub fn check_url(&self, url: &Url) -> Result<(), Error> {
+        let host = url.host_str().unwrap_or_default();
+        let literal = host.trim_start_matches('[').trim_end_matches(']');
+        match literal.parse() {
+            Ok(address) if !self.guard.permits(address) => {
+                Err(Error::AddressRefused { host: authority(url), address })
+            }
+            // An address that may be reached, or a name.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Sends a request to an address that may be reached, and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// All of [`Error`] but those of a body. An answer with an error status is no error here.
+    pub async fn send(
+        &self,
+        client: &reqwest::Client,
+        request: reqwest::RequestBuilder,
+        limits: &Limits,
+    ) -> Result<reqwest::Response, Error> {
+        let request =
+            request.build().map_err(|error| Error::Setup { problem: error.without_url().to_string() })?;
+        self.check_url(request.url())?;
+        let host = authority(request.url());
+        limits
+            .in_time(&host, client.execute(request))
+            .await?
+            .map_err(|error| Error::from_exchange(&host, &error))
+    }
+
+    /// The provider is given here, so that no process-wide default must be installed first.
+    fn tls(&self, ca_pem: Option<&[u8]>) -> Result<ClientConfig, Error> {
+        let roots = match ca_pem {
+            None => self.system_roots.clone(),
+            Some(pem) => Arc::new(with_bundle(RootCertStore::clone(&self.system_roots), pem)?),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::Setup { problem: error.to_string() })?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// The host of a URL, with its port where that is not the scheme's own.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn with_bundle(mut roots: RootCertStore, pem: &[u8]) -> Result<RootCertStore, Error> {
+    let before = roots.len();
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        let bad = |problem: String| Error::BadCertificate { position: index + 1, problem };
+        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+    }
+    if roots.len() == before {
+        return Err(Error::NoCertificate);
+    }
+    Ok(roots)
+}
+
+/// The system's resolver, less the addresses that may not be connected to.
+struct GuardedResolver(AddressGuard);
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.0.clone();
+        Box::pin(async move {
+            let all: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let (permitted, refused): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|address| guard.permits(address.ip()));
+            match refused.first() {
+                Some(address) if permitted.is_empty() => Err(ResolvedToRefused(address.ip()).into()),
+                Some(_) | None => Ok(Box::new(permitted.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_ca_bundle_is_an_error() {
+        let connections = Connections::new(AddressGuard::default());
+        for empty in ["", "no certificate", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"] {
+            assert!(
+                matches!(connections.client(Some(empty.as_bytes())), Err(Error::NoCertificate)),
+                "{empty:?}"
+            );
+        }
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let error = connections.client(Some(broken.as_bytes())).unwrap_err();
+        assert!(matches!(error, Error::BadCertificate { position: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_host_that_is_an_address_is_checked_however_it_is_spelled() {
+        let connections = Connections::new(AddressGuard::default());
+        for url in [
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::1]:5000/",
+            "http://[::ffff:a9fe:a9fe]/",
+        ] {
+            let error = connections.check_url(&url.parse().unwrap()).unwrap_err();
+            assert!(error.to_string().contains("--allow-cidr"), "{url}: {error}");
+        }
+        assert!(connections.check_url(&"https://ghcr.io/".parse().unwrap()).is_ok());
+        assert!(connections.check_url(&"https://10.0.0.1/".parse().unwrap()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_a_refused_address_is_refused() {
+        let connections = Connections::new(AddressGuard::default());
+        let client = connections.client(None).unwrap();
+        let limits = Limits::new(1024, Duration::from_secs(5), Duration::from_secs(5));
+        let error = connections.send(&client, client.get("http://localhost:9/"), &limits).await.unwrap_err();
+        assert!(matches!(error, Error::AddressRefused { .. }), "{error}");
+    }
+}

@@ -1,0 +1,25 @@
+//! What tags a registry has, and which digest a tag names: the pull side of the OCI distribution specification.
+//!
+//! One [`Client`] serves the whole process. A `Session` is one repository seen with one
+//! [`Access`]; it knows how to authenticate, and `listing` and `manifest` ask their questions through it.
+
+mod access;
+mod challenge;
+mod client;
+mod error;
+mod link;
+mod listing;
+mod manifest;
+mod page_size;
+mod pull_secret;
+mod realm;
+mod refusal;
+mod session;
+mod tag_list;
+mod token;
+
+pub use access::{Access, Credential, HostSettings};
+pub use client::Client;
+pub use error::Error;
+pub use listing::Listing;
+pub use pull_secret::{CredentialError, credential_from_secret};

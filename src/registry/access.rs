@@ -1,0 +1,51 @@
+//! How a registry host is spoken to, and by whom.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::net::SecretText;
+
+/// How one image is read. Everything that is cached is kept apart by the whole of it, so that two tenants never share
+/// rights.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Access {
+    /// How the host is spoken to.
+    pub host: HostSettings,
+    /// Who asks; anonymous without it.
+    pub credential: Option<Credential>,
+}
+
+/// How one registry host is spoken to.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct HostSettings {
+    /// Plain HTTP; the operator must allow it too.
+    pub insecure: bool,
+    /// Certificates (PEM) that are trusted besides the system's.
+    pub ca_pem: Option<Arc<[u8]>>,
+    /// Further hosts that may hand out tokens for this one, each with its port where it is not the scheme's own.
+    pub allowed_realms: Vec<String>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// A user with a password or an access token.
+    Password {
+        /// The user's name.
+        username: String,
+        /// The password.
+        password: SecretText,
+    },
+    /// A refresh token of the registry's token server (`identitytoken` in a Docker configuration).
+    IdentityToken(SecretText),
+}
+
+impl fmt::Debug for HostSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostSettings")
+            .field("insecure", &self.insecure)
+            .field("ca_bytes", &self.ca_pem.as_ref().map(|pem| pem.len()))
+            .field("allowed_realms", &self.allowed_realms)
+            .finish()
+    }
+}

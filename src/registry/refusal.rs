@@ -1,0 +1,145 @@
+//! What an answer with an error status says.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use oci_distribution::errors::{OciEnvelope, OciErrorCode};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+
+use super::Error;
+use crate::net::{Limits, read_capped};
+
+/// The most that is read of an error's body, in bytes.
+const MAX_BODY: u64 = 64 * 1024;
+
+/// The most of a server's message that is shown, in characters.
+const MAX_MESSAGE: usize = 200;
+
+/// The longest wait a server may ask for: Docker Hub counts its requests per six hours.
+const MAX_WAIT: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// An answer with an error status.
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// The first message of the error envelope, as `: "…"`, or nothing.
+    pub(super) said: String,
+    codes: Vec<OciErrorCode>,
+    retry_after: Option<Duration>,
+    redirect: Option<String>,
+}
+
+impl Refusal {
+    /// Reads what it says. A body that is no error envelope, such as a proxy's HTML, is not shown.
+    pub(super) async fn read(response: Response, limits: &Limits) -> Self {
+        let status = response.status();
+        let retry_after = retry_after(response.headers(), Timestamp::now());
+        let redirect = status.is_redirection().then(|| target(&response));
+        let body = read_capped(response, Limits { bytes: MAX_BODY, ..*limits }).await.unwrap_or_default();
+        let errors =
+            serde_json::from_slice::<OciEnvelope>(&body).map(|envelope| envelope.errors).unwrap_or_default();
+        let said = errors.iter().map(|error| &error.message).find(|message| !message.is_empty());
+        Self {
+            status,
+            said: said.map(|message| quoted(message)).unwrap_or_default(),
+            codes: errors.into_iter().map(|error| error.code).collect(),
+            retry_after,
+            redirect,
+        }
+    }
+
+    /// Whether the page size may be what the registry refused.
+    ///
+    /// The codes are those of the distribution project (`PAGINATION_NUMBER_INVALID`), the OCI specification
+    /// (`UNSUPPORTED`) and Quay (`TOO_MANY_TAGS_REQUESTED`); ECR sends 400 or 405, Quay sent 413.
+    pub(super) fn may_mean_page_size(&self) -> bool {
+        let by_code = self.codes.iter().any(|code| match code {
+            OciErrorCode::Unsupported => true,
+            OciErrorCode::Other(code) => {
+                matches!(code.as_str(), "PAGINATION_NUMBER_INVALID" | "TOO_MANY_TAGS_REQUESTED")
+            }
+            _ => false,
+        });
+        by_code || matches!(self.status.as_u16(), 400 | 405 | 413)
+    }
+
+    /// What it means for a question about `what` (the repository, perhaps with a tag).
+    pub(super) fn into_error(self, host: &str, repository: &str, what: &str) -> Error {
+        let Self { status, said, retry_after, redirect, codes: _ } = self;
+        let host = host.to_owned();
+        let repository = repository.to_owned();
+        match (status.as_u16(), redirect, retry_after) {
+            (_, Some(target), _) => Error::Redirected { host, target },
+            (403, None, _) => Error::Denied { host, repository, said },
+            (404, None, _) => Error::NotFound { host, what: what.to_owned(), said },
+            (429, None, _) | (503, None, Some(_)) => Error::RateLimited { host, retry_after },
+            (status, None, _) => Error::Server { host, status, said },
+        }
+    }
+}
+
+/// Whether trying again at once may help: the server failed, and did not say when it will be back.
+pub(super) fn is_passing(response: &Response) -> bool {
+    matches!(response.status().as_u16(), 500 | 502 | 503 | 504)
+        && !response.headers().contains_key(RETRY_AFTER)
+}
+
+/// Seconds or an HTTP date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = jiff::fmt::rfc2822::parse(text).ok()?;
+            Duration::try_from(date.timestamp().duration_since(now)).unwrap_or_default()
+        }
+    };
+    Some(wait.min(MAX_WAIT))
+}
+
+fn target(response: &Response) -> String {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    location
+        .and_then(|location| response.url().join(location).ok())
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "an unreadable place".to_owned())
+}
+
+/// A foreign message in quotes, cut, with everything escaped that could disturb a terminal or a log.
+fn quoted(message: &str) -> String {
+    let cut: String = message.chars().take(MAX_MESSAGE).collect();
+    format!(": {cut:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(value: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, value.parse().unwrap());
+        retry_after(&headers, "2026-11-06T08:49:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn reads_retry_after_as_seconds_and_as_a_date() {
+        assert_eq!(wait("30"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("Fri, 06 Nov 2026 08:49:37 GMT"), Some(Duration::from_secs(37)));
+        assert_eq!(wait("Thu, 05 Nov 2026 08:49:37 GMT"), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_hostile_retry_after_holds_back_for_hours_at_most() {
+        assert_eq!(wait("99999999999999"), Some(MAX_WAIT));
+        assert_eq!(wait("99999999999999999999999999"), None);
+        assert_eq!(wait("-1"), None);
+        assert_eq!(wait("soon"), None);
+    }
+
+    #[test]
+    fn a_foreign_message_is_cut_and_disarmed() {
+        let said = quoted(&format!("\u{1b}[31mred\n{}", "x".repeat(500)));
+        assert!(!said.contains(['\u{1b}', '\n']), "{said}");
+        assert!(said.len() < 250);
+    }
+}

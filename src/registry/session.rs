@@ -1,0 +1,144 @@
+//! One repository seen with one access: its URLs, and requests that authenticate and have some patience.
+
+mod authorization;
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+
+use super::challenge::Challenge;
+use super::client::Shared;
+use super::page_size::PageSize;
+use super::refusal::{Refusal, is_passing};
+use super::{Access, Error, realm};
+use crate::image::ImageName;
+use crate::net::{self, Limits};
+
+/// How often a request is sent again after a passing failure, and how long the first pause is.
+const RETRIES: u32 = 2;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// One repository at its registry, as one access sees it.
+pub(super) struct Session<'a> {
+    shared: &'a Shared,
+    image: &'a ImageName,
+    access: &'a Access,
+    http: reqwest::Client,
+    /// Scheme, host and port; the path is `/`.
+    base: Url,
+    origin: String,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn open(shared: &'a Shared, image: &'a ImageName, access: &'a Access) -> Result<Self, Error> {
+        let scheme = match (access.host.insecure, shared.allow_plain_http) {
+            (false, _) => "https",
+            (true, true) => "http",
+            (true, false) => {
+                return Err(Error::PlainHttpNotAllowed { host: image.host().to_owned() });
+            }
+        };
+        let base = Url::parse(&format!("{scheme}://{}/", image.api_host()))
+            .map_err(|_| Error::NoUrl { image: image.as_str().to_owned() })?;
+        let ca = &access.host.ca_pem;
+        let http = match shared.pools.get(ca) {
+            Some(http) => http,
+            None => {
+                let http = shared.connections.client(ca.as_deref())?;
+                shared.pools.insert(ca.clone(), http.clone());
+                http
+            }
+        };
+        let origin = realm::origin(&base);
+        Ok(Self { shared, image, access, http, base, origin })
+    }
+
+    /// The registry as people name it.
+    pub(super) fn host(&self) -> &str {
+        self.image.host()
+    }
+
+    pub(super) fn repository(&self) -> &str {
+        self.image.repository()
+    }
+
+    /// The URL of something of the repository, such as `tags/list`.
+    pub(super) fn url(&self, of: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{}/{of}", self.repository()));
+        url
+    }
+
+    pub(super) fn page_size(&self) -> PageSize {
+        self.shared.page_sizes.get(&self.origin).unwrap_or_default()
+    }
+
+    pub(super) fn remember_page_size(&self, size: PageSize) {
+        self.shared.page_sizes.insert(self.origin.clone(), size);
+    }
+
+    /// Asks the registry, with what it is known to want to know. When it answers 401, authenticates (anew) and asks the
+    /// same once more. Other statuses are the caller's to judge.
+    pub(super) async fn ask(
+        &self,
+        method: &Method,
+        url: &Url,
+        accept: &HeaderValue,
+        limits: &Limits,
+    ) -> Result<Response, Error> {
+        let request = |authorization: Option<&HeaderValue>| {
+            let request = self.http.request(method.clone(), url.clone()).header(ACCEPT, accept);
+            authorized(request, authorization)
+        };
+        let first = self.known_authorization(limits).await?;
+        let response = self.send(limits, || request(first.as_ref())).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let challenge = Challenge::from_headers(response.headers());
+        let refusal = Refusal::read(response, limits).await;
+        let second = self.authorization_for(challenge, first, refusal, limits).await?;
+        let response = self.send(limits, || request(Some(&second))).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Err(self.unauthorized(Refusal::read(response, limits).await));
+        }
+        Ok(response)
+    }
+
+    /// The error for an answer that is not the wanted one to a question about `what`.
+    pub(super) fn error(&self, refusal: Refusal, what: &str) -> Error {
+        refusal.into_error(self.host(), self.repository(), what)
+    }
+
+    pub(super) fn protocol_error(&self, problem: impl Into<String>) -> Error {
+        Error::Protocol { host: self.host().to_owned(), problem: problem.into() }
+    }
+
+    /// Sends, and sends again after a short pause where the connection broke or the server failed for the moment.
+    async fn send(
+        &self,
+        limits: &Limits,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Response, net::Error> {
+        let send = || self.shared.connections.send(&self.http, request(), limits);
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..RETRIES {
+            match send().await {
+                Ok(response) if is_passing(&response) => {}
+                Err(net::Error::Unreachable { .. }) => {}
+                settled => return settled,
+            }
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+            pause *= 2;
+        }
+        send().await
+    }
+}
+
+fn authorized(request: RequestBuilder, authorization: Option<&HeaderValue>) -> RequestBuilder {
+    match authorization {
+        Some(header) => request.header(AUTHORIZATION, header),
+        None => request,
+    }
+}

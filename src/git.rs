@@ -1,0 +1,36 @@
+//! Reading and writing one branch of a Git repository, at the cost of what changed.
+//!
+//! libgit2 is the object database; the wire is ours. There is no work tree: a commit is read object by object, and a new
+//! one is made from the blobs that differ. For a server the objects are in a mirror, a folder of the cache that may be
+//! deleted at any time; a local bare repository is read and written in place.
+//!
+//! The way of one commit: [`Branch::bring_up_to_date`] → [`Branch::snapshot`] → [`Snapshot::changed_files`] →
+//! [`Branch::publish`].
+
+mod branch;
+mod credentials;
+mod draft;
+mod error;
+mod handle;
+mod head;
+mod http;
+mod id;
+mod libgit2;
+mod local;
+mod mirror;
+mod snapshot;
+mod url;
+mod wire;
+mod work_tree;
+
+pub use branch::{BranchName, InvalidBranch};
+pub use credentials::{GitSecret, InvalidGitSecret};
+pub use draft::{Draft, FileEdit};
+pub use error::Error;
+pub use handle::{Branch, HttpAccess, Published};
+pub use head::head_branch;
+pub use id::{BlobId, CommitId, TreeId};
+pub use snapshot::{FileChange, Snapshot};
+pub use url::{InvalidUrl, RepositoryUrl};
+pub use wire::WireError;
+pub use work_tree::WorkTree;

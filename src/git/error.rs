@@ -1,0 +1,110 @@
+//! What can go wrong with Git.
+
+use std::path::{Path, PathBuf};
+
+use super::wire::WireError;
+use super::{BranchName, InvalidBranch, InvalidGitSecret, InvalidUrl};
+use crate::api::Reason;
+
+/// Why a repository could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `spec.url` is no address of a repository.
+    #[error(transparent)]
+    Url(#[from] InvalidUrl),
+    /// `spec.branch` is no branch name.
+    #[error("spec.branch: {0}")]
+    Branch(#[from] InvalidBranch),
+    /// The operator's flags forbid what the object asks for.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The Secret does not hold what is needed.
+    #[error(transparent)]
+    Secret(#[from] InvalidGitSecret),
+    /// No client can be made with these settings.
+    #[error(transparent)]
+    Net(#[from] crate::net::Error),
+    /// The wire failed.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The server has no such branch.
+    #[error(
+        "the repository has no branch {branch}; push a first commit to it, or name another branch in spec.branch"
+    )]
+    BranchNotFound {
+        /// The branch.
+        branch: BranchName,
+    },
+    /// A folder of the cache can not be used.
+    #[error("the cache {} can not be used: {problem}", .path.display())]
+    Cache {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A `file://` address that names no bare repository.
+    #[error("{} is no repository to write to: {problem}", .path.display())]
+    NotARepository {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Objects of the repository can not be read or written.
+    #[error("objects can not be {step}: {problem}")]
+    Objects {
+        /// What was being done.
+        step: &'static str,
+        /// libgit2's words.
+        problem: String,
+    },
+    /// The commit would change nothing.
+    #[error("the commit would change nothing")]
+    NothingChanges,
+    /// A task of the process broke off.
+    #[error("the work on the repository broke off: {0}")]
+    Interrupted(String),
+}
+
+impl Error {
+    pub(super) fn objects(step: &'static str, source: git2::Error) -> Self {
+        Self::Objects { step, problem: source.message().to_owned() }
+    }
+
+    pub(super) fn cache(path: &Path, error: &std::io::Error) -> Self {
+        Self::Cache { path: path.to_owned(), problem: error.to_string() }
+    }
+
+    /// The word for conditions, events and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Url(_) | Self::Branch(_) | Self::NotARepository { .. } => Reason::InvalidSpec,
+            Self::NotAllowed(_) => Reason::NotAllowed,
+            Self::Secret(_) => Reason::SecretInvalid,
+            Self::BranchNotFound { .. } => Reason::BranchNotFound,
+            Self::Cache { .. } | Self::Objects { .. } => Reason::MirrorFailed,
+            Self::NothingChanges | Self::Interrupted(_) => Reason::InternalError,
+            Self::Net(error) => error.reason(),
+            Self::Wire(error) => match error {
+                WireError::Net(error) => error.reason(),
+                WireError::CutShort => Reason::Unreachable,
+                WireError::AuthenticationFailed { .. } => Reason::AuthenticationFailed,
+                WireError::AccessDenied(_) | WireError::RepositoryNotFound => Reason::AccessDenied,
+                WireError::RateLimited(_) => Reason::RateLimited,
+                WireError::TooMany { .. } => Reason::TooLarge,
+                WireError::Status { .. }
+                | WireError::Redirected { .. }
+                | WireError::NotPktLine
+                | WireError::Server(_)
+                | WireError::Unsupported(_) => Reason::ServerError,
+            },
+        }
+    }
+
+    /// Whether the mirror may be at fault, so that starting it over may help.
+    pub(super) const fn is_of_mirror(&self) -> bool {
+        matches!(self, Self::Objects { .. })
+    }
+}

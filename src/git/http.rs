@@ -1,0 +1,113 @@
+//! Smart HTTP (gitprotocol-http): the transport for `https://` and, where allowed, `http://`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Response, Url};
+
+use super::wire::{Chunks, Service, Transport, WireError, cleaned};
+use crate::net::{Body, Connections, Limits};
+
+/// How long a server may be silent. A push is answered only after the server has unpacked it and run its hooks.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// How long one exchange may take in all.
+const WHOLE_EXCHANGE: Duration = Duration::from_secs(30 * 60);
+
+/// The most bytes of one answer. A pack of a commit without its history is far below.
+const MAX_ANSWER: u64 = 2 << 30;
+
+/// The most bytes of an error page that are read for its words.
+const MAX_ERROR_PAGE: u64 = 4096;
+
+/// One repository on a server.
+pub(super) struct HttpTransport {
+    connections: Connections,
+    client: reqwest::Client,
+    base: String,
+    authorization: Option<HeaderValue>,
+}
+
+impl HttpTransport {
+    /// The transport for `url`, with the value of the Authorization header where credentials are sent.
+    pub(super) fn new(
+        connections: Connections,
+        client: reqwest::Client,
+        url: &Url,
+        authorization: Option<HeaderValue>,
+    ) -> Self {
+        let base = url.as_str().trim_end_matches('/').to_owned();
+        Self { connections, client, base, authorization }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("git-protocol", HeaderValue::from_static("version=2"));
+        if let Some(value) = &self.authorization {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        headers
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Body, WireError> {
+        let limits = Limits::new(MAX_ANSWER, WHOLE_EXCHANGE, SILENCE);
+        let request = request.headers(self.headers());
+        let response = self.connections.send(&self.client, request, &limits).await?;
+        let status = response.status().as_u16();
+        match status {
+            200 => Ok(Body::new(response, limits)),
+            300..=399 => Err(WireError::Redirected { to: redirect_target(&response) }),
+            401 => Err(WireError::AuthenticationFailed { sent: self.authorization.is_some() }),
+            403 => Err(WireError::AccessDenied(error_words(response).await)),
+            404 => Err(WireError::RepositoryNotFound),
+            429 => Err(WireError::RateLimited(status)),
+            503 if response.headers().contains_key(RETRY_AFTER) => Err(WireError::RateLimited(status)),
+            _ => Err(WireError::Status { status, text: error_words(response).await }),
+        }
+    }
+}
+
+impl Transport for HttpTransport {
+    type Answer = Body;
+
+    async fn advertisement(&self, service: Service) -> Result<Body, WireError> {
+        self.send(self.client.get(format!("{}/info/refs?service={}", self.base, service.as_str()))).await
+    }
+
+    async fn call(&self, service: Service, request: Bytes) -> Result<Body, WireError> {
+        let name = service.as_str();
+        let post = self
+            .client
+            .post(format!("{}/{name}", self.base))
+            .header(CONTENT_TYPE, format!("application/x-{name}-request"))
+            .header(ACCEPT, format!("application/x-{name}-result"))
+            .body(request);
+        self.send(post).await
+    }
+}
+
+impl Chunks for Body {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, WireError> {
+        Ok(Self::chunk(self).await?)
+    }
+}
+
+/// Where a redirect leads, without its query, which may hold a secret.
+fn redirect_target(response: &Response) -> String {
+    let location =
+        response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
+    let plain = location.split(['?', '#']).next().unwrap_or_default();
+    cleaned(plain.as_bytes())
+}
+
+async fn error_words(response: Response) -> String {
+    let limits = Limits::new(MAX_ERROR_PAGE, SILENCE, SILENCE);
+    let mut body = Body::new(response, limits);
+    let mut page = Vec::new();
+    while let Ok(Some(chunk)) = body.chunk().await {
+        page.extend_from_slice(&chunk);
+    }
+    // A page made for browsers tells a person nothing in a condition.
+    if page.trim_ascii_start().starts_with(b"<") { String::new() } else { cleaned(&page) }
+}

@@ -1,0 +1,31 @@
+//! The settings of libgit2 that hold for the whole process.
+
+use std::sync::Once;
+
+/// Sets libgit2 up, once: no configuration of the host is read, and its caches stay small.
+///
+/// The mirror is read object by object and once, so that libgit2's object cache only costs memory, and a window of the
+/// whole pack would count as the process's memory. Packs are verified when they come in, so that their objects are not
+/// hashed again at every read.
+pub(super) fn set_up() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        git2::opts::strict_hash_verification(false);
+        git2::opts::enable_caching(false);
+        set_paths_and_windows();
+    });
+}
+
+#[expect(unsafe_code, reason = "libgit2's global options; called once, before any other call into libgit2")]
+fn set_paths_and_windows() {
+    use git2::ConfigLevel::{Global, ProgramData, System, XDG};
+    const MIB: usize = 1 << 20;
+    for level in [System, Global, XDG, ProgramData] {
+        // SAFETY: `Once` in `set_up` makes this the only call, and every use of libgit2 goes through `set_up` first.
+        let _ = unsafe { git2::opts::set_search_path(level, "") };
+    }
+    // SAFETY: as above.
+    let _ = unsafe { git2::opts::set_mwindow_size(MIB) };
+    // SAFETY: as above.
+    let _ = unsafe { git2::opts::set_mwindow_mapped_limit(8 * MIB) };
+}

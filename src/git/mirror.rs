@@ -1,0 +1,297 @@
+//! The objects of one branch, in a folder of the cache.
+//!
+//! A mirror is a cache in the strict sense: it may be deleted at any time, and after any doubt it is deleted and
+//! fetched again. It holds one commit with its whole tree, and no history.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use git2::{Repository, RepositoryInitOptions};
+use tokio::sync::mpsc;
+
+use super::{CommitId, Error};
+
+/// The ref that remembers which commit is here whole. It is written after the commit's objects.
+const TIP: &str = "refs/tagtide/tip";
+
+/// More packs than this make look-ups slow; the mirror starts over then.
+const MAX_PACKS: usize = 200;
+
+/// The most objects that an incremental pack may have. libgit2 completes a thin pack in time quadratic in its deltas, so
+/// that beyond this a whole fetch is cheaper, and a hostile server can not keep a core busy.
+pub(super) const MAX_INCREMENTAL_OBJECTS: u32 = 2_500;
+
+/// The most objects that a whole pack may have.
+pub(super) const MAX_OBJECTS: u32 = 10_000_000;
+
+/// The folder of one branch of one repository.
+pub(super) struct Mirror {
+    dir: PathBuf,
+    /// Held for the mirror's life, so that no two processes write into one folder.
+    _lock: File,
+}
+
+/// A pack as it arrives.
+pub(super) struct IncomingPack {
+    /// Its bytes.
+    pub(super) bytes: mpsc::Receiver<Piece>,
+    /// The most objects that are taken.
+    pub(super) max_objects: u32,
+}
+
+/// A part of a pack.
+pub(super) enum Piece {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// The server ended the pack in order. A pack without this mark is dropped, however whole it looks.
+    End,
+}
+
+/// What became of a pack.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Intake {
+    /// It is in the mirror.
+    Taken,
+    /// It has more objects than are taken; nothing of it was kept.
+    TooManyObjects(u32),
+}
+
+impl Mirror {
+    /// Opens the mirror in `dir`, makes it where it is not there, and removes what a crash left behind.
+    ///
+    /// # Errors
+    /// `Error::Mirror` where the folder can not be written, or another process holds it.
+    pub(super) fn open(dir: PathBuf) -> Result<Self, Error> {
+        super::libgit2::set_up();
+        std::fs::create_dir_all(&dir).map_err(|error| Error::cache(&dir, &error))?;
+        let lock_path = dir.with_extension("lock");
+        let lock = File::create(&lock_path).map_err(|error| Error::cache(&lock_path, &error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let problem =
+                    "another process of Tagtide holds it; give each process its own --cache-dir".to_owned();
+                return Err(Error::Cache { path: lock_path, problem });
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::cache(&lock_path, &error)),
+        }
+        let mirror = Self { dir, _lock: lock };
+        mirror.sweep();
+        if mirror.is_gone() || mirror.is_worn() {
+            mirror.start_over()?;
+        }
+        Ok(mirror)
+    }
+
+    /// Empties the mirror.
+    pub(super) fn start_over(&self) -> Result<(), Error> {
+        std::fs::create_dir_all(&self.dir).map_err(|error| Error::cache(&self.dir, &error))?;
+        let entries = std::fs::read_dir(&self.dir).map_err(|error| Error::cache(&self.dir, &error))?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.map_err(|error| Error::cache(&path, &error))?;
+        }
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).external_template(false).initial_head("main");
+        Repository::init_opts(&self.dir, &options).map_err(|source| Error::objects("made", source))?;
+        Ok(())
+    }
+
+    /// Opens the mirror's objects. Cheap enough for every use, and no handle outlives a `start_over`.
+    pub(super) fn repository(&self) -> Result<Repository, Error> {
+        Repository::open(&self.dir).map_err(|source| Error::objects("opened", source))
+    }
+
+    /// The commit that is here whole, where there is one.
+    pub(super) fn tip(&self) -> Option<CommitId> {
+        let repository = self.repository().ok()?;
+        let id = repository.refname_to_id(TIP).ok()?;
+        repository.find_commit(id).ok()?.tree().ok()?;
+        Some(CommitId(id))
+    }
+
+    /// Remembers that this commit is here whole.
+    pub(super) fn set_tip(&self, tip: CommitId) -> Result<(), Error> {
+        let repository = self.repository()?;
+        repository.reference(TIP, tip.0, true, "").map_err(|source| Error::objects("written", source))?;
+        Ok(())
+    }
+
+    /// Whether so many packs have come that the mirror should start over.
+    pub(super) fn is_worn(&self) -> bool {
+        self.packs() > MAX_PACKS
+    }
+
+    /// Whether someone deleted it, or enough of it that it can not be opened.
+    pub(super) fn is_gone(&self) -> bool {
+        self.repository().is_err()
+    }
+
+    /// Takes a pack in as it arrives. Blocks.
+    ///
+    /// # Errors
+    /// `Error::Objects` with libgit2's words where the pack is not one, lacks a base, or ends early.
+    pub(super) fn take_in(&self, mut incoming: IncomingPack) -> Result<Intake, Error> {
+        let repository = self.repository()?;
+        let odb = repository.odb().map_err(|source| Error::objects("opened", source))?;
+        let mut writer = odb.packwriter().map_err(|source| Error::objects("written", source))?;
+        let mut head = PackHead::default();
+        let mut has_ended = false;
+        while let Some(piece) = incoming.bytes.blocking_recv() {
+            let bytes = match piece {
+                Piece::Bytes(bytes) => bytes,
+                Piece::End => {
+                    has_ended = true;
+                    break;
+                }
+            };
+            if let Some(objects) = head.read(&bytes)
+                && objects > incoming.max_objects
+            {
+                return Ok(Intake::TooManyObjects(objects));
+            }
+            writer.write_all(&bytes).map_err(|_| last_error("taken in"))?;
+        }
+        if !has_ended {
+            return Err(Error::Objects { step: "taken in", problem: "the pack ended early".to_owned() });
+        }
+        writer.commit().map_err(|source| Error::objects("taken in", source))?;
+        Ok(Intake::Taken)
+    }
+
+    fn pack_folder(&self) -> PathBuf {
+        self.dir.join("objects").join("pack")
+    }
+
+    fn packs(&self) -> usize {
+        let Ok(entries) = std::fs::read_dir(self.pack_folder()) else {
+            return 0;
+        };
+        entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "pack")).count()
+    }
+
+    /// Removes half packs: a killed process leaves them, nothing reads them, and nothing else removes them.
+    fn sweep(&self) {
+        let Ok(entries) = std::fs::read_dir(self.pack_folder()) else {
+            return;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if !belongs_to_a_whole_pack(&path) {
+                // What can not be removed now is tried again at the next start.
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+}
+
+fn belongs_to_a_whole_pack(path: &Path) -> bool {
+    let is_named_so =
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("pack-"));
+    is_named_so && path.with_extension("pack").exists() && path.with_extension("idx").exists()
+}
+
+/// The message that libgit2 left behind: `io::Error` carries none.
+fn last_error(step: &'static str) -> Error {
+    Error::objects(step, git2::Error::last_error(-1))
+}
+
+/// The first twelve bytes of a pack: `PACK`, the version, the number of objects (gitformat-pack).
+#[derive(Default)]
+struct PackHead(Vec<u8>);
+
+impl PackHead {
+    /// Takes the next bytes; the number of objects once it is known. What is no pack has none: libgit2 says so.
+    fn read(&mut self, bytes: &[u8]) -> Option<u32> {
+        let missing = 12_usize.saturating_sub(self.0.len());
+        self.0.extend(bytes.iter().take(missing));
+        let count: [u8; 4] = self.0.strip_prefix(b"PACK")?.get(4..8)?.try_into().ok()?;
+        Some(u32::from_be_bytes(count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mirror() -> (tempfile::TempDir, Mirror) {
+        let cache = tempfile::tempdir().unwrap();
+        let mirror = Mirror::open(cache.path().join("one")).unwrap();
+        (cache, mirror)
+    }
+
+    fn take(mirror: &Mirror, pieces: Vec<Piece>, max_objects: u32) -> Result<Intake, Error> {
+        let (sender, bytes) = mpsc::channel(64);
+        pieces.into_iter().for_each(|piece| sender.try_send(piece).unwrap());
+        drop(sender);
+        mirror.take_in(IncomingPack { bytes, max_objects })
+    }
+
+    fn pack_of_one_blob() -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path()).unwrap();
+        let id = repository.blob(b"hello").unwrap();
+        let mut builder = repository.packbuilder().unwrap();
+        builder.insert_object(id, None).unwrap();
+        let mut pack = git2::Buf::new();
+        builder.write_buf(&mut pack).unwrap();
+        pack.to_vec()
+    }
+
+    #[test]
+    fn takes_a_whole_pack_and_no_other() {
+        let (_cache, mirror) = mirror();
+        let pack = Bytes::from(pack_of_one_blob());
+        let cut = pack.slice(..pack.len() - 3);
+        assert!(take(&mirror, vec![Piece::Bytes(cut), Piece::End], 9).is_err(), "cut short");
+        assert!(take(&mirror, vec![Piece::Bytes(pack.clone())], 9).is_err(), "never ended");
+        assert!(
+            take(&mirror, vec![Piece::Bytes(Bytes::from_static(b"<html>")), Piece::End], 9).is_err(),
+            "no pack"
+        );
+        assert_eq!(mirror.packs(), 0);
+        assert_eq!(take(&mirror, vec![Piece::Bytes(pack), Piece::End], 9).unwrap(), Intake::Taken);
+        assert_eq!(mirror.packs(), 1);
+    }
+
+    #[test]
+    fn a_pack_with_too_many_objects_is_told_by_its_head() {
+        let (_cache, mirror) = mirror();
+        let head = Bytes::from_static(b"PACK\0\0\0\x02\0\0\x10\0more");
+        assert_eq!(take(&mirror, vec![Piece::Bytes(head)], 4095).unwrap(), Intake::TooManyObjects(4096));
+    }
+
+    #[test]
+    fn what_a_crash_left_is_swept_at_the_next_start() {
+        let (cache, mirror) = mirror();
+        let whole = Bytes::from(pack_of_one_blob());
+        take(&mirror, vec![Piece::Bytes(whole), Piece::End], 9).unwrap();
+        let folder = mirror.pack_folder();
+        for name in ["pack_git2_0123456789abcdef", "pack-aa.idx", "tmp_pack_x"] {
+            std::fs::write(folder.join(name), b"half").unwrap();
+        }
+        drop(mirror);
+        let mirror = Mirror::open(cache.path().join("one")).unwrap();
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!((left.len(), mirror.packs()), (2, 1), "{left:?}");
+    }
+
+    #[test]
+    fn a_folder_that_is_no_repository_is_made_one() {
+        let cache = tempfile::tempdir().unwrap();
+        let dir = cache.path().join("one");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("HEAD"), b"rubbish").unwrap();
+        assert_eq!(Mirror::open(dir).unwrap().tip(), None);
+    }
+
+    #[test]
+    fn two_processes_never_share_a_mirror() {
+        let (cache, _mirror) = mirror();
+        let error = Mirror::open(cache.path().join("one")).err().unwrap().to_string();
+        assert!(error.contains("--cache-dir"), "{error}");
+    }
+}

@@ -1,0 +1,311 @@
+//! Reading a commit: its message, its files, and which of them differ from another tree's.
+
+use git2::{ObjectType, Oid, Repository, Tree};
+use jiff::Timestamp;
+
+use super::{BlobId, CommitId, Error, TreeId};
+
+/// Deeper folders than this are not entered.
+const MAX_DEPTH: usize = 64;
+
+/// One commit, ready to be read. Its methods block.
+pub struct Snapshot {
+    repository: Repository,
+    commit: CommitId,
+    tree: TreeId,
+}
+
+/// One file of a tree, or that it is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileChange<'a> {
+    /// The file is there, new or with other content than before.
+    Present {
+        /// Its path from the top, with `/`.
+        path: &'a str,
+        /// Its content.
+        blob: BlobId,
+    },
+    /// The file is gone, or it is no plain file any more.
+    Gone {
+        /// Its path.
+        path: &'a str,
+    },
+}
+
+impl Snapshot {
+    /// Opens a commit.
+    pub(super) fn open(repository: Repository, commit: CommitId) -> Result<Self, Error> {
+        let tree =
+            repository.find_commit(commit.0).map_err(|source| Error::objects("read", source))?.tree_id();
+        Ok(Self { repository, commit, tree: TreeId(tree) })
+    }
+
+    /// The commit.
+    #[must_use]
+    pub const fn commit(&self) -> CommitId {
+        self.commit
+    }
+
+    /// Its tree.
+    #[must_use]
+    pub const fn tree(&self) -> TreeId {
+        self.tree
+    }
+
+    /// The commit's whole message and its time.
+    ///
+    /// # Errors
+    /// `Error::Objects` where the mirror can not be read.
+    pub fn message(&self) -> Result<(String, Timestamp), Error> {
+        let commit =
+            self.repository.find_commit(self.commit.0).map_err(|source| Error::objects("read", source))?;
+        let at = Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok((String::from_utf8_lossy(commit.message_bytes()).into_owned(), at))
+    }
+
+    /// The content of a file, or `None` where it is larger than `cap` bytes.
+    ///
+    /// # Errors
+    /// `Error::Objects` where the mirror can not be read.
+    pub fn read(&self, blob: BlobId, cap: usize) -> Result<Option<Vec<u8>>, Error> {
+        let odb = self.repository.odb().map_err(|source| Error::objects("read", source))?;
+        // The size first: a huge file must not come into memory only to be passed over.
+        let (size, kind) = odb.read_header(blob.0).map_err(|source| Error::objects("read", source))?;
+        if size > cap || kind != ObjectType::Blob {
+            return Ok(None);
+        }
+        let object = odb.read(blob.0).map_err(|source| Error::objects("read", source))?;
+        Ok(Some(object.data().to_vec()))
+    }
+
+    /// Whether a tree is here, so that it can be compared with this commit's.
+    #[must_use]
+    pub fn holds(&self, tree: TreeId) -> bool {
+        self.repository.find_tree(tree.0).is_ok()
+    }
+
+    /// Gives every plain file that differs from those of `before`, or every file where there is no `before`. Subtrees
+    /// with the same id are never entered.
+    ///
+    /// Symbolic links, submodules and entries that no honest tree holds (`.git`, `..`, names that are not UTF-8) count
+    /// as no file.
+    ///
+    /// # Errors
+    /// `Error::Objects` where the mirror can not be read, or `before` is not here.
+    pub fn changed_files(
+        &self,
+        before: Option<TreeId>,
+        each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let after = self.find(self.tree.0)?;
+        let before = before.map(|tree| self.find(tree.0)).transpose()?;
+        self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, each)
+    }
+
+    fn find(&self, id: Oid) -> Result<Tree<'_>, Error> {
+        self.repository.find_tree(id).map_err(|source| Error::objects("read", source))
+    }
+
+    fn compare(
+        &self,
+        before: Option<&Tree<'_>>,
+        after: Option<&Tree<'_>>,
+        path: &mut String,
+        depth: usize,
+        each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if depth > MAX_DEPTH {
+            return Ok(());
+        }
+        let parent = path.len();
+        // What is gone comes first, so that a file whose folder took its place is not reported as gone afterwards.
+        for (tree, other, is_after) in [(before, after, false), (after, before, true)] {
+            let Some(tree) = tree else { continue };
+            for entry in tree {
+                let Some(name) = entry.name().ok().filter(|name| is_honest(name)) else {
+                    continue;
+                };
+                let kind = Kind::of(entry.filemode());
+                let twin = other.and_then(|t| t.get_name(name));
+                let twin_kind = twin.as_ref().map(|t| Kind::of(t.filemode()));
+                if twin.as_ref().is_some_and(|t| t.id() == entry.id()) && twin_kind == Some(kind) {
+                    continue;
+                }
+                path.truncate(parent);
+                if parent > 0 {
+                    path.push('/');
+                }
+                path.push_str(name);
+                match (kind, is_after) {
+                    (Kind::File, true) => each(FileChange::Present { path, blob: BlobId(entry.id()) })?,
+                    (Kind::File, false) if twin_kind != Some(Kind::File) => each(FileChange::Gone { path })?,
+                    (Kind::Folder, true) => {
+                        let inner = self.find(entry.id())?;
+                        let twin =
+                            twin.filter(|_| twin_kind == Some(Kind::Folder)).map(|t| self.find(t.id()));
+                        self.compare(twin.transpose()?.as_ref(), Some(&inner), path, depth + 1, each)?;
+                    }
+                    (Kind::Folder, false) if twin_kind != Some(Kind::Folder) => {
+                        let inner = self.find(entry.id())?;
+                        self.compare(Some(&inner), None, path, depth + 1, each)?;
+                    }
+                    (Kind::File | Kind::Folder, false) | (Kind::Other, _) => {}
+                }
+            }
+        }
+        path.truncate(parent);
+        Ok(())
+    }
+}
+
+/// What an entry of a tree is, as far as it matters here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Folder,
+    /// A symbolic link, a submodule, or a mode that no Git writes.
+    Other,
+}
+
+impl Kind {
+    const fn of(mode: i32) -> Self {
+        match mode {
+            0o100_644 | 0o100_755 | 0o100_664 => Self::File,
+            0o040_000 => Self::Folder,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether an honest tree can hold this name; one that is checked out elsewhere must not be led astray by our commit.
+fn is_honest(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+        && !name.eq_ignore_ascii_case(".git")
+        && !name.eq_ignore_ascii_case("git~1")
+        && !name.contains(['/', '\\'])
+        && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FILE: i32 = 0o100_644;
+
+    /// A repository with a commit for each set of files.
+    fn commits(sets: &[BTreeMap<String, String>]) -> (tempfile::TempDir, Vec<CommitId>) {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path()).unwrap();
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        let commits = sets.iter().map(|files| {
+            let empty = repository.treebuilder(None).unwrap().write().unwrap();
+            let mut update = git2::build::TreeUpdateBuilder::new();
+            for (path, text) in files {
+                update.upsert(path.as_str(), repository.blob(text.as_bytes()).unwrap(), git2::FileMode::Blob);
+            }
+            let tree = update.create_updated(&repository, &repository.find_tree(empty).unwrap()).unwrap();
+            let tree = repository.find_tree(tree).unwrap();
+            CommitId(repository.commit(None, &author, &author, "x", &tree, &[]).unwrap())
+        });
+        let commits = commits.collect();
+        (dir, commits)
+    }
+
+    /// The files of `after` as they follow from those of `before` and the changes between the two.
+    fn replay(
+        dir: &std::path::Path,
+        before: Option<CommitId>,
+        after: CommitId,
+        files: &mut BTreeMap<String, String>,
+    ) {
+        let open = |id| Snapshot::open(Repository::open(dir).unwrap(), id).unwrap();
+        let snapshot = open(after);
+        let since = before.map(|id| open(id).tree());
+        snapshot
+            .changed_files(since, &mut |change| {
+                match change {
+                    FileChange::Present { path, blob } => {
+                        let text = snapshot.read(blob, 100).unwrap().unwrap();
+                        files.insert(path.to_owned(), String::from_utf8(text).unwrap());
+                    }
+                    FileChange::Gone { path } => {
+                        assert!(files.remove(path).is_some(), "{path} was not there")
+                    }
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_changes_between_two_trees_lead_from_one_to_the_other(
+            before in prop::collection::btree_map("[ab](/[ab]){0,2}\\.yaml", "[xy]", 0..8),
+            after in prop::collection::btree_map("[ab](/[ab]){0,2}\\.yaml", "[xy]", 0..8),
+        ) {
+            let (dir, ids) = commits(&[before.clone(), after.clone()]);
+            let mut files = BTreeMap::new();
+            replay(dir.path(), None, ids[0], &mut files);
+            prop_assert_eq!(&files, &before);
+            replay(dir.path(), Some(ids[0]), ids[1], &mut files);
+            prop_assert_eq!(&files, &after);
+        }
+    }
+
+    #[test]
+    fn a_folder_takes_the_place_of_a_file_and_back() {
+        let set = |path: &str| BTreeMap::from([(path.to_owned(), "x".to_owned())]);
+        let (dir, ids) = commits(&[set("a"), set("a/b"), set("a")]);
+        let mut files = set("a");
+        replay(dir.path(), Some(ids[0]), ids[1], &mut files);
+        assert_eq!(files, set("a/b"));
+        replay(dir.path(), Some(ids[1]), ids[2], &mut files);
+        assert_eq!(files, set("a"));
+    }
+
+    #[test]
+    fn links_submodules_and_dishonest_names_are_no_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path()).unwrap();
+        let blob = repository.blob(b"../../etc/passwd").unwrap();
+        let mut raw = Vec::new();
+        for (mode, name) in [
+            ("120000", "link.yaml"),
+            ("100644", "ok.yaml"),
+            ("160000", "module"),
+            ("100644", ".GIT"),
+            ("100644", "a\nb"),
+        ] {
+            raw.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+            raw.extend_from_slice(blob.as_bytes());
+        }
+        let tree = repository.odb().unwrap().write(ObjectType::Tree, &raw).unwrap();
+        let text = format!("tree {tree}\nauthor a <a@b> 0 +0000\ncommitter a <a@b> 0 +0000\n\nx");
+        let commit = repository.odb().unwrap().write(ObjectType::Commit, text.as_bytes()).unwrap();
+        let snapshot = Snapshot::open(Repository::open(dir.path()).unwrap(), CommitId(commit)).unwrap();
+        let mut seen = Vec::new();
+        snapshot
+            .changed_files(None, &mut |change| {
+                seen.push(format!("{change:?}"));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert!(seen[0].contains("ok.yaml") && Kind::of(FILE) == Kind::File);
+    }
+
+    #[test]
+    fn a_file_over_the_cap_is_not_read() {
+        let set = BTreeMap::from([("a".to_owned(), "12345".to_owned())]);
+        let (dir, ids) = commits(&[set]);
+        let snapshot = Snapshot::open(Repository::open(dir.path()).unwrap(), ids[0]).unwrap();
+        let blob = BlobId(Repository::open(dir.path()).unwrap().blob(b"12345").unwrap());
+        assert_eq!(snapshot.read(blob, 4).unwrap(), None);
+        assert_eq!(snapshot.read(blob, 5).unwrap().unwrap(), b"12345");
+    }
+}

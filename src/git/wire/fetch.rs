@@ -1,0 +1,216 @@
+//! Reading: where a branch is, and the pack of a commit.
+
+use bytes::{Buf, Bytes};
+use tokio::sync::mpsc;
+
+use super::pkt::{Pkt, PktReader, text_of, write_delimiter, write_flush, write_line};
+use super::{Chunks, Service, Transport, WireError, cleaned};
+use crate::git::{BranchName, CommitId};
+
+/// The most refs that are read for one branch: a prefix also matches `main-2`, `main-3` and so on.
+const MAX_REFS: usize = 100_000;
+
+/// What is held already when a commit is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::git) enum Have {
+    /// Nothing: the whole tree comes.
+    Nothing,
+    /// This commit with its whole tree, and nothing of its history.
+    Commit(CommitId),
+}
+
+/// Asks where a branch is; `None` where the server has no such branch.
+pub(in crate::git) async fn list_branch<T: Transport>(
+    transport: &T,
+    branch: &BranchName,
+) -> Result<Option<CommitId>, WireError> {
+    let mut request = Vec::new();
+    write_line(&mut request, "command=ls-refs\n");
+    write_line(&mut request, AGENT);
+    write_line(&mut request, "object-format=sha1\n");
+    write_delimiter(&mut request);
+    write_line(&mut request, &format!("ref-prefix {}\n", branch.full_ref()));
+    write_flush(&mut request);
+    let answer = transport.call(Service::UploadPack, request.into()).await?;
+    find_branch(answer, branch).await
+}
+
+pub(super) const AGENT: &str = concat!("agent=tagtide/", env!("CARGO_PKG_VERSION"), "\n");
+
+async fn find_branch<S: Chunks>(answer: S, branch: &BranchName) -> Result<Option<CommitId>, WireError> {
+    let mut reader = PktReader::new(answer);
+    let full_ref = branch.full_ref();
+    let mut found = None;
+    for _ in 0..MAX_REFS {
+        match reader.next().await? {
+            Some(Pkt::Data(line)) => {
+                let line = checked_line(&line)?;
+                let mut words = line.split(' ');
+                if let (Some(id), Some(name)) = (words.next(), words.next())
+                    && name == full_ref
+                {
+                    found = Some(CommitId::parse(id).ok_or(WireError::NotPktLine)?);
+                }
+            }
+            Some(Pkt::Flush) => return Ok(found),
+            Some(Pkt::Delimiter | Pkt::ResponseEnd) => return Err(WireError::NotPktLine),
+            // An answer without its flush is half an answer: the branch may be in the other half.
+            None => return Err(WireError::CutShort),
+        }
+    }
+    Err(WireError::TooMany { most: MAX_REFS as u64, what: "refs" })
+}
+
+/// Asks for the pack of one commit, without its history, and sends the pack's bytes to `pack` as they come.
+///
+/// With something held already, `shallow`, `have`, `deepen 1` and `thin-pack` are all needed: without `thin-pack` the
+/// whole tree comes again, without `shallow` a branch that was forced back to an ancestor gives an empty pack, and
+/// without `deepen 1` the whole history comes.
+///
+/// # Errors
+/// Where it ends with an error, what was sent is no whole pack and must be dropped.
+pub(in crate::git) async fn fetch_pack<T: Transport>(
+    transport: &T,
+    want: CommitId,
+    have: Have,
+    pack: mpsc::Sender<Bytes>,
+) -> Result<(), WireError> {
+    let answer = transport.call(Service::UploadPack, fetch_request(want, have).into()).await?;
+    read_pack(answer, pack).await
+}
+
+fn fetch_request(want: CommitId, have: Have) -> Vec<u8> {
+    let mut request = Vec::new();
+    write_line(&mut request, "command=fetch\n");
+    write_line(&mut request, AGENT);
+    write_line(&mut request, "object-format=sha1\n");
+    write_delimiter(&mut request);
+    for argument in ["thin-pack\n", "no-progress\n", "ofs-delta\n", "deepen 1\n"] {
+        write_line(&mut request, argument);
+    }
+    write_line(&mut request, &format!("want {want}\n"));
+    if let Have::Commit(id) = have {
+        write_line(&mut request, &format!("shallow {id}\n"));
+        write_line(&mut request, &format!("have {id}\n"));
+    }
+    write_line(&mut request, "done\n");
+    write_flush(&mut request);
+    request
+}
+
+async fn read_pack<S: Chunks>(answer: S, pack: mpsc::Sender<Bytes>) -> Result<(), WireError> {
+    let mut reader = PktReader::new(answer);
+    // Sections such as shallow-info come first; what they say is known: the commit is the only boundary.
+    loop {
+        match reader.next().await? {
+            Some(Pkt::Data(line)) if checked_line(&line)? == "packfile" => break,
+            Some(Pkt::Data(_) | Pkt::Delimiter) => {}
+            Some(Pkt::Flush | Pkt::ResponseEnd) | None => return Err(WireError::CutShort),
+        }
+    }
+    loop {
+        match reader.next().await? {
+            Some(Pkt::Data(mut line)) => {
+                let Some(&band) = line.first() else {
+                    return Err(WireError::NotPktLine);
+                };
+                line.advance(1);
+                match band {
+                    1 => {
+                        if pack.send(line).await.is_err() {
+                            // The reader of the pack gave up, and its own error says why.
+                            return Ok(());
+                        }
+                    }
+                    2 => {}
+                    3 => return Err(WireError::Server(cleaned(&line))),
+                    _ => return Err(WireError::NotPktLine),
+                }
+            }
+            Some(Pkt::Flush | Pkt::ResponseEnd) => return Ok(()),
+            Some(Pkt::Delimiter) => return Err(WireError::NotPktLine),
+            None => return Err(WireError::CutShort),
+        }
+    }
+}
+
+/// The text of a line, or the error that it is (gitprotocol-pack, "error-line").
+fn checked_line(line: &[u8]) -> Result<&str, WireError> {
+    match line.strip_prefix(b"ERR ") {
+        Some(words) => Err(WireError::Server(cleaned(words))),
+        None => text_of(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pkt::tests::Pieces;
+    use super::super::pkt::write_data;
+    use super::*;
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+
+    fn block<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    fn find(lines: &[&str], flush: bool) -> Result<Option<CommitId>, WireError> {
+        let mut bytes = Vec::new();
+        lines.iter().for_each(|line| write_line(&mut bytes, line));
+        if flush {
+            write_flush(&mut bytes);
+        }
+        block(find_branch(Pieces::of(&bytes, 11), &BranchName::parse("main").unwrap()))
+    }
+
+    #[test]
+    fn finds_the_branch_itself_and_not_one_that_begins_alike() {
+        let other = format!("{} refs/heads/main-2\n", ONE.replace('1', "2"));
+        assert_eq!(find(&[&other, &format!("{ONE} refs/heads/main\n")], true).unwrap(), CommitId::parse(ONE));
+        assert_eq!(find(&[&other], true).unwrap(), None);
+    }
+
+    #[test]
+    fn half_a_list_of_refs_says_nothing_about_the_branch() {
+        assert!(matches!(find(&[], false), Err(WireError::CutShort)));
+        assert!(
+            matches!(find(&["ERR access denied\n"], true), Err(WireError::Server(words)) if words == "access denied")
+        );
+    }
+
+    fn read(bands: &[(u8, &[u8])], flush: bool) -> (Result<(), WireError>, Vec<u8>) {
+        let mut bytes = Vec::new();
+        write_line(&mut bytes, "shallow-info\n");
+        write_line(&mut bytes, &format!("shallow {ONE}\n"));
+        write_delimiter(&mut bytes);
+        write_line(&mut bytes, "packfile\n");
+        for (band, payload) in bands {
+            write_data(&mut bytes, &[&[*band], *payload].concat());
+        }
+        if flush {
+            write_flush(&mut bytes);
+        }
+        let (sender, mut receiver) = mpsc::channel(64);
+        let result = block(read_pack(Pieces::of(&bytes, 5), sender));
+        let mut pack = Vec::new();
+        while let Ok(piece) = receiver.try_recv() {
+            pack.extend_from_slice(&piece);
+        }
+        (result, pack)
+    }
+
+    #[test]
+    fn takes_the_pack_out_of_the_side_band() {
+        let (result, pack) = read(&[(1, b"PA"), (2, b"counting"), (1, b"CK")], true);
+        assert!(result.is_ok());
+        assert_eq!(pack, b"PACK");
+    }
+
+    #[test]
+    fn a_pack_without_its_end_is_an_error_however_whole_it_looks() {
+        assert!(matches!(read(&[(1, b"PACK")], false).0, Err(WireError::CutShort)));
+        assert!(
+            matches!(read(&[(3, b"out of memory\n\x1b[31m")], true).0, Err(WireError::Server(w)) if w == "out of memory [31m")
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! The flow for one image and for one repository, and the loop that runs it: the same for a cluster and for a folder.
+//!
+//! [`desk`](Engine::run) hears of objects and keeps their state; [`scan`] asks a registry and lets every policy of the
+//! image choose; [`cycle`] brings one branch up to date, plans, commits and pushes; the board shows statuses.
+
+mod access;
+mod board;
+mod cycle;
+mod desk;
+mod index;
+mod message;
+mod metrics;
+mod plan;
+mod policy_state;
+mod repository_settings;
+mod repository_state;
+mod scan;
+mod schedule;
+mod scope;
+mod selection;
+mod settings;
+mod world;
+
+pub use access::{AccessError, access_for, check_registry};
+pub use desk::Engine;
+pub use index::MAX_FILE;
+pub use message::{Move, compose};
+pub use metrics::Metrics;
+pub use plan::{FileProblem, Plan, PlannedFile, Wish, Wishes, plan};
+pub use scope::Scope;
+pub use selection::Selection;
+pub use settings::Settings;
+pub use world::{
+    Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, Update, World, WorldError,
+};

@@ -1,0 +1,139 @@
+//! The desk: keeps the state of every object, decides what is due, and hands the work out.
+//!
+//! One task owns all state and does no I/O. Scans and cycles run as tasks of their own and report back; a panic in one
+//! of them is the failure of that one object.
+
+mod dispatch;
+mod intake;
+mod settle;
+mod show;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::access::AccessError;
+use super::board::Board;
+use super::cycle::{Report, Workbench};
+use super::metrics::Metrics;
+use super::plan::Wishes;
+use super::policy_state::PolicyState;
+use super::repository_settings::RepositoryError;
+use super::repository_state::RepositoryState;
+use super::scan::{Member, Scan, ScanError, ScanKey};
+use super::schedule::Slot;
+use super::settings::Settings;
+use super::world::{ObjectId, Status, Update, World};
+use crate::api::{ClusterImageRegistry, ObjectKey};
+use crate::registry;
+
+/// How long running cycles may take to end after the process was asked to stop.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Nothing is due: look again after this long all the same.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The engine: feed it [`Update`]s and it keeps Git in step with the registries.
+pub struct Engine<W> {
+    world: Arc<W>,
+    settings: Arc<Settings>,
+    client: registry::Client,
+    metrics: Metrics,
+    board: Board,
+    policies: BTreeMap<ObjectKey, PolicyState>,
+    repositories: BTreeMap<ObjectKey, RepositoryState>,
+    registries: BTreeMap<String, Arc<ClusterImageRegistry>>,
+    scans: BTreeMap<ScanKey, Slot>,
+    cycles: BTreeMap<ObjectKey, Slot>,
+    checks: BTreeMap<String, Slot>,
+    benches: BTreeMap<ObjectKey, Workbench>,
+    shown: HashMap<ObjectId, Status>,
+    tasks: JoinSet<Done>,
+    jobs: HashMap<Id, Job>,
+    is_complete: bool,
+}
+
+/// A task that was handed out.
+#[derive(Clone)]
+enum Job {
+    Scan(ScanKey, Vec<Member>),
+    /// With the uid of the InfraRepository: one made anew under the same name is another.
+    Cycle(ObjectKey, Option<String>),
+    Check(String),
+}
+
+/// What a task brings back.
+enum Done {
+    Scan(Result<Scan, ScanError>, Duration),
+    Cycle(Box<Option<Workbench>>, Box<Result<Report, RepositoryError>>, Arc<Wishes>),
+    Check(Result<(), AccessError>),
+}
+
+impl<W: World> Engine<W> {
+    /// Runs until `stop` is cancelled or the updates end; running cycles are let finish then, for a bounded time.
+    pub async fn run(
+        world: Arc<W>,
+        settings: Settings,
+        metrics: Metrics,
+        mut updates: mpsc::Receiver<Update>,
+        stop: CancellationToken,
+    ) {
+        let (board, board_work) = Board::open(Arc::clone(&world), metrics.clone());
+        let board_work = tokio::spawn(board_work);
+        let mut engine = Self::new(world, settings, metrics, board);
+        loop {
+            let next = engine.start_what_is_due();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                update = updates.recv() => match update {
+                    Some(update) => engine.take_in(update),
+                    None => break,
+                },
+                Some(ended) = engine.tasks.join_next_with_id() => engine.settle(ended),
+                () = sleep_until(next) => {}
+            }
+        }
+        engine.wind_up().await;
+        drop(engine);
+        let _ = tokio::time::timeout(GRACE, board_work).await;
+    }
+
+    fn new(world: Arc<W>, settings: Settings, metrics: Metrics, board: Board) -> Self {
+        let client = registry::Client::new(settings.connections.clone(), settings.allow_http);
+        Self {
+            world,
+            settings: Arc::new(settings),
+            client,
+            metrics,
+            board,
+            policies: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            registries: BTreeMap::new(),
+            scans: BTreeMap::new(),
+            cycles: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            benches: BTreeMap::new(),
+            shown: HashMap::new(),
+            tasks: JoinSet::new(),
+            jobs: HashMap::new(),
+            is_complete: false,
+        }
+    }
+
+    /// Lets running cycles finish; a scan that is given up loses nothing.
+    async fn wind_up(&mut self) {
+        let until = Instant::now() + GRACE;
+        while self.jobs.values().any(|job| matches!(job, Job::Cycle(..))) {
+            match tokio::time::timeout_at(until, self.tasks.join_next_with_id()).await {
+                Ok(Some(ended)) => self.settle(ended),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.tasks.abort_all();
+    }
+}

@@ -1,0 +1,158 @@
+//! What is due, and how it is handed out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Done, Engine, IDLE, Job};
+use crate::api::{ClusterImageRegistry, ObjectKey};
+use crate::engine::access::{AccessError, check_registry};
+use crate::engine::cycle;
+use crate::engine::plan::Wishes;
+use crate::engine::repository_state::RepositoryState;
+use crate::engine::scan::{self, Member, ScanKey};
+use crate::engine::schedule::Slot;
+use crate::engine::world::World;
+
+impl<W: World> Engine<W> {
+    pub(super) fn ask_for_scan(&mut self, key: Option<ScanKey>, at: Instant) {
+        if let Some(key) = key {
+            self.scans.entry(key).or_default().ask(at);
+        }
+    }
+
+    pub(super) fn drop_scan_without_members(&mut self, key: Option<ScanKey>) {
+        if let Some(key) = key
+            && !self.policies.values().any(|state| state.scan_key() == Some(&key))
+        {
+            self.scans.remove(&key);
+        }
+    }
+
+    /// Asks for a cycle of every repository that takes this policy.
+    pub(super) fn ask_for_cycles_of(&mut self, policy: &ObjectKey, at: Instant) {
+        let Some(state) = self.policies.get(policy) else { return };
+        for (key, repository) in &self.repositories {
+            if repository.takes(state.object()) {
+                self.cycles.entry(key.clone()).or_default().ask(at);
+            }
+        }
+    }
+
+    /// Starts what is due and may run; the moment at which something will be due next.
+    pub(super) fn start_what_is_due(&mut self) -> Instant {
+        let now = Instant::now();
+        let mut next = now + IDLE;
+        if !self.is_complete {
+            return next;
+        }
+        let running_scans = self.scans.values().filter(|slot| slot.is_running()).count();
+        let free_scans = self.settings.scans_at_once.saturating_sub(running_scans);
+        for key in due(&self.scans, now, free_scans, &mut next) {
+            self.start_scan(key);
+        }
+        let running_cycles = self.cycles.values().filter(|slot| slot.is_running()).count();
+        let free_cycles = self.settings.cycles_at_once.saturating_sub(running_cycles);
+        for key in due(&self.cycles, now, free_cycles, &mut next) {
+            self.start_cycle(key);
+        }
+        for name in due(&self.checks, now, usize::MAX, &mut next) {
+            self.start_check(name);
+        }
+        next
+    }
+
+    fn start_scan(&mut self, key: ScanKey) {
+        let members: Vec<Member> = self
+            .policies
+            .iter()
+            .filter(|(_, state)| state.scan_key() == Some(&key))
+            .filter_map(|(policy_key, state)| {
+                let policy = Arc::clone(state.active_policy()?);
+                Some(Member { key: policy_key.clone(), revision: state.revision(), policy })
+            })
+            .collect();
+        let Some(slot) = self.scans.get_mut(&key) else { return };
+        slot.start();
+        let (world, client) = (Arc::clone(&self.world), self.client.clone());
+        let registry = self.registry_of(key.image.host());
+        let job = Job::Scan(key.clone(), members.clone());
+        self.start(job, async move {
+            let began = Instant::now();
+            let scan = scan::scan(&*world, &client, &key, registry, members).await;
+            Done::Scan(scan, began.elapsed())
+        });
+    }
+
+    fn start_cycle(&mut self, key: ObjectKey) {
+        let Some(repository) = self.repositories.get(&key) else { return };
+        let order = repository.order(self.wishes_for(repository));
+        let uid = repository.object().metadata.uid.clone();
+        let Some(slot) = self.cycles.get_mut(&key) else { return };
+        let Some(order) = order else {
+            slot.rest();
+            return;
+        };
+        slot.start();
+        let bench = self.benches.remove(&key);
+        let (world, settings, metrics) =
+            (Arc::clone(&self.world), Arc::clone(&self.settings), self.metrics.clone());
+        self.start(Job::Cycle(key, uid), async move {
+            let (bench, report) = cycle::run(&*world, &settings, bench, &order, &metrics).await;
+            Done::Cycle(Box::new(bench), Box::new(report), order.wishes)
+        });
+    }
+
+    fn start_check(&mut self, name: String) {
+        let Some(registry) = self.registries.get(&name).cloned() else { return };
+        if let Some(slot) = self.checks.get_mut(&name) {
+            slot.start();
+        }
+        let (world, settings) = (Arc::clone(&self.world), Arc::clone(&self.settings));
+        let host = registry.spec.host.clone();
+        let first =
+            self.registry_of(&host).map(|first| ObjectKey::of(&*first).name).filter(|first| *first != name);
+        self.start(Job::Check(name), async move {
+            Done::Check(match first {
+                Some(first) => Err(AccessError::Taken(first, host)),
+                None => check_registry(&*world, &settings, &registry).await,
+            })
+        });
+    }
+
+    /// What says how a host is spoken to: the first by name, where there are several.
+    fn registry_of(&self, host: &str) -> Option<Arc<ClusterImageRegistry>> {
+        self.registries.values().find(|registry| registry.spec.host == host).cloned()
+    }
+
+    fn start(&mut self, job: Job, work: impl Future<Output = Done> + Send + 'static) {
+        let task = self.tasks.spawn(work);
+        self.jobs.insert(task.id(), job);
+    }
+
+    fn wishes_for(&self, repository: &RepositoryState) -> Wishes {
+        let policies = self.policies.iter().filter(|(_, state)| repository.takes(state.object()));
+        policies.map(|(key, state)| (key.clone(), state.wish())).collect()
+    }
+}
+
+/// The keys that are due, at most `most`; `next` becomes the first moment at which another one is.
+fn due<K: Clone + Ord>(
+    slots: &BTreeMap<K, Slot>,
+    now: Instant,
+    most: usize,
+    next: &mut Instant,
+) -> BTreeSet<K> {
+    let mut keys: Vec<(Instant, &K)> = Vec::new();
+    for (key, slot) in slots {
+        match slot.due() {
+            Some(at) if at <= now => keys.push((at, key)),
+            Some(at) => *next = (*next).min(at),
+            None => {}
+        }
+    }
+    // Who waits longest goes first.
+    keys.sort_by_key(|(at, _)| *at);
+    keys.into_iter().take(most).map(|(_, key)| key.clone()).collect()
+}

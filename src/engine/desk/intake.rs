@@ -1,0 +1,192 @@
+//! What the desk hears of objects.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::Engine;
+use super::show::{policy_id, registry_id, repository_id};
+use crate::api::{
+    ClusterImageRegistry, ClusterImageRegistryStatus, Conditions, Health, ImagePolicy, ImagePolicyStatus,
+    InfraRepository, InfraRepositoryStatus, ObjectKey, Reason,
+};
+use crate::engine::policy_state::{Asked, PolicyState};
+use crate::engine::repository_state::RepositoryState;
+use crate::engine::schedule::Slot;
+use crate::engine::world::{Kind, ObjectId, Status, Update, World};
+
+impl<W: World> Engine<W> {
+    pub(super) fn take_in(&mut self, update: Update) {
+        match update {
+            Update::Policy(object) => self.take_policy(object),
+            Update::Repository(object) => self.take_repository(object),
+            Update::Registry(object) => self.take_registry(object),
+            Update::Gone(kind, key) => self.forget(kind, &key),
+            Update::Unreadable { object, generation, problem } => {
+                self.take_unreadable(&object, generation, problem)
+            }
+            Update::Complete => self.is_complete = true,
+        }
+        self.metrics.known(Kind::Policy, self.policies.len());
+        self.metrics.known(Kind::Repository, self.repositories.len());
+        self.metrics.known(Kind::Registry, self.registries.len());
+    }
+
+    fn take_policy(&mut self, object: Arc<ImagePolicy>) {
+        let key = ObjectKey::of(&*object);
+        let now = Instant::now();
+        let Some(state) = self.policies.get_mut(&key) else {
+            let id = policy_id(&object);
+            let status = object.status.clone().map(Status::Policy);
+            self.shown.extend(status.map(|status| (id, status)));
+            let state = PolicyState::new(object);
+            let scan_key = state.scan_key().cloned();
+            self.policies.insert(key.clone(), state);
+            // A policy often comes together with the ClusterImageRegistry of its host, and not always after it.
+            let soon = if self.is_complete { now + self.settings.gather } else { now };
+            self.ask_for_scan(scan_key, soon);
+            self.ask_for_cycles_of(&key, now);
+            self.show_policy(&key);
+            return;
+        };
+        let (old_scan, old_object) = (state.scan_key().cloned(), Arc::clone(state.object()));
+        let asked = state.replace(object);
+        let (scan_key, has_moved) = (state.scan_key().cloned(), {
+            let new = state.object();
+            new.metadata.labels != old_object.metadata.labels || new.spec != old_object.spec
+        });
+        if asked == Asked::ScanNow {
+            self.ask_for_scan(scan_key.clone(), now);
+        }
+        if old_scan != scan_key {
+            self.drop_scan_without_members(old_scan);
+        }
+        if has_moved {
+            self.forget_where_not_taken(&key);
+            self.ask_for_cycles_of(&key, now + self.settings.gather);
+        }
+        self.show_policy(&key);
+    }
+
+    fn take_repository(&mut self, object: Arc<InfraRepository>) {
+        let key = ObjectKey::of(&*object);
+        let now = Instant::now();
+        let is_due = match self.repositories.get_mut(&key) {
+            Some(state) => state.replace(object, &self.settings),
+            None => {
+                let id = repository_id(&object);
+                let status = object.status.clone().map(Status::Repository);
+                self.shown.extend(status.map(|status| (id, status)));
+                self.repositories.insert(key.clone(), RepositoryState::new(object, &self.settings));
+                true
+            }
+        };
+        if is_due {
+            self.cycles.entry(key.clone()).or_default().ask(now);
+            let policies: Vec<ObjectKey> = self.policies.keys().cloned().collect();
+            policies.iter().for_each(|policy| self.forget_where_not_taken(policy));
+        }
+        self.show_repository(&key);
+    }
+
+    fn take_registry(&mut self, object: Arc<ClusterImageRegistry>) {
+        let name = ObjectKey::of(&*object).name;
+        let is_same_spec = self.registries.get(&name).is_some_and(|known| known.spec == object.spec);
+        let host = object.spec.host.clone();
+        if !self.registries.contains_key(&name) {
+            let status = object.status.clone().map(Status::Registry);
+            self.shown.extend(status.map(|status| (registry_id(&object), status)));
+        }
+        self.registries.insert(name.clone(), object);
+        if is_same_spec {
+            return;
+        }
+        let now = Instant::now();
+        self.checks.entry(name).or_default().ask(now);
+        for (key, slot) in &mut self.scans {
+            if key.image.host() == host {
+                slot.ask(now);
+            }
+        }
+    }
+
+    fn forget(&mut self, kind: Kind, key: &ObjectKey) {
+        match kind {
+            Kind::Policy => {
+                let scan_key = self.policies.remove(key).and_then(|state| state.scan_key().cloned());
+                self.drop_scan_without_members(scan_key);
+                let soon = Instant::now() + self.settings.gather;
+                let namespace = &key.namespace;
+                let affected =
+                    self.repositories.keys().filter(|repository| repository.namespace == *namespace);
+                affected.for_each(|repository| self.cycles.entry(repository.clone()).or_default().ask(soon));
+            }
+            Kind::Repository => {
+                self.repositories.remove(key);
+                self.benches.remove(key);
+                // A cycle that still runs holds the mirror: one of an object made anew must wait for its end.
+                if !self.cycles.get(key).is_some_and(Slot::is_running) {
+                    self.cycles.remove(key);
+                }
+                let policies: Vec<ObjectKey> = self.policies.keys().cloned().collect();
+                for policy in policies.iter().filter(|policy| policy.namespace == key.namespace) {
+                    if let Some(state) = self.policies.get_mut(policy) {
+                        state.forget_repository(&key.name);
+                    }
+                    self.show_policy(policy);
+                }
+            }
+            Kind::Registry => {
+                self.registries.remove(&key.name);
+                self.checks.remove(&key.name);
+            }
+        }
+        self.shown.retain(|id, _| id.kind != kind || id.key != *key);
+    }
+
+    fn take_unreadable(&mut self, object: &ObjectId, generation: Option<i64>, problem: String) {
+        // Writing a status brings the object here again: what was shown must stay known, or that would never end.
+        let shown = self.shown.get(object).cloned();
+        self.forget(object.kind, &object.key);
+        self.shown.extend(shown.map(|status| (object.clone(), status)));
+        let health = Health::failed(Reason::InvalidSpec, problem);
+        let conditions = Conditions::of(&health, generation, Timestamp::now(), self.shown_conditions(object));
+        let observed_generation = generation;
+        self.post(
+            object,
+            match object.kind {
+                Kind::Policy => Status::Policy(ImagePolicyStatus {
+                    observed_generation,
+                    conditions,
+                    ..Default::default()
+                }),
+                Kind::Repository => Status::Repository(InfraRepositoryStatus {
+                    observed_generation,
+                    conditions,
+                    ..Default::default()
+                }),
+                Kind::Registry => {
+                    Status::Registry(ClusterImageRegistryStatus { observed_generation, conditions })
+                }
+            },
+        );
+    }
+
+    /// A repository that does not take a policy any more holds nothing of it, as far as the policy's status goes.
+    fn forget_where_not_taken(&mut self, policy: &ObjectKey) {
+        let Some(state) = self.policies.get_mut(policy) else { return };
+        let lost: Vec<String> = self
+            .repositories
+            .iter()
+            .filter(|(key, repository)| {
+                key.namespace == policy.namespace && !repository.takes(state.object())
+            })
+            .map(|(key, _)| key.name.clone())
+            .collect();
+        lost.iter().for_each(|repository| state.forget_repository(repository));
+        if !lost.is_empty() {
+            self.show_policy(policy);
+        }
+    }
+}

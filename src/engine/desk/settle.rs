@@ -1,0 +1,193 @@
+//! What scans, cycles and checks bring back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::{Id, JoinError};
+use tokio::time::Instant;
+
+use super::show::registry_id;
+use super::{Done, Engine, IDLE, Job};
+use crate::api::{ClusterImageRegistryStatus, Conditions, Health, ObjectKey, Reason};
+use crate::engine::access::AccessError;
+use crate::engine::cycle::{Report, Workbench};
+use crate::engine::plan::Wishes;
+use crate::engine::policy_state::Moved;
+use crate::engine::repository_settings::RepositoryError;
+use crate::engine::repository_state::holdings;
+use crate::engine::scan::{Member, Scan, ScanError, ScanKey};
+use crate::engine::schedule::Pace;
+use crate::engine::world::{Status, World};
+
+/// How soon a list is read again that would lower a choice.
+const CONFIRM_AFTER: Duration = Duration::from_secs(10);
+
+/// How often a ClusterImageRegistry's Secrets are looked at again.
+const REGISTRY_CHECK: Duration = Duration::from_secs(300);
+
+impl<W: World> Engine<W> {
+    pub(super) fn settle(&mut self, ended: Result<(Id, Done), JoinError>) {
+        let (id, done) = match ended {
+            Ok((id, done)) => (id, Ok(done)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(job) = self.jobs.remove(&id) else { return };
+        match (job, done) {
+            (Job::Scan(key, members), Ok(Done::Scan(scan, took))) => {
+                self.settle_scan(&key, &members, scan, took)
+            }
+            (Job::Cycle(key, uid), Ok(Done::Cycle(bench, report, wishes))) => {
+                self.settle_cycle(&key, uid.as_deref(), *bench, *report, &wishes);
+            }
+            (Job::Check(name), Ok(Done::Check(result))) => self.settle_check(&name, result),
+            (job, Ok(_)) => self.settle_broken(job, "a task brought back another's result"),
+            (job, Err(error)) => self.settle_broken(job, &error.to_string()),
+        }
+    }
+
+    fn settle_scan(
+        &mut self,
+        key: &ScanKey,
+        members: &[Member],
+        scan: Result<Scan, ScanError>,
+        took: Duration,
+    ) {
+        let now = Timestamp::now();
+        let mut ask_again = false;
+        let pace = match scan {
+            Ok(scan) => {
+                self.metrics.scanned(took.as_secs_f64(), scan.listing.tags);
+                let fingerprint = scan.listing.fingerprint;
+                for verdict in scan.verdicts {
+                    let policy = verdict.member.key.clone();
+                    let Some(state) = self.policies.get_mut(&policy) else { continue };
+                    let moved = state.take(verdict, fingerprint, now);
+                    self.metrics.chose(moved.as_str());
+                    ask_again |= moved == Moved::AskAgain;
+                    if moved == Moved::Yes {
+                        self.ask_for_cycles_of(&policy, Instant::now() + self.settings.gather);
+                    }
+                    self.show_policy(&policy);
+                }
+                Pace::Steady
+            }
+            Err(error) => {
+                self.metrics.scan_failed(error.reason());
+                tracing::warn!(image = %key.image, reason = error.reason().as_str(), %error, "the scan failed");
+                self.fail_members(members, error.reason(), &error.to_string());
+                Pace::AfterFailure(error.retry_after())
+            }
+        };
+        let interval = members.iter().map(|member| member.policy.interval()).min().unwrap_or(IDLE);
+        let interval = if ask_again { interval.min(CONFIRM_AFTER) } else { interval };
+        if let Some(slot) = self.scans.get_mut(key) {
+            slot.finish(interval, pace);
+        }
+    }
+
+    fn fail_members(&mut self, members: &[Member], reason: Reason, message: &str) {
+        for member in members {
+            if let Some(state) = self.policies.get_mut(&member.key) {
+                state.fail(member.revision, reason, message.to_owned());
+            }
+            self.show_policy(&member.key);
+        }
+    }
+
+    fn settle_cycle(
+        &mut self,
+        key: &ObjectKey,
+        uid: Option<&str>,
+        bench: Option<Workbench>,
+        report: Result<Report, RepositoryError>,
+        wishes: &Wishes,
+    ) {
+        let Some(state) = self.repositories.get_mut(key) else {
+            self.cycles.remove(key);
+            return;
+        };
+        if state.object().metadata.uid.as_deref() != uid {
+            // What was found belongs to the object before; the one that there is now has asked for a cycle of its own.
+            if let Some(slot) = self.cycles.get_mut(key) {
+                slot.finish(IDLE, Pace::Steady);
+            }
+            return;
+        }
+        if let Some(bench) = bench {
+            self.benches.insert(key.clone(), bench);
+        }
+        let interval = state.active_settings().map_or(IDLE, |settings| settings.interval);
+        let pace = match report {
+            Ok(report) => {
+                state.take(&report);
+                if let Some(committed) = &report.committed {
+                    self.metrics.committed();
+                    tracing::info!(repository = %key, commit = %committed.id, subject = committed.subject, "pushed");
+                }
+                self.note_holdings(key, wishes, &report);
+                Pace::Steady
+            }
+            Err(error) => {
+                self.metrics.failed("publish", error.reason());
+                tracing::warn!(repository = %key, reason = error.reason().as_str(), %error, "the cycle failed");
+                state.fail(&error);
+                Pace::AfterFailure(None)
+            }
+        };
+        if let Some(slot) = self.cycles.get_mut(key) {
+            slot.finish(interval, pace);
+        }
+        self.show_repository(key);
+    }
+
+    fn note_holdings(&mut self, key: &ObjectKey, wishes: &Wishes, report: &Report) {
+        let policies = &self.policies;
+        let before = |policy: &ObjectKey| policies.get(policy)?.written_in(&key.name).cloned();
+        for (policy, holding) in holdings(&key.name, wishes, report, before) {
+            if let Some(state) = self.policies.get_mut(&policy) {
+                state.note_repository(&key.name, holding.written, holding.remark);
+            }
+            self.show_policy(&policy);
+        }
+    }
+
+    fn settle_check(&mut self, name: &str, result: Result<(), AccessError>) {
+        let Some(registry) = self.registries.get(name).cloned() else { return };
+        let (health, pace) = match result {
+            Ok(()) => (Health::Ready(Reason::Succeeded, "it can be used".to_owned()), Pace::Steady),
+            Err(error) => (Health::failed(error.reason(), error.to_string()), Pace::AfterFailure(None)),
+        };
+        let generation = registry.metadata.generation;
+        let id = registry_id(&registry);
+        let conditions = Conditions::of(&health, generation, Timestamp::now(), self.shown_conditions(&id));
+        let status = ClusterImageRegistryStatus { observed_generation: generation, conditions };
+        self.post(&id, Status::Registry(status));
+        if let Some(slot) = self.checks.get_mut(name) {
+            slot.finish(REGISTRY_CHECK, pace);
+        }
+    }
+
+    /// A task that panicked: a defect, and the failure of its object alone.
+    fn settle_broken(&mut self, job: Job, problem: &str) {
+        tracing::error!(problem, "a task broke off; this is a defect of Tagtide");
+        let message =
+            format!("the work broke off, which is a defect of Tagtide; it is tried again: {problem}");
+        let slot = match job {
+            Job::Scan(key, members) => {
+                self.fail_members(&members, Reason::InternalError, &message);
+                self.scans.get_mut(&key)
+            }
+            Job::Cycle(key, _) => {
+                if let Some(state) = self.repositories.get_mut(&key) {
+                    state.fail(&RepositoryError::Interrupted(problem.to_owned()));
+                }
+                self.show_repository(&key);
+                self.cycles.get_mut(&key)
+            }
+            Job::Check(name) => self.checks.get_mut(&name),
+        };
+        if let Some(slot) = slot {
+            slot.finish(IDLE, Pace::AfterFailure(None));
+        }
+    }
+}

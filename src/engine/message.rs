@@ -1,0 +1,196 @@
+//! What a commit says: for people first, with one line for each policy that machines can read.
+
+use std::fmt::Write as _;
+
+use semver::Version;
+
+/// The trailer by which a later run recognises what a commit did.
+const TRAILER: &str = "Tagtide-Update";
+
+/// The most places of one policy that are listed.
+const MAX_PLACES: usize = 20;
+
+/// One policy's part of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The policy, as namespace/name.
+    pub policy: String,
+    /// The image, as the policy spells it.
+    pub image: String,
+    /// The tag before, or the value where it was no tag.
+    pub from: String,
+    /// The tag after.
+    pub to: String,
+    /// The digest, where one is written.
+    pub digest: Option<String>,
+    /// Why this tag.
+    pub why: String,
+    /// The places, as file and line.
+    pub places: Vec<(String, u64)>,
+}
+
+/// The message for these moves in a namespace. Every text in it that came from outside has one line and no control
+/// characters, so that none can begin a trailer of its own.
+#[must_use]
+pub fn compose(namespace: &str, moves: &[Move]) -> String {
+    let mut text = subject(namespace, moves);
+    text.push_str("\n\n");
+    for one in moves {
+        paragraph(&mut text, one);
+    }
+    let avoid: Vec<String> =
+        moves.iter().map(|one| format!("{} of {}", clean(&one.to), clean(&one.policy))).collect();
+    let _ = writeln!(
+        text,
+        "Undo: git revert this commit, and put {} into spec.avoid of its policy,\nor it is chosen again.\n",
+        listed(&avoid, 3)
+    );
+    for one in moves {
+        let digest = one.digest.as_deref().map(|digest| format!(" {}", clean(digest))).unwrap_or_default();
+        let (policy, from, to) = (clean(&one.policy), one_word(&one.from), one_word(&one.to));
+        let _ = writeln!(text, "{TRAILER}: {policy} {from} {to}{digest}");
+    }
+    text
+}
+
+fn subject(namespace: &str, moves: &[Move]) -> String {
+    let mut bumps: Vec<String> = Vec::new();
+    for one in moves {
+        let bump = format!("{} to {}", clean(&one.image), clean(&one.to));
+        if !bumps.contains(&bump) {
+            bumps.push(bump);
+        }
+    }
+    let whole = format!("Bump {} in {}", listed(&bumps, usize::MAX), clean(namespace));
+    if whole.chars().count() <= 100 || bumps.len() == 1 {
+        return whole;
+    }
+    format!("Bump {} images in {}", bumps.len(), clean(namespace))
+}
+
+fn paragraph(text: &mut String, one: &Move) {
+    let distance = distance(&one.from, &one.to).map(|distance| format!(" ({distance})")).unwrap_or_default();
+    let (policy, image, from, to) = (clean(&one.policy), clean(&one.image), clean(&one.from), clean(&one.to));
+    let _ = writeln!(text, "{policy}  {image}  {from} → {to}{distance}");
+    for (file, line) in one.places.iter().take(MAX_PLACES) {
+        let _ = writeln!(text, "  {}:{line}", clean(file));
+    }
+    if let Some(more @ 1..) = one.places.len().checked_sub(MAX_PLACES) {
+        let _ = writeln!(text, "  and {more} more");
+    }
+    let _ = writeln!(text, "  why: {}\n", clean(&one.why));
+}
+
+/// How far apart two versions are by semver.
+fn distance(from: &str, to: &str) -> Option<&'static str> {
+    let read = |tag: &str| Version::parse(tag.trim_start_matches('v')).ok();
+    let (from, to) = (read(from)?, read(to)?);
+    if to < from {
+        return Some("downgrade");
+    }
+    Some(match (from.major == to.major, from.minor == to.minor, from.patch == to.patch) {
+        (false, _, _) => "major",
+        (true, false, _) => "minor",
+        (true, true, false) => "patch",
+        (true, true, true) => "pre-release",
+    })
+}
+
+/// `a`, `a and b`, `a, b and 3 more`.
+fn listed(all: &[String], most: usize) -> String {
+    match all {
+        [] => String::new(),
+        [one] => one.clone(),
+        [head @ .., last] if all.len() <= most => format!("{} and {last}", head.join(", ")),
+        _ => {
+            let shown: Vec<&str> = all.iter().take(most).map(String::as_str).collect();
+            format!("{} and {} more", shown.join(", "), all.len() - shown.len())
+        }
+    }
+}
+
+/// Foreign text in one line: without control characters, and without the characters that turn text around in a
+/// terminal (Unicode's bidirectional controls).
+fn clean(text: &str) -> String {
+    let is_unfit = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+    };
+    text.chars().filter(|&c| !is_unfit(c)).take(300).collect()
+}
+
+fn one_word(text: &str) -> String {
+    let word: String = clean(text).split_whitespace().collect::<Vec<_>>().join("_");
+    if word.is_empty() { "-".to_owned() } else { word }
+}
+
+/// Whether a commit with this message wrote `tag` for `policy`.
+#[must_use]
+pub fn wrote(message: &str, policy: &str, tag: &str) -> bool {
+    message.lines().filter_map(|line| line.strip_prefix(TRAILER)?.strip_prefix(": ")).any(|trailer| {
+        let mut words = trailer.split(' ');
+        words.next() == Some(policy) && words.nth(1) == Some(tag)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(policy: &str, image: &str, from: &str, to: &str) -> Move {
+        Move {
+            policy: policy.into(),
+            image: image.into(),
+            from: from.into(),
+            to: to.into(),
+            digest: None,
+            why: "highest of 42 tags in >=1.4.0 <2.0.0".into(),
+            places: vec![("apps/api/deployment.yaml".into(), 21)],
+        }
+    }
+
+    #[test]
+    fn says_what_moved_and_why_and_how_to_undo_it() {
+        let text = compose("shop", &[one("shop/api", "ghcr.io/acme/api", "1.9.3", "1.9.4")]);
+        let wanted = "Bump ghcr.io/acme/api to 1.9.4 in shop\n\n\
+            shop/api  ghcr.io/acme/api  1.9.3 → 1.9.4 (patch)\n  \
+              apps/api/deployment.yaml:21\n  \
+              why: highest of 42 tags in >=1.4.0 <2.0.0\n\n\
+            Undo: git revert this commit, and put 1.9.4 of shop/api into spec.avoid of its policy,\nor it is chosen again.\n\n\
+            Tagtide-Update: shop/api 1.9.3 1.9.4\n";
+        assert_eq!(text, wanted);
+        assert!(wrote(&text, "shop/api", "1.9.4"));
+        assert!(!wrote(&text, "shop/api", "1.9.3"), "that is where it came from");
+        assert!(!wrote(&text, "shop/web", "1.9.4"));
+    }
+
+    #[test]
+    fn two_policies_make_one_subject_and_many_are_counted() {
+        let two =
+            [one("shop/api", "acme/api", "1.0.0", "1.1.0"), one("shop/web", "acme/web", "1.0.0", "2.0.0")];
+        let text = compose("shop", &two);
+        assert!(text.starts_with("Bump acme/api to 1.1.0 and acme/web to 2.0.0 in shop\n"), "{text}");
+        assert!(text.contains("(minor)") && text.contains("(major)"));
+        let many: Vec<Move> =
+            (0..9).map(|n| one("shop/p", &format!("registry.example/acme/app-{n}"), "1", "2")).collect();
+        assert!(compose("shop", &many).starts_with("Bump 9 images in shop\n"));
+    }
+
+    #[test]
+    fn foreign_text_can_begin_no_trailer() {
+        let mut hostile = one("shop/api", "acme/api", "x\n\nSigned-off-by: a", "1.0.0");
+        hostile.why = "a\r\nCo-authored-by: b\u{1b}[31m\u{202e}".into();
+        hostile.places = vec![("a\nTagtide-Update: shop/web 1 9".into(), 1)];
+        let text = compose("shop", &[hostile]);
+        let trailers: Vec<&str> =
+            text.lines().filter(|l| l.contains("-by: ") || l.starts_with(TRAILER)).collect();
+        assert_eq!(trailers.len(), 3, "{text}");
+        assert!(
+            trailers.iter().all(|line| line.starts_with("shop/api  ")
+                || line.starts_with("  why")
+                || line.starts_with("Tagtide-Update: shop/api ")),
+            "{trailers:?}"
+        );
+        assert!(!wrote(&text, "shop/web", "9") && !text.contains('\u{1b}'));
+    }
+}

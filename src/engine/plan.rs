@@ -1,0 +1,175 @@
+//! What the policies want, set against what the files hold: the edits that make them one, and what stands in the way.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::message::Move;
+use super::selection::Selection;
+use crate::api::ObjectKey;
+use crate::edit::{Change, FileSites, Part, Problem, ProblemReason, Resolution, Wanted, plan_file};
+use crate::image::ImageReference;
+use crate::policy::Policy;
+
+/// What one policy wants in Git.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The policy, ready to use.
+    pub policy: Arc<Policy>,
+    /// What it chose.
+    pub selection: Selection,
+}
+
+/// What the policies want that may write to one repository; for one that wants nothing, why.
+pub type Wishes = BTreeMap<ObjectKey, Result<Wish, String>>;
+
+/// A file with its new content.
+#[derive(Clone, Debug)]
+pub struct PlannedFile {
+    /// The path, with `/`.
+    pub path: String,
+    /// The whole new content.
+    pub content: Vec<u8>,
+    /// What differs.
+    pub changes: Vec<Change>,
+}
+
+/// A problem and the file it is in.
+#[derive(Clone, Debug)]
+pub struct FileProblem {
+    /// The path, with `/`.
+    pub file: String,
+    /// The problem.
+    pub problem: Problem,
+}
+
+/// What is to be done to a set of files.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The files that change.
+    pub files: Vec<PlannedFile>,
+    /// What stands in the way elsewhere: every problem of a policy that may write, and the first of the others.
+    pub problems: Vec<FileProblem>,
+    /// How many problems there are of each kind, listed or not.
+    pub problem_counts: BTreeMap<ProblemReason, u64>,
+    /// For each policy, how many sites hold what it wants already.
+    pub held: BTreeMap<ObjectKey, u64>,
+    /// How many files hold at least one site.
+    pub files_with_sites: u64,
+    /// How many sites there are.
+    pub sites: u64,
+}
+
+/// Plans over files with their sites, in the order given. `read` gives the content of a file and is asked only where
+/// something changes. Of the problems that concern no policy of `wishes`, at most `most_foreign` are listed: a repo may
+/// hold a marker for every app of a company, and this be one team's view of it.
+///
+/// # Errors
+/// The first error of `read`; half a plan is none.
+pub fn plan<'a, E>(
+    files: impl IntoIterator<Item = (&'a str, &'a FileSites)>,
+    mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
+    wishes: &Wishes,
+    most_foreign: usize,
+) -> Result<Plan, E> {
+    let mut whole = Plan::default();
+    let nearest = Nearest::among(wishes);
+    for (path, found) in files {
+        whole.sites += found.sites.len() as u64;
+        whole.files_with_sites += u64::from(!found.sites.is_empty());
+        let file = plan_file(path, || read(path), found, &|key| resolve(wishes, key, &nearest))?;
+        for problem in file.problems {
+            *whole.problem_counts.entry(problem.reason).or_default() += 1;
+            let is_own = problem.policy.as_ref().is_some_and(|policy| wishes.contains_key(policy));
+            if is_own || whole.problems.len() < most_foreign {
+                whole.problems.push(FileProblem { file: path.to_owned(), problem });
+            }
+        }
+        for held in file.held {
+            *whole.held.entry(held.policy).or_default() += 1;
+        }
+        if let Some(content) = file.text {
+            whole.files.push(PlannedFile { path: path.to_owned(), content, changes: file.changes });
+        }
+    }
+    Ok(whole)
+}
+
+fn resolve<'a>(wishes: &'a Wishes, key: &ObjectKey, nearest: &Nearest<'_>) -> Resolution<'a> {
+    let Some(wish) = wishes.get(key) else { return Resolution::Unknown { nearest: nearest.to(key) } };
+    match wish {
+        Err(why) => Resolution::NotChosen { why: why.clone() },
+        Ok(wish) => Resolution::Wanted(Wanted {
+            image: wish.policy.image(),
+            tag: &wish.selection.tag,
+            digest: wish.selection.digest.as_ref(),
+            pin: wish.policy.pin(),
+            downgrade: wish.policy.downgrade(),
+            standing: Box::new(|held, chosen| wish.policy.standing(held, chosen)),
+        }),
+    }
+}
+
+/// Finds the policy that a misspelt name means.
+struct Nearest<'a> {
+    wishes: &'a Wishes,
+    left: Cell<u32>,
+}
+
+impl<'a> Nearest<'a> {
+    /// Comparing names is dear beside everything else here: the first unknown names are enough to tell a person.
+    const MOST: u32 = 50;
+
+    const fn among(wishes: &'a Wishes) -> Self {
+        Self { wishes, left: Cell::new(Self::MOST) }
+    }
+
+    /// The policy whose name is most like this one, if it is like enough to be meant.
+    fn to(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        const LIKE_ENOUGH: f64 = 0.8;
+        self.left.set(self.left.get().checked_sub(1)?);
+        let wanted = key.to_string();
+        let likeness =
+            |other: &ObjectKey| strsim::normalized_damerau_levenshtein(&wanted, &other.to_string());
+        let best =
+            self.wishes.keys().map(|other| (likeness(other), other)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+        (best.0 >= LIKE_ENOUGH).then(|| best.1.clone())
+    }
+}
+
+impl Plan {
+    /// What the commit of this plan says of each policy that moves, in the order of their names.
+    #[must_use]
+    pub fn moves(&self, wishes: &Wishes) -> Vec<Move> {
+        let mut moves: BTreeMap<&ObjectKey, Move> = BTreeMap::new();
+        for file in &self.files {
+            for change in &file.changes {
+                let Some(Ok(wish)) = wishes.get(&change.policy) else { continue };
+                let selection = &wish.selection;
+                let one = moves.entry(&change.policy).or_insert_with(|| Move {
+                    policy: change.policy.to_string(),
+                    image: wish.policy.image().to_string(),
+                    from: String::new(),
+                    to: selection.tag.to_string(),
+                    digest: selection.digest.as_ref().map(ToString::to_string),
+                    why: selection.reason.clone(),
+                    places: Vec::new(),
+                });
+                if one.from.is_empty() {
+                    one.from = held_tag(change).unwrap_or_default();
+                }
+                one.places.push((file.path.clone(), change.line));
+            }
+        }
+        moves.into_values().collect()
+    }
+}
+
+/// The tag that a changed value held, where it held one.
+fn held_tag(change: &Change) -> Option<String> {
+    match change.part {
+        Part::Image => ImageReference::parse(&change.from)?.tag.map(|tag| tag.to_string()),
+        Part::Tag => change.from.split('@').next().map(str::to_owned),
+        Part::Name | Part::Digest => None,
+    }
+}

@@ -1,0 +1,344 @@
+//! What is known of one ImagePolicy, and how a scan moves it. No I/O: the time comes as a value.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt as _;
+
+use super::plan::Wish;
+use super::scan::{ScanKey, Verdict};
+use super::selection::Selection;
+use super::world::Notice;
+use crate::api::{
+    Conditions, Health, ImagePolicy, ImagePolicyStatus, ObjectKey, Reason, Refused, Scanned, Written,
+    requested_at,
+};
+use crate::policy::{Choice, Policy, Standing, compile};
+
+/// What is known of one ImagePolicy.
+pub(super) struct PolicyState {
+    object: Arc<ImagePolicy>,
+    /// Counts the versions of the spec that this process has seen, so that the result of a scan that began before a
+    /// change is told from one that began after it.
+    revision: u64,
+    compiled: Result<Arc<Policy>, String>,
+    /// Follows from the object and what was compiled.
+    scan_key: Option<ScanKey>,
+    selection: Option<Selection>,
+    /// A lower choice, or none, that the next scan must confirm.
+    lowering: Option<Option<Selection>>,
+    scanned: Option<Scanned>,
+    fingerprint: Option<u64>,
+    refused: Vec<Refused>,
+    written: BTreeMap<String, Written>,
+    /// What a repository says of this policy's sites that it could not write, by the repository's name.
+    remarks: BTreeMap<String, String>,
+    health: Health,
+    handled_request: Option<String>,
+}
+
+/// What a change of the object asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing.
+    Nothing,
+    /// A scan at once.
+    ScanNow,
+}
+
+/// What a scan did to a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// The selection is as it was.
+    No,
+    /// The selection is another: the repositories must hear of it.
+    Yes,
+    /// The list must be read again soon before it is believed.
+    AskAgain,
+}
+
+impl Moved {
+    /// The word for the metrics.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "unchanged",
+            Self::Yes => "moved",
+            Self::AskAgain => "held_back",
+        }
+    }
+}
+
+impl PolicyState {
+    /// The state of an object seen for the first time. What its status says of an earlier life of this process is taken
+    /// over where it speaks of this very spec.
+    pub(super) fn new(object: Arc<ImagePolicy>) -> Self {
+        let status = object.status.clone().unwrap_or_default();
+        let is_current = status.observed_generation == object.metadata.generation;
+        let selection = status.selected.as_ref().filter(|_| is_current).and_then(Selection::read);
+        let written = status.written.into_iter().map(|one| (one.repository.clone(), one)).collect();
+        let compiled = compile(&object.spec).map(Arc::new).map_err(|error| error.to_string());
+        let mut state = Self {
+            object,
+            revision: 1,
+            compiled,
+            scan_key: None,
+            selection,
+            lowering: None,
+            scanned: status.scanned,
+            fingerprint: None,
+            refused: status.refused,
+            written,
+            remarks: BTreeMap::new(),
+            health: Health::Reconciling("the first scan is under way".to_owned()),
+            handled_request: status.last_handled_request,
+        };
+        state.scan_key = state.make_scan_key();
+        state.settle_without_scan();
+        state
+    }
+
+    /// Takes over a newer version of the object.
+    pub(super) fn replace(&mut self, object: Arc<ImagePolicy>) -> Asked {
+        let is_same_spec = self.object.spec == object.spec;
+        let asks_now = requested_at(&*object).is_some_and(|at| self.handled_request.as_deref() != Some(&at));
+        self.object = object;
+        if is_same_spec {
+            return if asks_now { Asked::ScanNow } else { Asked::Nothing };
+        }
+        self.revision += 1;
+        self.compiled = compile(&self.object.spec).map(Arc::new).map_err(|error| error.to_string());
+        self.scan_key = self.make_scan_key();
+        // A choice by other rules is none; what is written stays as it is until the new rules have chosen.
+        self.selection = None;
+        self.lowering = None;
+        self.health = Health::Reconciling("the spec has changed; a scan is under way".to_owned());
+        self.settle_without_scan();
+        Asked::ScanNow
+    }
+
+    /// The states that need no scan.
+    fn settle_without_scan(&mut self) {
+        if let Err(problem) = &self.compiled {
+            self.health = Health::failed(Reason::InvalidSpec, problem.clone());
+        } else if self.object.spec.suspend {
+            self.health = Health::Ready(
+                Reason::Suspended,
+                "spec.suspend is true: nothing is scanned or written".into(),
+            );
+        }
+    }
+
+    pub(super) fn object(&self) -> &Arc<ImagePolicy> {
+        &self.object
+    }
+
+    pub(super) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What to scan for this policy; `None` while it is suspended or invalid. Every scan asks every policy.
+    pub(super) const fn scan_key(&self) -> Option<&ScanKey> {
+        self.scan_key.as_ref()
+    }
+
+    fn make_scan_key(&self) -> Option<ScanKey> {
+        let policy = self.active_policy()?;
+        let namespace = self.object.namespace().unwrap_or_default();
+        let secret =
+            self.object.spec.credentials.as_ref().map(|c| ObjectKey::new(namespace, &c.secret_ref.name));
+        Some(ScanKey { image: policy.image().clone(), secret })
+    }
+
+    /// The policy, unless it is suspended or invalid.
+    pub(super) fn active_policy(&self) -> Option<&Arc<Policy>> {
+        self.compiled.as_ref().ok().filter(|_| !self.object.spec.suspend)
+    }
+
+    /// What the policy wants in Git, or why it wants nothing.
+    pub(super) fn wish(&self) -> Result<Wish, String> {
+        let policy = self.compiled.clone()?;
+        match &self.selection {
+            _ if self.object.spec.suspend => Err("the policy is suspended".to_owned()),
+            Some(selection) => Ok(Wish { policy, selection: selection.clone() }),
+            None => Err("the policy has not chosen a tag".to_owned()),
+        }
+    }
+
+    /// Takes over what a whole list gave.
+    pub(super) fn take(&mut self, verdict: Verdict, fingerprint: u64, now: Timestamp) -> Moved {
+        if verdict.member.revision != self.revision {
+            // The scan began under older rules; the one that follows the change is on its way.
+            return Moved::No;
+        }
+        self.remember_request();
+        self.note_list(&verdict.choice, fingerprint, now);
+        let reason = verdict.choice.reason.clone();
+        let chosen = match (verdict.choice.winner, verdict.digest) {
+            (_, Err(error)) => {
+                let message = format!("the digest of the chosen tag can not be read: {error}");
+                self.health = Health::failed(error.reason(), message);
+                return Moved::No;
+            }
+            (Some(winner), Ok(digest)) => {
+                Some(Selection { tag: winner.tag, version: winner.version, digest, reason: reason.clone() })
+            }
+            (None, Ok(_)) => None,
+        };
+        if self.must_be_confirmed(&verdict.member.policy, chosen.as_ref()) {
+            return self.hold_back(chosen, &reason);
+        }
+        self.lowering = None;
+        self.settle(chosen, reason)
+    }
+
+    /// Whether a choice lies below the one that stands, or is none at all, and no scan before has said the same.
+    fn must_be_confirmed(&self, policy: &Policy, chosen: Option<&Selection>) -> bool {
+        let Some(standing) = &self.selection else { return false };
+        let is_lower = chosen.is_none_or(|chosen| {
+            policy.standing(standing.tag.as_str(), chosen.tag.as_str()) == Standing::Lower
+        });
+        let is_confirmed = self
+            .lowering
+            .as_ref()
+            .is_some_and(|before| before.as_ref().map(|s| &s.tag) == chosen.map(|s| &s.tag));
+        is_lower && !is_confirmed
+    }
+
+    fn hold_back(&mut self, chosen: Option<Selection>, reason: &str) -> Moved {
+        let standing = self.selection.as_ref().map(|s| s.tag.to_string()).unwrap_or_default();
+        let what = chosen
+            .as_ref()
+            .map_or_else(|| format!("no tag ({reason})"), |c| format!("only {} ({reason})", c.tag));
+        self.health = Health::Failing(
+            Reason::ListShrank,
+            format!("the list now has {what}; {standing} stays selected until a second scan agrees"),
+        );
+        self.lowering = Some(chosen);
+        Moved::AskAgain
+    }
+
+    fn settle(&mut self, chosen: Option<Selection>, reason: String) -> Moved {
+        let is_same = match (&self.selection, &chosen) {
+            (Some(before), Some(after)) => before.is_same_image(after),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        self.health = match &chosen {
+            Some(selection) => Health::Ready(Reason::Succeeded, format!("{} is the {reason}", selection.tag)),
+            None => Health::Failing(Reason::NoTagMatches, reason),
+        };
+        self.selection = chosen;
+        if is_same { Moved::No } else { Moved::Yes }
+    }
+
+    fn note_list(&mut self, choice: &Choice, fingerprint: u64, now: Timestamp) {
+        let counts = (choice.tags, choice.matching);
+        let is_same = match (&self.scanned, self.fingerprint) {
+            (Some(_), Some(before)) => before == fingerprint,
+            // After a restart the counts are all that is known of the list before.
+            (Some(before), None) => (before.tags, before.matching) == counts,
+            (None, _) => false,
+        };
+        self.fingerprint = Some(fingerprint);
+        match &mut self.scanned {
+            Some(scanned) if is_same => scanned.matching = choice.matching,
+            _ => {
+                self.scanned =
+                    Some(Scanned { changed_at: Time(now), tags: choice.tags, matching: choice.matching });
+            }
+        }
+        let refused = choice.refused.iter();
+        self.refused = refused
+            .map(|one| Refused { tag: one.tag.to_string(), reason: one.rule.as_str().to_owned() })
+            .collect();
+    }
+
+    /// Takes over that no list could be had. The choice stands.
+    pub(super) fn fail(&mut self, revision: u64, reason: Reason, message: String) {
+        if revision == self.revision {
+            self.remember_request();
+            self.health = Health::failed(reason, message);
+        }
+    }
+
+    fn remember_request(&mut self) {
+        self.handled_request = requested_at(&*self.object);
+    }
+
+    /// Takes over what a repository holds of this policy: where its tag is written, and what could not be.
+    pub(super) fn note_repository(
+        &mut self,
+        repository: &str,
+        written: Option<Written>,
+        remark: Option<String>,
+    ) {
+        match written {
+            Some(written) => {
+                self.written.insert(repository.to_owned(), written);
+            }
+            // With a remark the repository still holds what was written last.
+            None if remark.is_some() => {}
+            None => {
+                self.written.remove(repository);
+            }
+        }
+        match remark {
+            Some(remark) => self.remarks.insert(repository.to_owned(), remark),
+            None => self.remarks.remove(repository),
+        };
+    }
+
+    /// Where the policy's tag was written last in a repository.
+    pub(super) fn written_in(&self, repository: &str) -> Option<&Written> {
+        self.written.get(repository)
+    }
+
+    /// The repository is gone, or does not take this policy any more.
+    pub(super) fn forget_repository(&mut self, repository: &str) {
+        self.written.remove(repository);
+        self.remarks.remove(repository);
+    }
+
+    /// The status that all this amounts to, after one with these conditions.
+    pub(super) fn status(&self, now: Timestamp, before: &[Condition]) -> ImagePolicyStatus {
+        let generation = self.object.metadata.generation;
+        let conditions = Conditions::of(&self.health_with_remarks(), generation, now, before);
+        ImagePolicyStatus {
+            observed_generation: generation,
+            selected: self.selection.as_ref().map(Selection::shown),
+            written: self.written.values().cloned().collect(),
+            scanned: self.scanned.clone(),
+            refused: self.refused.clone(),
+            last_handled_request: self.handled_request.clone(),
+            conditions,
+        }
+    }
+
+    fn health_with_remarks(&self) -> Health {
+        match &self.health {
+            Health::Ready(Reason::Succeeded, message) if !self.remarks.is_empty() => {
+                let remarks: Vec<String> = self
+                    .remarks
+                    .iter()
+                    .map(|(repository, remark)| format!("{repository}: {remark}"))
+                    .collect();
+                Health::Ready(Reason::Succeeded, format!("{message}; {}", remarks.join("; ")))
+            }
+            health => health.clone(),
+        }
+    }
+
+    /// What people should hear of between two statuses.
+    pub(super) fn notice(before: Option<&ImagePolicyStatus>, after: &ImagePolicyStatus) -> Option<Notice> {
+        let tag_of =
+            |status: &ImagePolicyStatus| status.selected.as_ref().map(|s| (s.tag.clone(), s.digest.clone()));
+        let selected = after.selected.as_ref();
+        if let Some(selected) = selected.filter(|_| before.and_then(tag_of) != tag_of(after)) {
+            let message = format!("{} is selected: {}", selected.tag, selected.reason);
+            return Some(Notice { is_warning: false, reason: Reason::TagSelected, message });
+        }
+        super::board::failure_notice(before.map(|s| s.conditions.as_slice()), &after.conditions)
+    }
+}

@@ -1,0 +1,167 @@
+//! An InfraRepository's spec, checked and ready to use.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::scope::{InvalidGlob, Scope};
+use super::settings::Settings;
+use super::world::{SecretError, World};
+use crate::api::{InfraRepository, InvalidInterval, ObjectKey, Reason};
+use crate::git::{self, Branch, BranchName, GitSecret, HttpAccess, RepositoryUrl};
+
+/// An InfraRepository's spec, checked.
+#[derive(Clone, Debug)]
+pub(super) struct RepositorySettings {
+    pub(super) url: RepositoryUrl,
+    pub(super) branch: BranchName,
+    pub(super) interval: Duration,
+    pub(super) scope: Scope,
+    pub(super) secret: Option<ObjectKey>,
+    insecure_credentials: bool,
+}
+
+/// Why a repository can not be worked on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RepositoryError {
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    #[error(transparent)]
+    Glob(#[from] InvalidGlob),
+    #[error("spec.interval: {0}")]
+    Interval(#[from] InvalidInterval),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("{0}")]
+    NotAllowed(String),
+    #[error("spec.{field}: {problem}")]
+    Field { field: &'static str, problem: String },
+    #[error("the server refuses the push: {0}")]
+    PushRefused(String),
+    #[error("others pushed first {0} times in a row; it is tried again by itself")]
+    Raced(u32),
+    #[error("this process does not hold the Lease any more, and writes nothing until it leads again")]
+    NotLeading,
+    #[error("the work on the repository broke off: {0}")]
+    Interrupted(String),
+}
+
+impl RepositoryError {
+    pub(super) const fn reason(&self) -> Reason {
+        match self {
+            Self::Git(error) => error.reason(),
+            Self::Glob(_) | Self::Interval(_) | Self::Field { .. } => Reason::InvalidSpec,
+            Self::Secret(_) => Reason::SecretInvalid,
+            Self::NotAllowed(_) => Reason::NotAllowed,
+            Self::PushRefused(_) => Reason::PushRejected,
+            Self::Raced(_) => Reason::PushRace,
+            Self::NotLeading => Reason::Progressing,
+            Self::Interrupted(_) => Reason::InternalError,
+        }
+    }
+}
+
+impl RepositorySettings {
+    /// Checks a spec, by the same rules as the CRD and by what the operator allows.
+    pub(super) fn check(object: &InfraRepository, settings: &Settings) -> Result<Self, RepositoryError> {
+        let spec = &object.spec;
+        let url = RepositoryUrl::parse(&spec.url).map_err(git::Error::from)?;
+        let branch = BranchName::parse(&spec.branch).map_err(git::Error::from)?;
+        if let Some(pushed) = spec.publish.as_ref().and_then(|publish| publish.push.branch.as_ref())
+            && pushed != branch.as_str()
+        {
+            let problem =
+                "it must be the branch of spec.branch; writing to another branch is not supported".to_owned();
+            return Err(RepositoryError::Field { field: "publish.push.branch", problem });
+        }
+        let author = &spec.commit.author;
+        if author.name.is_empty() || author.name.contains(['<', '>', '\n', '\r', '\0']) {
+            let problem = "it must be a name without line breaks and without < and >".to_owned();
+            return Err(RepositoryError::Field { field: "commit.author.name", problem });
+        }
+        if author.email.is_empty() || author.email.contains(|c: char| c.is_whitespace() || "<>\0".contains(c))
+        {
+            let problem = "it must be an address such as tagtide@acme.example".to_owned();
+            return Err(RepositoryError::Field { field: "commit.author.email", problem });
+        }
+        let key = ObjectKey::of(object);
+        let secret = spec.secret_ref.as_ref().map(|secret| ObjectKey::new(key.namespace, &secret.name));
+        match &url {
+            RepositoryUrl::Local(_) if !settings.allow_file => {
+                return Err(not_allowed(
+                    "a file:// repository, which the operator allows only with --allow-file",
+                ));
+            }
+            RepositoryUrl::Http(_) if url.is_plain_http() && !settings.allow_http => {
+                return Err(not_allowed("plain HTTP, which the operator allows only with --allow-http"));
+            }
+            RepositoryUrl::Http(_)
+                if url.is_plain_http() && secret.is_some() && !spec.insecure_credentials =>
+            {
+                return Err(not_allowed(
+                    "plain HTTP with credentials, which everyone on the way can read; set spec.insecureCredentials to \
+                     true where that is meant",
+                ));
+            }
+            RepositoryUrl::Local(_) | RepositoryUrl::Http(_) => {}
+        }
+        let scope = Scope::compile(spec.paths.as_ref())?;
+        // Markers are the only places so far: without them no file needs to be looked at.
+        let scope = if spec.updates.markers { scope } else { Scope::nothing() };
+        Ok(Self {
+            url,
+            branch,
+            interval: spec.interval.duration()?,
+            scope,
+            secret,
+            insecure_credentials: spec.insecure_credentials,
+        })
+    }
+
+    /// Opens the branch, with the credentials that the Secret holds now.
+    pub(super) async fn open<W: World>(
+        &self,
+        world: &W,
+        settings: &Settings,
+        owner: &ObjectKey,
+    ) -> Result<Branch, RepositoryError> {
+        let secret = self.read_secret(world).await?;
+        let mirror = self.mirror_folder(settings, owner);
+        let connections = settings.connections.clone();
+        let branch = Branch::open(&self.url, self.branch.clone(), || {
+            let authorization = secret.authorization()?;
+            Ok(HttpAccess { connections, ca_pem: secret.ca_pem, authorization, mirror })
+        });
+        Ok(branch?)
+    }
+
+    /// What the Secret holds now.
+    pub(super) async fn read_secret<W: World>(&self, world: &W) -> Result<GitSecret, RepositoryError> {
+        match &self.secret {
+            None => Ok(GitSecret::default()),
+            Some(key) => Ok(GitSecret::read(&world.secret(key).await?).map_err(git::Error::from)?),
+        }
+    }
+
+    /// The mirror's folder. It belongs to one object: what one tenant's credentials brought is never shown to another.
+    fn mirror_folder(&self, settings: &Settings, owner: &ObjectKey) -> PathBuf {
+        let mut hash = Sha256::new();
+        for part in [&owner.to_string(), &self.url.to_string(), self.branch.as_str()] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let name: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        settings.cache_dir.join("git").join(name)
+    }
+
+    /// Whether the branch must be opened anew to follow these settings instead of the others.
+    pub(super) fn opens_as(&self, other: &Self) -> bool {
+        (&self.url, &self.branch, &self.secret, self.insecure_credentials)
+            == (&other.url, &other.branch, &other.secret, other.insecure_credentials)
+    }
+}
+
+fn not_allowed(what: &str) -> RepositoryError {
+    RepositoryError::NotAllowed(format!("spec.url asks for {what}"))
+}

@@ -1,0 +1,265 @@
+//! What is known of one InfraRepository, and how a cycle moves it. No I/O: the time comes as a value.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt as _;
+
+use super::cycle::{Committed, Order, Report};
+use super::message::wrote;
+use super::plan::{FileProblem, Plan, Wishes};
+use super::repository_settings::{RepositoryError, RepositorySettings};
+use super::settings::Settings;
+use super::world::Notice;
+use crate::api::{
+    CommittedChange, Conditions, Health, ImagePolicy, InfraRepository, InfraRepositoryStatus, LastCommit,
+    ObjectKey, Reason, Sites, UnresolvedSite, Written, requested_at,
+};
+use crate::edit::ProblemReason;
+
+/// The most changes and unresolved sites that a status lists.
+const MOST_LISTED: usize = 20;
+
+/// What is known of one InfraRepository.
+pub(super) struct RepositoryState {
+    object: Arc<InfraRepository>,
+    settings: Result<RepositorySettings, RepositoryError>,
+    health: Health,
+    head: Option<String>,
+    last_commit: Option<LastCommit>,
+    sites: Option<Sites>,
+    handled_request: Option<String>,
+}
+
+impl RepositoryState {
+    /// The state of an object seen for the first time.
+    pub(super) fn new(object: Arc<InfraRepository>, settings: &Settings) -> Self {
+        let status = object.status.clone().unwrap_or_default();
+        let mut state = Self {
+            settings: RepositorySettings::check(&object, settings),
+            object,
+            health: Health::Reconciling("the first look at the repository is under way".to_owned()),
+            head: status.head,
+            last_commit: status.last_commit,
+            sites: status.sites,
+            handled_request: status.last_handled_request,
+        };
+        state.settle_without_cycle();
+        state
+    }
+
+    /// Takes over a newer version of the object; whether a cycle is due at once.
+    pub(super) fn replace(&mut self, object: Arc<InfraRepository>, settings: &Settings) -> bool {
+        let is_same_spec = self.object.spec == object.spec;
+        let asks_now = requested_at(&*object).is_some_and(|at| self.handled_request.as_deref() != Some(&at));
+        self.object = object;
+        if is_same_spec {
+            return asks_now;
+        }
+        self.settings = RepositorySettings::check(&self.object, settings);
+        self.health =
+            Health::Reconciling("the spec has changed; a look at the repository is under way".to_owned());
+        self.settle_without_cycle();
+        true
+    }
+
+    /// The states that need no cycle.
+    fn settle_without_cycle(&mut self) {
+        if let Err(error) = &self.settings {
+            self.health = Health::failed(error.reason(), error.to_string());
+        } else if self.object.spec.suspend {
+            self.health = Health::Ready(
+                Reason::Suspended,
+                "spec.suspend is true: nothing is read or written".to_owned(),
+            );
+        }
+    }
+
+    pub(super) fn object(&self) -> &InfraRepository {
+        &self.object
+    }
+
+    /// The settings, unless the repository is suspended or its spec is invalid.
+    pub(super) fn active_settings(&self) -> Option<&RepositorySettings> {
+        self.settings.as_ref().ok().filter(|_| !self.object.spec.suspend)
+    }
+
+    /// Whether a policy may write here.
+    pub(super) fn takes(&self, policy: &ImagePolicy) -> bool {
+        let labels = policy.labels();
+        let selector = self.object.spec.policies.as_ref();
+        policy.namespace() == self.object.namespace()
+            && selector
+                .is_none_or(|s| s.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    }
+
+    /// What a cycle shall do now.
+    pub(super) fn order(&self, wishes: Wishes) -> Option<Order> {
+        let settings = self.active_settings()?.clone();
+        Some(Order {
+            key: ObjectKey::of(&*self.object),
+            settings,
+            author: self.object.spec.commit.author.clone(),
+            wishes: Arc::new(wishes),
+        })
+    }
+
+    /// Takes over what a cycle did and found.
+    pub(super) fn take(&mut self, report: &Report) {
+        self.remember_request();
+        self.head = Some(report.head.to_string());
+        if let Some(committed) = &report.committed {
+            self.last_commit = Some(last_commit(committed));
+        }
+        let sites = sites(&report.plan);
+        self.health = match sites.unresolved_total {
+            0 => Health::Ready(
+                Reason::Succeeded,
+                format!("{} holds what the policies choose", report.head.short()),
+            ),
+            // The resolved ones were written: the repository is in order as far as it can be.
+            n => Health::Ready(
+                Reason::SitesUnresolved,
+                format!("{n} of the places in the files could not be resolved: {}", summary(&sites)),
+            ),
+        };
+        self.sites = Some(sites);
+    }
+
+    /// Takes over that a cycle failed. What was known stays.
+    pub(super) fn fail(&mut self, error: &RepositoryError) {
+        self.remember_request();
+        self.health = Health::failed(error.reason(), error.to_string());
+    }
+
+    fn remember_request(&mut self) {
+        self.handled_request = requested_at(&*self.object);
+    }
+
+    /// The status that all this amounts to, after one with these conditions.
+    pub(super) fn status(&self, now: Timestamp, before: &[Condition]) -> InfraRepositoryStatus {
+        let generation = self.object.metadata.generation;
+        InfraRepositoryStatus {
+            observed_generation: generation,
+            head: self.head.clone(),
+            last_commit: self.last_commit.clone(),
+            sites: self.sites.clone(),
+            last_handled_request: self.handled_request.clone(),
+            conditions: Conditions::of(&self.health, generation, now, before),
+        }
+    }
+
+    /// What people should hear of between two statuses.
+    pub(super) fn notice(
+        before: Option<&InfraRepositoryStatus>,
+        after: &InfraRepositoryStatus,
+    ) -> Option<Notice> {
+        let id_of =
+            |status: &InfraRepositoryStatus| status.last_commit.as_ref().map(|commit| commit.id.clone());
+        let commit = after.last_commit.as_ref();
+        if let Some(commit) = commit.filter(|_| before.and_then(id_of) != id_of(after)) {
+            let short: String = commit.id.chars().take(10).collect();
+            let message = format!("pushed {short}: {}", commit.subject);
+            return Some(Notice { is_warning: false, reason: Reason::Committed, message });
+        }
+        super::board::failure_notice(before.map(|s| s.conditions.as_slice()), &after.conditions)
+    }
+}
+
+fn last_commit(committed: &Committed) -> LastCommit {
+    let changes = committed.plan.files.iter().flat_map(|file| {
+        file.changes.iter().map(|change| CommittedChange {
+            file: file.path.clone(),
+            line: change.line,
+            policy: change.policy.to_string(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        })
+    });
+    LastCommit {
+        id: committed.id.to_string(),
+        subject: committed.subject.clone(),
+        at: Time(committed.at),
+        changes: changes.take(MOST_LISTED).collect(),
+    }
+}
+
+fn sites(plan: &Plan) -> Sites {
+    let unresolved = plan.problems.iter().filter(|problem| is_unresolved(problem.problem.reason));
+    let counts = plan.problem_counts.iter().filter(|(reason, _)| is_unresolved(**reason));
+    Sites {
+        files: plan.files_with_sites,
+        versions: plan.sites,
+        unresolved: unresolved.take(MOST_LISTED).map(unresolved_site).collect(),
+        unresolved_total: counts.map(|(_, count)| count).sum(),
+    }
+}
+
+/// Whether a person must look at it. A policy that has not chosen yet, or a choice below what Git holds, is a state of
+/// the policy, not of the file.
+const fn is_unresolved(reason: ProblemReason) -> bool {
+    !matches!(reason, ProblemReason::NotChosen | ProblemReason::Downgrade)
+}
+
+fn unresolved_site(problem: &FileProblem) -> UnresolvedSite {
+    UnresolvedSite {
+        file: problem.file.clone(),
+        line: problem.problem.line,
+        why: problem.problem.message.clone(),
+    }
+}
+
+fn summary(sites: &Sites) -> String {
+    let first = sites.unresolved.first().map(|site| format!("{}:{}: {}", site.file, site.line, site.why));
+    let more = sites.unresolved_total.saturating_sub(1);
+    let more =
+        if more == 0 { String::new() } else { format!("; and {more} more in status.sites.unresolved") };
+    first.unwrap_or_default() + &more
+}
+
+/// What one repository holds of one policy after a cycle.
+pub(super) struct Holding {
+    pub(super) written: Option<Written>,
+    pub(super) remark: Option<String>,
+}
+
+/// For each policy that may write to the repository: where its tag is written, and what could not be.
+pub(super) fn holdings(
+    repository: &str,
+    wishes: &Wishes,
+    report: &Report,
+    before: impl Fn(&ObjectKey) -> Option<Written>,
+) -> BTreeMap<ObjectKey, Holding> {
+    let holding = |key: &ObjectKey, tag: &str| {
+        let problem = report.plan.problems.iter().find(|p| p.problem.policy.as_ref() == Some(key));
+        let remark = problem.map(|p| format!("{}:{}: {}", p.file, p.problem.line, p.problem.message));
+        let holds_all = remark.is_none() && report.plan.held.get(key).is_some_and(|&sites| sites > 0);
+        Holding { written: holds_all.then(|| written(repository, key, tag, report, before(key))), remark }
+    };
+    let chosen = wishes.iter().filter_map(|(key, wish)| Some((key, &wish.as_ref().ok()?.selection)));
+    chosen.map(|(key, selection)| (key.clone(), holding(key, selection.tag.as_str()))).collect()
+}
+
+/// Which commit wrote the tag: the one just pushed, the one known from before, else the branch's head, which either says
+/// in its trailer that it did, as after a crash between push and status, or is the first in which the tag was seen.
+fn written(
+    repository: &str,
+    key: &ObjectKey,
+    tag: &str,
+    report: &Report,
+    before: Option<Written>,
+) -> Written {
+    let pushed = report.committed.as_ref().filter(|_| wrote(&report.head_message.0, &key.to_string(), tag));
+    if let Some(before) = before.filter(|before| before.tag == tag && pushed.is_none()) {
+        return before;
+    }
+    let at = pushed.map_or(report.head_message.1, |committed| committed.at);
+    Written {
+        repository: repository.to_owned(),
+        commit: report.head.to_string(),
+        tag: tag.to_owned(),
+        at: Time(at),
+    }
+}

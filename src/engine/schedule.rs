@@ -1,0 +1,132 @@
+//! When something is to be done next. Pure, but for the monotonic clock and the jitter.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The first pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause after failures, where the interval is not longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How work ended, as far as the next time depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Well: again after the interval.
+    Steady,
+    /// Not well: sooner at first, then ever later; never before the server wants.
+    AfterFailure(Option<Duration>),
+}
+
+/// The schedule of one thing that is done again and again, never twice at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slot {
+    due: Option<Instant>,
+    is_running: bool,
+    failures: u32,
+    /// Asked for while it ran.
+    asked: Option<Instant>,
+    /// The server does not want to be asked before.
+    not_before: Option<Instant>,
+}
+
+impl Slot {
+    /// When it is due; `None` while it runs or is not wanted at all.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let due = self.due.filter(|_| !self.is_running)?;
+        Some(self.not_before.map_or(due, |not_before| due.max(not_before)))
+    }
+
+    pub(super) const fn is_running(&self) -> bool {
+        self.is_running
+    }
+
+    /// Asks for it at a moment, or earlier where it is due earlier. While it runs, once more afterwards.
+    pub(super) fn ask(&mut self, at: Instant) {
+        let wish = if self.is_running { &mut self.asked } else { &mut self.due };
+        *wish = Some(wish.map_or(at, |known| known.min(at)));
+    }
+
+    /// Notes that it runs.
+    pub(super) fn start(&mut self) {
+        self.is_running = true;
+        self.due = None;
+    }
+
+    /// Notes that it is not wanted until asked for.
+    pub(super) fn rest(&mut self) {
+        self.due = None;
+    }
+
+    /// Notes how it ended, and sets the next time.
+    pub(super) fn finish(&mut self, interval: Duration, pace: Pace) {
+        let now = Instant::now();
+        self.is_running = false;
+        self.not_before = None;
+        let pause = match pace {
+            Pace::Steady => {
+                self.failures = 0;
+                interval
+            }
+            Pace::AfterFailure(wanted) => {
+                self.failures = self.failures.saturating_add(1);
+                self.not_before = wanted.map(|wanted| now + wanted);
+                let grown = FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(16));
+                grown.min(interval.max(LONGEST_PAUSE))
+            }
+        };
+        // A fleet that was started in one moment must not come back in one moment.
+        let regular = now + pause.mul_f64(rand::random_range(0.9..=1.0));
+        self.due = Some(self.asked.take().map_or(regular, |asked| asked.min(regular)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn pause_after(slot: &mut Slot, interval: Duration, pace: Pace) -> Duration {
+        slot.start();
+        slot.finish(interval, pace);
+        slot.due().unwrap() - Instant::now()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn comes_back_after_the_interval_but_for_a_little_jitter() {
+        let pause = pause_after(&mut Slot::default(), MINUTE, Pace::Steady);
+        assert!(pause <= MINUTE && pause >= MINUTE.mul_f64(0.9), "{pause:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_come_back_ever_later_up_to_a_ceiling() {
+        let mut slot = Slot::default();
+        let pauses: Vec<u64> =
+            (0..12).map(|_| pause_after(&mut slot, MINUTE, Pace::AfterFailure(None)).as_secs()).collect();
+        assert!(pauses[0] <= 2 && pauses[4] >= 25 && pauses[11] <= 300 && pauses[11] >= 270, "{pauses:?}");
+        assert!(pause_after(&mut slot, MINUTE, Pace::Steady) <= MINUTE);
+        assert!(pause_after(&mut slot, MINUTE, Pace::AfterFailure(None)) <= FIRST_PAUSE, "forgiven");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_servers_wish_to_be_left_alone_beats_everything() {
+        let mut slot = Slot::default();
+        slot.start();
+        slot.finish(MINUTE, Pace::AfterFailure(Some(10 * MINUTE)));
+        slot.ask(Instant::now());
+        assert_eq!(slot.due().unwrap() - Instant::now(), 10 * MINUTE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_while_it_runs_comes_right_after() {
+        let mut slot = Slot::default();
+        slot.ask(Instant::now());
+        slot.start();
+        assert_eq!(slot.due(), None);
+        slot.ask(Instant::now());
+        slot.finish(MINUTE, Pace::Steady);
+        assert_eq!(slot.due().unwrap(), Instant::now());
+    }
+}

@@ -1,0 +1,99 @@
+//! Which files of a repository are looked at.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::api::Paths;
+
+/// The files that `spec.paths` names. `*` stays within a folder, `**` crosses folders.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    paths: Option<Paths>,
+    is_empty: bool,
+    include: Option<GlobSet>,
+    exclude: GlobSet,
+}
+
+/// A glob that can not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("spec.paths.{field}[{index}]: {problem}; write a glob such as clusters/prod/**")]
+pub struct InvalidGlob {
+    field: &'static str,
+    index: usize,
+    problem: String,
+}
+
+impl Scope {
+    /// Reads the globs of a spec; `None` admits every file.
+    ///
+    /// # Errors
+    /// `InvalidGlob` names the one that can not be read.
+    pub fn compile(paths: Option<&Paths>) -> Result<Self, InvalidGlob> {
+        let Some(paths) = paths else {
+            return Ok(Self { paths: None, is_empty: false, include: None, exclude: GlobSet::empty() });
+        };
+        let include = glob_set("include", &paths.include)?;
+        let exclude = glob_set("exclude", &paths.exclude)?;
+        let include = (!paths.include.is_empty()).then_some(include);
+        Ok(Self { paths: Some(paths.clone()), is_empty: false, include, exclude })
+    }
+
+    /// The scope that admits no file.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { paths: None, is_empty: true, include: None, exclude: GlobSet::empty() }
+    }
+
+    /// Whether both were read from the same globs.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.paths, self.is_empty) == (&other.paths, other.is_empty)
+    }
+
+    /// Whether the file is looked at.
+    #[must_use]
+    pub fn admits(&self, path: &str) -> bool {
+        !self.is_empty
+            && self.include.as_ref().is_none_or(|include| include.is_match(path))
+            && !self.exclude.is_match(path)
+    }
+}
+
+fn glob_set(field: &'static str, globs: &[String]) -> Result<GlobSet, InvalidGlob> {
+    let mut set = GlobSetBuilder::new();
+    for (index, text) in globs.iter().enumerate() {
+        let glob = GlobBuilder::new(text).literal_separator(true).build();
+        set.add(glob.map_err(|error| InvalidGlob { field, index, problem: error.to_string() })?);
+    }
+    set.build().map_err(|error| InvalidGlob { field, index: 0, problem: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(include: &[&str], exclude: &[&str]) -> Result<Scope, InvalidGlob> {
+        let all = |globs: &[&str]| globs.iter().map(ToString::to_string).collect();
+        Scope::compile(Some(&Paths { include: all(include), exclude: all(exclude) }))
+    }
+
+    #[test]
+    fn one_star_stays_within_a_folder_and_two_cross_folders() {
+        let one = scope(&["apps/*/values.yaml"], &[]).unwrap();
+        assert!(one.admits("apps/api/values.yaml") && !one.admits("apps/api/prod/values.yaml"));
+        let two = scope(&["clusters/prod/**"], &["**/testdata/**"]).unwrap();
+        assert!(two.admits("clusters/prod/a/b.yaml") && !two.admits("clusters/test/a.yaml"));
+        assert!(!two.admits("clusters/prod/testdata/a.yaml"));
+    }
+
+    #[test]
+    fn no_include_admits_every_file_that_is_not_excluded() {
+        let all = scope(&[], &["charts/**"]).unwrap();
+        assert!(all.admits("apps/a.yaml") && !all.admits("charts/a.yaml"));
+    }
+
+    #[test]
+    fn a_glob_that_is_none_is_named() {
+        let error = scope(&["a/**", "a/[b"], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("spec.paths.include[1]: "), "{error}");
+    }
+}

@@ -1,0 +1,44 @@
+//! A tag that was chosen for a policy.
+
+use crate::api::Selected;
+use crate::image::{Digest, Tag};
+
+/// A tag that was chosen for a policy, over a whole list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// The tag.
+    pub tag: Tag,
+    /// What was ranked.
+    pub version: String,
+    /// The tag's digest, where the policy pins it.
+    pub digest: Option<Digest>,
+    /// Why this tag, in words.
+    pub reason: String,
+}
+
+impl Selection {
+    /// The selection as the status shows it.
+    #[must_use]
+    pub fn shown(&self) -> Selected {
+        Selected {
+            tag: self.tag.to_string(),
+            version: self.version.clone(),
+            digest: self.digest.as_ref().map(ToString::to_string),
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// The selection that a status shows; `None` where the status was tampered with.
+    #[must_use]
+    pub fn read(shown: &Selected) -> Option<Self> {
+        let digest = shown.digest.as_deref().map(Digest::parse).transpose().ok()?;
+        let tag = Tag::parse(&shown.tag).ok()?;
+        Some(Self { tag, version: shown.version.clone(), digest, reason: shown.reason.clone() })
+    }
+
+    /// Whether the same image is meant, whatever the words.
+    #[must_use]
+    pub fn is_same_image(&self, other: &Self) -> bool {
+        (&self.tag, &self.digest) == (&other.tag, &other.digest)
+    }
+}

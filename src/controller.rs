@@ -1,0 +1,10 @@
+//! The engine fed from the Kubernetes API: watches give it objects, statuses go back by server-side apply.
+
+mod watch;
+mod world;
+
+pub use watch::{Scope, feed};
+pub use world::KubeWorld;
+
+/// The field manager of every status that Tagtide writes.
+pub const FIELD_MANAGER: &str = "tagtide";

@@ -1,0 +1,141 @@
+//! The world as the Kubernetes API shows it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::FIELD_MANAGER;
+use crate::api::{ClusterImageRegistry, ImagePolicy, InfraRepository, ObjectKey};
+use crate::engine::{
+    Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, World, WorldError,
+};
+
+/// How long one read of a Secret may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest note that the events API takes, in bytes.
+const MAX_NOTE: usize = 1024;
+
+/// The Kubernetes API, as one operator sees it.
+pub struct KubeWorld {
+    client: Client,
+    reporter: Reporter,
+    namespace: String,
+    term: watch::Receiver<Instant>,
+}
+
+impl KubeWorld {
+    /// The world for an operator in `namespace` that may write to Git until the moment that `term` holds.
+    #[must_use]
+    pub fn new(client: Client, namespace: String, instance: String, term: watch::Receiver<Instant>) -> Self {
+        let reporter = Reporter { controller: "tagtide.dev/tagtide".to_owned(), instance: Some(instance) };
+        Self { client, reporter, namespace, term }
+    }
+
+    fn api<K>(&self, key: &ObjectKey) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &key.namespace)
+    }
+}
+
+impl SecretSource for KubeWorld {
+    async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
+        let unreadable = |problem: String| SecretError::Unreadable { key: key.clone(), problem };
+        let read = tokio::time::timeout(READ_TIMEOUT, self.api::<Secret>(key).get_opt(&key.name)).await;
+        let read = read.map_err(|_| unreadable("the API server did not answer in time".to_owned()))?;
+        let secret = read.map_err(|error| unreadable(error.to_string()))?;
+        let data = secret.ok_or_else(|| SecretError::Missing(key.clone()))?.data.unwrap_or_default();
+        Ok(data.into_iter().map(|(name, value)| (name, value.0)).collect())
+    }
+
+    fn operator_namespace(&self) -> &str {
+        &self.namespace
+    }
+}
+
+impl World for KubeWorld {
+    async fn show(&self, object: &ObjectId, status: &Status) -> Result<(), WorldError> {
+        let (key, name) = (&object.key, &object.key.name);
+        match status {
+            Status::Policy(status) => apply(&self.api::<ImagePolicy>(key), name, status).await,
+            Status::Repository(status) => apply(&self.api::<InfraRepository>(key), name, status).await,
+            Status::Registry(status) => {
+                apply::<ClusterImageRegistry>(&Api::all(self.client.clone()), name, status).await
+            }
+        }
+    }
+
+    async fn tell(&self, object: &ObjectId, notice: &Notice) {
+        let event = Event {
+            type_: if notice.is_warning { EventType::Warning } else { EventType::Normal },
+            reason: notice.reason.as_str().to_owned(),
+            note: Some(cut(&notice.message).to_owned()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        // A recorder that is kept takes two events with one reason for one event, and keeps the first one's text.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, &reference(object)).await {
+            tracing::debug!(kind = object.kind.as_str(), object = %object.key, %error, "the event was not sent");
+        }
+    }
+
+    fn may_write(&self) -> bool {
+        Instant::now() < *self.term.borrow()
+    }
+}
+
+/// Applies a whole status. An object that is gone needs none.
+async fn apply<K>(api: &Api<K>, name: &str, status: &impl Serialize) -> Result<(), WorldError>
+where
+    K: Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K::DynamicType: Default,
+{
+    let kind = K::DynamicType::default();
+    let body = json!({
+        "apiVersion": K::api_version(&kind),
+        "kind": K::kind(&kind),
+        "metadata": { "name": name },
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    match api.patch_status(name, &params, &Patch::Apply(body)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(WorldError(error.to_string())),
+    }
+}
+
+fn reference(object: &ObjectId) -> ObjectReference {
+    let api_version = match object.kind {
+        Kind::Policy => ImagePolicy::api_version(&()),
+        Kind::Repository => InfraRepository::api_version(&()),
+        Kind::Registry => ClusterImageRegistry::api_version(&()),
+    };
+    // An event has to be in a namespace; those of cluster-scoped objects are in `default`.
+    let namespace = Some(object.key.namespace.clone()).filter(|namespace| !namespace.is_empty());
+    ObjectReference {
+        api_version: Some(api_version.into_owned()),
+        kind: Some(object.kind.as_str().to_owned()),
+        name: Some(object.key.name.clone()),
+        namespace,
+        uid: object.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+fn cut(note: &str) -> &str {
+    let end = (0..=MAX_NOTE.min(note.len())).rev().find(|&at| note.is_char_boundary(at)).unwrap_or(0);
+    note.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,223 @@
+//! One document as one object, or what is wrong with it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::node::Node;
+use super::{DEFAULT_NAMESPACE, ObjectName};
+use crate::api::{ClusterImageRegistry, GROUP, ImagePolicy, InfraRepository, ObjectKey};
+use crate::engine::{Kind, SecretData};
+
+const VERSION: &str = "v1alpha1";
+const SECRET: &str = "Secret";
+
+/// The keys that an object may have at its top. `status` is no input, but an exported object has it.
+const TOP_KEYS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
+/// What a document holds that is ours.
+pub(super) enum Object {
+    Policy(ImagePolicy),
+    Repository(InfraRepository),
+    Registry(ClusterImageRegistry),
+}
+
+/// Why a document is no object that can be used.
+pub(super) struct Misfit {
+    pub(super) line: u64,
+    pub(super) object: Option<ObjectName>,
+    pub(super) message: String,
+}
+
+/// What a document is by its first two fields.
+pub(super) enum Type {
+    /// A list of objects.
+    List,
+    Secret,
+    Ours(Kind),
+    /// Of our group, but nothing that is known.
+    Unknown(Misfit),
+    /// Another's: infra repos hold Deployments and much else.
+    Foreign,
+}
+
+pub(super) fn type_of(node: &Node) -> Type {
+    let text = |key| node.get(key).and_then(Node::text).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    match (api_version, kind) {
+        ("v1", "List") => return Type::List,
+        ("v1", SECRET) => return Type::Secret,
+        _ => {}
+    }
+    let Some(version) = api_version.strip_prefix(GROUP).and_then(|rest| rest.strip_prefix('/')) else {
+        return Type::Foreign;
+    };
+    let misfit = |field, message| Type::Unknown(Misfit { line: node.line_of(field), object: None, message });
+    if version != VERSION {
+        return misfit(
+            "apiVersion",
+            format!("apiVersion: {api_version} is not known; write {GROUP}/{VERSION}"),
+        );
+    }
+    let known = [Kind::Policy, Kind::Repository, Kind::Registry].map(Kind::as_str);
+    match Kind::parse(kind) {
+        Some(kind) => Type::Ours(kind),
+        None => misfit(
+            "kind",
+            format!("kind: {kind:?} is not known; write {}{}", listed(&known, "or"), nearest(kind, &known)),
+        ),
+    }
+}
+
+/// Reads an object of ours.
+pub(super) fn read(kind: Kind, node: &Node) -> Result<Object, Misfit> {
+    let scope = if kind == Kind::Registry { Scope::Cluster } else { Scope::Namespace };
+    let key = key_of(node, kind.as_str(), scope)?;
+    match kind {
+        Kind::Policy => typed(node, kind, &key).map(Object::Policy),
+        Kind::Repository => typed(node, kind, &key).map(Object::Repository),
+        Kind::Registry => typed(node, kind, &key).map(Object::Registry),
+    }
+}
+
+/// Reads a Secret; `None` where it has no name by which it could be used. No message shows a value of it.
+pub(super) fn read_secret(node: &Node) -> Option<(ObjectKey, Result<SecretData, Misfit>)> {
+    let key = key_of(node, SECRET, Scope::Namespace).ok()?;
+    let data = secret_data(node).map_err(|(field, problem)| Misfit {
+        line: node.line_of(&field),
+        object: Some(ObjectName { kind: SECRET.to_owned(), key: key.clone() }),
+        message: format!("{field}: {problem}"),
+    });
+    Some((key, data))
+}
+
+fn secret_data(node: &Node) -> Result<SecretData, (String, &'static str)> {
+    let mut data = BTreeMap::new();
+    for (part, is_encoded) in [("data", true), ("stringData", false)] {
+        for (key, value) in node.get(part).into_iter().flat_map(Node::entries) {
+            let fail = |message| Err((format!("{part}.{key}"), message));
+            let bytes = match (value.text(), is_encoded) {
+                (Some(text), false) => text.as_bytes().to_vec(),
+                (Some(text), true) => {
+                    match STANDARD.decode(text.split_ascii_whitespace().collect::<String>()) {
+                        Ok(bytes) => bytes,
+                        Err(_) => return fail("it is not base64; plain text goes under stringData"),
+                    }
+                }
+                (None, _) if value.is_null() => Vec::new(),
+                (None, _) => return fail("it is not a string; put it in quotes"),
+            };
+            data.insert(key.to_owned(), bytes);
+        }
+    }
+    Ok(data)
+}
+
+enum Scope {
+    Namespace,
+    Cluster,
+}
+
+fn key_of(node: &Node, kind: &str, scope: Scope) -> Result<ObjectKey, Misfit> {
+    let fail = |field: &str, problem: &str| Misfit {
+        line: node.line_of(field),
+        object: None,
+        message: format!("{kind}: {field}: {problem}"),
+    };
+    let metadata = node.get("metadata");
+    let name = metadata
+        .and_then(|metadata| metadata.get("name"))
+        .ok_or_else(|| fail("metadata.name", "it is missing; every object needs a name, such as api"))?;
+    let name = name.text().filter(|name| is_name(name));
+    let name = name.ok_or_else(|| fail("metadata.name", NO_NAME))?;
+    let namespace = match (scope, metadata.and_then(|metadata| metadata.get("namespace"))) {
+        (Scope::Cluster, _) => "",
+        (Scope::Namespace, None) => DEFAULT_NAMESPACE,
+        (Scope::Namespace, Some(namespace)) => {
+            let namespace = namespace.text().filter(|name| is_name(name));
+            namespace.ok_or_else(|| fail("metadata.namespace", NO_NAME))?
+        }
+    };
+    Ok(ObjectKey::new(namespace, name))
+}
+
+const NO_NAME: &str = "it may hold only a-z 0-9 - and . and starts and ends with a letter or digit";
+
+/// A DNS subdomain (RFC 1123), which the Kubernetes API asks of names.
+fn is_name(text: &str) -> bool {
+    let is_alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let (first, last) = (text.bytes().next(), text.bytes().next_back());
+    text.len() <= 253
+        && first.is_some_and(is_alphanumeric)
+        && last.is_some_and(is_alphanumeric)
+        && text.bytes().all(|b| is_alphanumeric(b) || matches!(b, b'-' | b'.'))
+}
+
+fn typed<K: Resource + DeserializeOwned>(node: &Node, kind: Kind, key: &ObjectKey) -> Result<K, Misfit> {
+    let misfit = |field: &str, problem: String| Misfit {
+        line: node.line_of(field),
+        object: Some(ObjectName { kind: kind.as_str().to_owned(), key: key.clone() }),
+        message: if field == "." { problem } else { format!("{field}: {problem}") },
+    };
+    if let Some((unknown, _)) = node.entries().find(|(name, _)| !TOP_KEYS.contains(name)) {
+        let problem = format!(
+            "this field is not known; there are {}{}",
+            listed(&TOP_KEYS, "and"),
+            nearest(unknown, &TOP_KEYS)
+        );
+        return Err(misfit(unknown, problem));
+    }
+    let mut json = node.to_json();
+    if let Value::Object(fields) = &mut json {
+        fields.remove("status");
+    }
+    let mut object: K = serde_path_to_error::deserialize(json).map_err(|error| {
+        let field = error.path().to_string();
+        misfit(&field, with_remedy(&error.into_inner().to_string()))
+    })?;
+    let metadata = object.meta_mut();
+    metadata.namespace = Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty());
+    Ok(object)
+}
+
+/// Serde's message, with what would be right where that can be told.
+fn with_remedy(message: &str) -> String {
+    let takes_string = message.ends_with("expected a string");
+    let is_scalar = ["integer", "floating point", "boolean"]
+        .iter()
+        .any(|kind| message.strip_prefix("invalid type: ").is_some_and(|rest| rest.starts_with(kind)));
+    if takes_string && is_scalar {
+        return format!("{message}; put it in quotes");
+    }
+    let mut names = message.split('`').skip(1).step_by(2);
+    match names.next() {
+        Some(unknown) if message.starts_with("unknown ") => {
+            format!("{message}{}", nearest(unknown, &names.collect::<Vec<_>>()))
+        }
+        Some(_) | None => message.to_owned(),
+    }
+}
+
+/// `; did you mean …?`, where one of the names is like enough to be meant.
+fn nearest(unknown: &str, names: &[&str]) -> String {
+    const LIKE_ENOUGH: f64 = 0.6;
+    let unknown = unknown.to_lowercase();
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&unknown, &name.to_lowercase());
+    let best = names.iter().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((likeness, name)) if likeness >= LIKE_ENOUGH => format!("; did you mean {name}?"),
+        Some(_) | None => String::new(),
+    }
+}
+
+fn listed(names: &[&str], conjunction: &str) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [head @ .., last] => format!("{} {conjunction} {last}", head.join(", ")),
+    }
+}

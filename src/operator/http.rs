@@ -1,0 +1,71 @@
+//! What the process serves: `/healthz`, `/readyz` and `/metrics`, and nothing else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Whether the process is ready to do its work.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Says that it is, from now on.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone)]
+struct Shown {
+    readiness: Readiness,
+    metrics: Arc<Registry>,
+}
+
+/// Serves until `stop` is cancelled. Gives the address at once, which tells the port where 0 was asked for.
+///
+/// # Errors
+/// Where the address can not be listened on.
+pub async fn serve(
+    listen: SocketAddr,
+    readiness: Readiness,
+    metrics: Registry,
+    stop: CancellationToken,
+) -> std::io::Result<(SocketAddr, impl Future<Output = std::io::Result<()>> + Send)> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let shown = Shown { readiness, metrics: Arc::new(metrics) };
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .with_state(shown);
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    Ok((address, async move { server.await }))
+}
+
+async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
+    if shown.readiness.0.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the API server has not answered yet\n")
+    }
+}
+
+async fn render(State(shown): State<Shown>) -> impl IntoResponse {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &shown.metrics) {
+        Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

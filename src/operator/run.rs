@@ -1,0 +1,154 @@
+//! `tagtide run`: everything wired together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::http::{Readiness, serve};
+use super::leader::Candidacy;
+use crate::controller::{KubeWorld, Scope, feed};
+use crate::engine::{Engine, Metrics, Settings, Update};
+
+/// Updates that may wait for the engine.
+const WAITING_UPDATES: usize = 1024;
+
+/// How long the API server may take to answer at the start, in one try.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// What the operator needs beyond the engine's settings.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// The operator's own namespace: its Lease, and the Secrets of cluster-scoped objects.
+    pub namespace: String,
+    /// Which namespaces are watched.
+    pub scope: Scope,
+    /// The name of the Lease.
+    pub lease: String,
+    /// This process among its replicas.
+    pub identity: String,
+    /// Where health and metrics are served.
+    pub listen: SocketAddr,
+    /// The engine's settings.
+    pub engine: Settings,
+}
+
+/// Why the operator could not run, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no way to the API server.
+    #[error(
+        "the Kubernetes API can not be used: {0}; in a cluster the pod's service account is used, elsewhere KUBECONFIG"
+    )]
+    Api(String),
+    /// The address is taken, or not this machine's.
+    #[error("{address} can not be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The Lease can not be asked for.
+    #[error("the Lease can not be used: {0}")]
+    Lease(String),
+    /// Another process leads now.
+    #[error("another process leads now; this one ends, to begin again as a follower")]
+    LostLease,
+    /// A part of the process ended that never should.
+    #[error("{0} ended by itself, which is a defect of Tagtide")]
+    Ended(&'static str),
+}
+
+/// Runs the operator until `stop` is cancelled.
+///
+/// # Errors
+/// Any error ends the process, for the cluster to start it again.
+pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<(), RunError> {
+    let client = Client::try_default().await.map_err(|error| RunError::Api(error.to_string()))?;
+    let mut registry = Registry::with_prefix("tagtide");
+    let metrics = Metrics::register(&mut registry);
+    let leader = Gauge::<i64>::default();
+    registry.register("leader", "Whether this process leads", leader.clone());
+    let readiness = Readiness::default();
+    let stop_serving = CancellationToken::new();
+    let address = settings.listen;
+    let (address, server) = serve(address, readiness.clone(), registry, stop_serving.clone())
+        .await
+        .map_err(|source| RunError::Listen { address, source })?;
+    let server = tokio::spawn(server);
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving health and metrics");
+    let outcome = tokio::select! {
+        outcome = lead(client, settings, metrics, leader, readiness, stop) => outcome,
+        _ = server => Err(RunError::Ended("the HTTP server")),
+    };
+    stop_serving.cancel();
+    outcome
+}
+
+async fn lead(
+    client: Client,
+    settings: RunSettings,
+    metrics: Metrics,
+    leader: Gauge,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    if !wait_for_api(&client, &stop).await {
+        return Ok(());
+    }
+    // A follower is ready too: ready to take over.
+    readiness.set();
+    let RunSettings { namespace, scope, lease, identity, engine, .. } = settings;
+    let mut candidacy = Candidacy::begin(client.clone(), &namespace, &lease, &identity).await?;
+    tracing::info!(lease, identity, "asking to lead");
+    if !candidacy.won(&stop).await {
+        candidacy.end().await;
+        return Ok(());
+    }
+    leader.set(1);
+    tracing::info!("leading");
+    let (term, _looking) = candidacy.term().await;
+    let world = Arc::new(KubeWorld::new(client.clone(), namespace, identity, term));
+    let (updates_in, updates) = mpsc::channel::<Update>(WAITING_UPDATES);
+    let feeder = tokio::spawn(feed(client, scope, updates_in));
+    let stop_engine = stop.child_token();
+    let mut running = tokio::spawn(Engine::run(world, engine, metrics, updates, stop_engine.clone()));
+    let outcome = tokio::select! {
+        ended = &mut running => match ended {
+            Ok(()) if stop.is_cancelled() => Ok(()),
+            Ok(()) | Err(_) => Err(RunError::Ended("the engine")),
+        },
+        () = candidacy.lost() => {
+            stop_engine.cancel();
+            let _ = running.await;
+            Err(RunError::LostLease)
+        }
+    };
+    leader.set(0);
+    feeder.abort();
+    // The Lease is given back only now that nothing is written any more.
+    candidacy.end().await;
+    outcome
+}
+
+/// Waits for the API server's first answer; `false` where the process was asked to stop before.
+async fn wait_for_api(client: &Client, stop: &CancellationToken) -> bool {
+    loop {
+        let problem = match tokio::time::timeout(FIRST_ANSWER, client.apiserver_version()).await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(problem, "waiting for the Kubernetes API");
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The engine fed from a folder: the same objects as YAML, read again when they change, with their statuses printed and
+//! written beside them.
+
+mod statuses;
+mod watch;
+mod world;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Engine, Metrics, Settings};
+pub use statuses::Statuses;
+use world::FolderWorld;
+
+/// What the standalone mode needs.
+#[derive(Clone, Debug)]
+pub struct StandaloneSettings {
+    /// The folder, or one file, with the objects.
+    pub policies: PathBuf,
+    /// The folder into which statuses are written.
+    pub statuses: PathBuf,
+    /// How statuses are printed.
+    pub print: Print,
+    /// The engine's settings.
+    pub engine: Settings,
+}
+
+/// How each change of a status is printed to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Print {
+    /// One line for people.
+    Lines,
+    /// One JSON object a line: kind, namespace, name and status.
+    Json,
+    /// Not at all.
+    Nothing,
+}
+
+/// Why the standalone mode can not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StandaloneError {
+    /// The folder with the objects can not be read.
+    #[error("{} can not be read: {source}", .path.display())]
+    Policies {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The folder for statuses can not be written.
+    #[error("{} can not be written: {source}", .path.display())]
+    Statuses {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Updates that may wait for the engine.
+const WAITING_UPDATES: usize = 256;
+
+/// Runs until `stop` is cancelled.
+///
+/// # Errors
+/// Where one of the two folders can not be used at all. A bad file in the folder is reported and stops nothing.
+pub async fn run(settings: StandaloneSettings, stop: CancellationToken) -> Result<(), StandaloneError> {
+    let StandaloneSettings { policies, statuses, print, engine } = settings;
+    if let Err(source) = std::fs::metadata(&policies) {
+        return Err(StandaloneError::Policies { path: policies, source });
+    }
+    let statuses = Statuses::open(&statuses)
+        .map_err(|source| StandaloneError::Statuses { path: statuses.clone(), source })?;
+    let world = Arc::new(FolderWorld::new(statuses.clone(), print));
+    let (updates_in, updates) = mpsc::channel(WAITING_UPDATES);
+    let feeder = tokio::spawn(watch::feed(policies, Arc::clone(&world), statuses, updates_in));
+    let metrics = Metrics::register(&mut Registry::with_prefix("tagtide"));
+    Engine::run(world, engine, metrics, updates, stop).await;
+    feeder.abort();
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! From a folder of objects and a repo to a plan: what `plan` and `apply` share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::engine_args::ConnectionArgs;
+use super::live::{LiveRegistries, Question, Source};
+use super::repo_files::{MarkedFiles, Repo};
+use super::{BadInput, object_key, output};
+use crate::api::{Author, ImagePolicy, InfraRepository, ObjectKey};
+use crate::engine::{Kind, Plan, Scope, Selection, Wish, Wishes, plan};
+use crate::folder::{Folder, FolderProblem};
+use crate::git::BranchName;
+use crate::image::{Digest, Tag};
+use crate::policy::{InvalidPolicy, compile};
+
+/// A person who asks for a plan hears of every marker that leads nowhere.
+const EVERY_PROBLEM: usize = usize::MAX;
+
+/// The flags of `plan` and `apply`.
+#[derive(Args, Debug)]
+pub struct PlanningArgs {
+    /// The folder, or one file, with the objects
+    #[arg(long, value_name = "PATH")]
+    policies: PathBuf,
+
+    /// The infra repo: a folder, a work tree (its files as they are on disk), or a bare Git repository
+    #[arg(long, value_name = "PATH")]
+    repo: PathBuf,
+
+    /// Take this tag for a policy instead of asking its registry; may be given for more than one. A tag that the policy
+    /// would not choose itself is taken too
+    #[arg(long = "select", value_name = "NAMESPACE/NAME=TAG[@DIGEST]", value_parser = Select::parse)]
+    selects: Vec<Select>,
+
+    /// Write as this InfraRepository of the folder does: only its policies, and only to its paths. Without it, every
+    /// policy may write to every file
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = object_key)]
+    repository: Option<ObjectKey>,
+
+    /// The branch of a bare repository [default: the InfraRepository's, else the one that HEAD names]
+    #[arg(long, value_name = "BRANCH", value_parser = BranchName::parse)]
+    branch: Option<BranchName>,
+
+    #[command(flatten)]
+    connections: ConnectionArgs,
+}
+
+/// A tag given for a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Select {
+    policy: ObjectKey,
+    tag: Tag,
+    digest: Option<Digest>,
+}
+
+/// A plan, and what was met on the way to it.
+pub(super) struct Planned {
+    pub(super) repo: Repo,
+    pub(super) files: MarkedFiles,
+    pub(super) wishes: Wishes,
+    pub(super) plan: Plan,
+    /// Who commits, where an InfraRepository says so.
+    pub(super) author: Option<Author>,
+    /// Whether some object of the folder can not be used.
+    pub(super) has_bad_objects: bool,
+    /// Whether some registry could not be asked.
+    pub(super) has_failed_scans: bool,
+}
+
+impl Select {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (policy, reference) =
+            text.split_once('=').ok_or("it should read NAMESPACE/NAME=TAG, such as shop/api=1.9.4")?;
+        let (tag, digest) = match reference.split_once('@') {
+            Some((tag, digest)) => (tag, Some(Digest::parse(digest).map_err(|error| error.to_string())?)),
+            None => (reference, None),
+        };
+        let tag = Tag::parse(tag).map_err(|error| error.to_string())?;
+        Ok(Self { policy: object_key(policy)?, tag, digest })
+    }
+
+    fn selection(&self) -> Selection {
+        Selection {
+            tag: self.tag.clone(),
+            version: self.tag.to_string(),
+            digest: self.digest.clone(),
+            reason: "given on the command line".to_owned(),
+        }
+    }
+}
+
+impl PlanningArgs {
+    /// Reads the folder and the repo, asks registries where that is needed, and plans.
+    pub(super) async fn plan(&self) -> anyhow::Result<Planned> {
+        let folder = Arc::new(load(&self.policies)?);
+        folder.problems.iter().for_each(|problem| output::error(problem));
+        let repository = self.repository.as_ref().map(|key| find_repository(&folder, key)).transpose()?;
+        let selects = self.selects(&folder, repository)?;
+        let scope = scope_of(&folder, repository)?;
+        let usual_branch = repository.map(|repository| repository.spec.branch.as_str());
+        let repo = Repo::open(&self.repo, self.branch.as_ref(), usual_branch).await?;
+        let files = repo.marked_files(&scope)?;
+
+        let mut state =
+            Wanting { folder: &folder, wishes: unreadable(&folder), bad_objects: folder.problems.len() };
+        let questions = state.settle(&selects, repository, &marked_policies(&files));
+        let Wanting { mut wishes, bad_objects, .. } = state;
+        let live = LiveRegistries::new(Arc::clone(&folder), &self.connections);
+        let mut has_failed_scans = false;
+        for (key, answer) in live.wishes(questions).await {
+            let wish = answer.unwrap_or_else(|error| {
+                output::error(&format!("{key}: {error}"));
+                has_failed_scans = true;
+                Err(error.to_string())
+            });
+            wishes.insert(key, wish);
+        }
+
+        let text = |path: &str| {
+            Ok::<_, Infallible>(files.get(path).map(|file| file.text.clone()).unwrap_or_default())
+        };
+        let sites = files.iter().map(|(path, file)| (path.as_str(), &file.found));
+        let Ok(plan) = plan(sites, text, &wishes, EVERY_PROBLEM);
+        let author = repository.map(|repository| repository.spec.commit.author.clone());
+        Ok(Planned { repo, files, wishes, plan, author, has_bad_objects: bad_objects > 0, has_failed_scans })
+    }
+
+    fn selects(
+        &self,
+        folder: &Folder,
+        repository: Option<&InfraRepository>,
+    ) -> Result<BTreeMap<ObjectKey, Selection>, BadInput> {
+        let mut selects = BTreeMap::new();
+        for select in &self.selects {
+            let key = &select.policy;
+            let object = folder.policies.get(key).ok_or_else(|| no_such_policy(folder, key))?;
+            if !repository.is_none_or(|repository| takes(repository, object)) {
+                return Err(BadInput::new(format!(
+                    "--select {key}: the InfraRepository does not take this policy"
+                )));
+            }
+            let selection = select.selection();
+            if selects.insert(key.clone(), selection.clone()).is_some_and(|other| other != selection) {
+                return Err(BadInput::new(format!("--select {key} is given twice, with different tags")));
+            }
+        }
+        Ok(selects)
+    }
+}
+
+/// Wishes as they become clear.
+struct Wanting<'f> {
+    folder: &'f Folder,
+    wishes: Wishes,
+    bad_objects: usize,
+}
+
+impl Wanting<'_> {
+    /// Settles what each policy wants without a network. What is left must be asked for.
+    fn settle(
+        &mut self,
+        selects: &BTreeMap<ObjectKey, Selection>,
+        repository: Option<&InfraRepository>,
+        marked: &BTreeSet<ObjectKey>,
+    ) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for (key, object) in &self.folder.policies {
+            if !repository.is_none_or(|repository| takes(repository, object)) {
+                continue;
+            }
+            let policy = match compile(&object.spec) {
+                Ok(policy) => Arc::new(policy),
+                Err(error) => {
+                    output::error(&invalid(self.folder, key, &error));
+                    self.bad_objects += 1;
+                    self.wishes.insert(key.clone(), Err(error.to_string()));
+                    continue;
+                }
+            };
+            let wish = match selects.get(key) {
+                Some(selection) => Ok(Wish { policy, selection: selection.clone() }),
+                None if object.spec.suspend => Err("the policy is suspended".to_owned()),
+                None if marked.contains(key) => {
+                    questions.push(Question {
+                        key: key.clone(),
+                        source: Source::of(object, &policy),
+                        policy,
+                    });
+                    continue;
+                }
+                None => Err("no file has a marker for it".to_owned()),
+            };
+            self.wishes.insert(key.clone(), wish);
+        }
+        questions
+    }
+}
+
+/// Reads the folder of objects.
+pub(super) fn load(path: &Path) -> Result<Folder, BadInput> {
+    Folder::read(path).map_err(|error| BadInput::new(format!("--policies: {error}")))
+}
+
+/// What an InfraRepository's `spec.policies` and namespace say of a policy.
+fn takes(repository: &InfraRepository, policy: &ImagePolicy) -> bool {
+    let labels = policy.metadata.labels.as_ref();
+    let has = |key: &String, value: &String| labels.and_then(|labels| labels.get(key)) == Some(value);
+    let selector = repository.spec.policies.as_ref();
+    policy.metadata.namespace == repository.metadata.namespace
+        && selector.is_none_or(|selector| selector.match_labels.iter().all(|(key, value)| has(key, value)))
+}
+
+fn scope_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Scope, BadInput> {
+    if repository.is_some_and(|repository| !repository.spec.updates.markers) {
+        return Ok(Scope::nothing());
+    }
+    Scope::compile(repository.and_then(|repository| repository.spec.paths.as_ref())).map_err(|error| {
+        let key = repository.map_or_else(|| ObjectKey::new("", ""), ObjectKey::of);
+        BadInput::new(
+            folder.problem_with(Kind::Repository, &key, "spec.paths", error.to_string()).to_string(),
+        )
+    })
+}
+
+fn find_repository<'f>(folder: &'f Folder, key: &ObjectKey) -> Result<&'f InfraRepository, BadInput> {
+    let found = folder.repositories.get(key).map(Arc::as_ref);
+    found.ok_or_else(|| missing("InfraRepository", key, folder.repositories.keys()))
+}
+
+pub(super) fn no_such_policy(folder: &Folder, key: &ObjectKey) -> BadInput {
+    missing("ImagePolicy", key, folder.policies.keys())
+}
+
+fn missing<'a>(kind: &str, key: &ObjectKey, known: impl Iterator<Item = &'a ObjectKey>) -> BadInput {
+    let message = format!("the folder has no {kind} {key}");
+    let known: Vec<_> = known.map(ToString::to_string).collect();
+    match known.as_slice() {
+        [] => BadInput::with_hint(message, format!("it has no {kind} at all; is --policies right?")),
+        [..] => BadInput::with_hint(message, format!("it has {}", known.join(", "))),
+    }
+}
+
+/// What is wrong with a policy's spec, with its place.
+pub(super) fn invalid(folder: &Folder, key: &ObjectKey, error: &InvalidPolicy) -> FolderProblem {
+    folder.problem_with(Kind::Policy, key, &error.field, error.to_string())
+}
+
+/// Policies that are there but can not be read: a marker that names one is not at fault.
+fn unreadable(folder: &Folder) -> Wishes {
+    let policies = folder.problems.iter().filter_map(|problem| {
+        let object = problem.object.as_ref().filter(|object| object.kind == Kind::Policy.as_str())?;
+        Some((
+            object.key.clone(),
+            Err(format!("its object can not be read: {}:{}", problem.file, problem.line)),
+        ))
+    });
+    policies.collect()
+}
+
+fn marked_policies(files: &MarkedFiles) -> BTreeSet<ObjectKey> {
+    let sites = files.values().flat_map(|file| &file.found.sites);
+    sites.map(|site| site.marker.policy.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_select_names_policy_tag_and_digest() {
+        let digest = Digest::sha256_of(b"x");
+        let select = Select::parse(&format!("shop/api=1.9.4@{digest}")).unwrap();
+        assert_eq!((select.policy.to_string(), select.tag.as_str()), ("shop/api".to_owned(), "1.9.4"));
+        assert_eq!(select.digest, Some(digest));
+        for bad in
+            ["shop/api", "api=1", "shop/api=", "shop/api=1 2", "shop/api=1@sha256:00", "shop/api=\u{1b}[0m"]
+        {
+            assert!(Select::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

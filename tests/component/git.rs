@@ -1,0 +1,151 @@
+//! The Git adapter against `git http-backend`, and against a server that misbehaves.
+
+mod access;
+mod faulty_server;
+mod fetch;
+mod foreign_content;
+mod local;
+mod push;
+mod race;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use reqwest::header::HeaderValue;
+use tagtide::git::{
+    Branch, BranchName, CommitId, Draft, Error, FileChange, FileEdit, HttpAccess, Published, RepositoryUrl,
+};
+use tagtide::net::{AddressGuard, Connections};
+use tempfile::TempDir;
+
+use crate::support::infra_repo::{InfraRepo, NAME};
+use crate::support::invariants::Invariants;
+use crate::support::workspace;
+use faulty_server::{FaultyServer, Spoil};
+
+/// A repository behind a server, a branch of it as Tagtide holds it, and the heads that were seen.
+struct Scene {
+    repo: InfraRepo,
+    server: FaultyServer,
+    cache: TempDir,
+    branch: Branch,
+    seen: Invariants,
+}
+
+impl Scene {
+    /// A repository with these files, behind a server that does as it should.
+    async fn with(files: &[(&str, &str)]) -> Self {
+        let repo = InfraRepo::new();
+        repo.seed(files);
+        Self::over(repo, faulty_server::honest).await
+    }
+
+    /// A repository behind a server whose answers `spoil` makes.
+    async fn over(repo: InfraRepo, spoil: impl Spoil) -> Self {
+        let server = FaultyServer::start(repo.root(), spoil).await;
+        let cache = workspace::folder("cache");
+        let branch = open(&server.url(NAME), &mirror_in(&cache), None).unwrap();
+        Self { repo, server, cache, branch, seen: Invariants::default() }
+    }
+
+    /// The head of the branch, brought here.
+    async fn head(&mut self) -> CommitId {
+        self.seen.see(&self.repo);
+        self.branch.bring_up_to_date().await.unwrap()
+    }
+
+    /// What the branch holds at a commit, as Tagtide reads it.
+    fn files(&self, commit: CommitId) -> BTreeMap<String, String> {
+        files_of(&self.branch, commit).unwrap()
+    }
+
+    fn mirror(&self) -> PathBuf {
+        mirror_in(&self.cache)
+    }
+
+    /// What must hold whatever happened.
+    fn check(self) {
+        self.seen.hold(&self.repo);
+    }
+}
+
+fn mirror_in(cache: &TempDir) -> PathBuf {
+    cache.path().join("git/mirror")
+}
+
+fn open(url: &str, mirror: &Path, authorization: Option<&str>) -> Result<Branch, Error> {
+    let url = RepositoryUrl::parse(url)?;
+    Branch::open(&url, BranchName::parse("main")?, || {
+        Ok(HttpAccess {
+            connections: Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()])),
+            ca_pem: None,
+            authorization: authorization.map(|value| HeaderValue::from_str(value).unwrap()),
+            mirror: mirror.to_owned(),
+        })
+    })
+}
+
+fn files_of(branch: &Branch, commit: CommitId) -> Result<BTreeMap<String, String>, Error> {
+    let snapshot = branch.snapshot(commit)?;
+    let mut files = BTreeMap::new();
+    snapshot.changed_files(None, &mut |change| {
+        if let FileChange::Present { path, blob } = change {
+            let content = snapshot.read(blob, 1 << 20)?.unwrap();
+            files.insert(path.to_owned(), String::from_utf8(content).unwrap());
+        }
+        Ok(())
+    })?;
+    Ok(files)
+}
+
+/// The commit that sets one file to a value; its trailer says so, and no two may say the same.
+fn draft(parent: CommitId, path: &str, content: &str) -> Draft {
+    Draft {
+        parent,
+        edits: vec![FileEdit { path: path.to_owned(), content: content.as_bytes().to_vec() }],
+        message: format!("Set {path}\n\nTagtide-Update: shop/{path} - {content}\n"),
+        author_name: "tagtide".to_owned(),
+        author_email: "tagtide@localhost".to_owned(),
+        at: "2026-02-01T00:00:00Z".parse().unwrap(),
+    }
+}
+
+/// Sets a file as the engine does: on a lost race it looks again and tries again. The commit, and the races lost.
+async fn set(branch: &Branch, path: &str, content: &str) -> (CommitId, usize) {
+    for races in 0..100 {
+        let head = branch.bring_up_to_date().await.unwrap();
+        match branch.publish(draft(head, path, content)).await.unwrap() {
+            Published::Taken(id) => return (id, races),
+            Published::Raced => {}
+            Published::Refused(words) => panic!("refused: {words}"),
+        }
+    }
+    panic!("a hundred races lost");
+}
+
+/// Git in the bare repository itself.
+fn git(repo: &InfraRepo, args: &[&str]) -> String {
+    repo.git(&repo.path(), args).success().trim().to_owned()
+}
+
+/// Makes a shell script a hook of the repository.
+fn hook(repo: &InfraRepo, name: &str, script: &str) {
+    let path = repo.path().join("hooks").join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// A hook that lets a person's commit land on the branch before each of the first `times` pushes is taken.
+fn foreign_commits_in_between(repo: &InfraRepo, times: u32) {
+    let script = format!(
+        "count=$(cat races 2>/dev/null || echo 0)\n\
+         [ \"$count\" -ge {times} ] && exit 0\n\
+         echo $((count + 1)) > races\n\
+         unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n\
+         export GIT_AUTHOR_NAME=Jane GIT_AUTHOR_EMAIL=jane@example.com\n\
+         export GIT_COMMITTER_NAME=Jane GIT_COMMITTER_EMAIL=jane@example.com\n\
+         new=$(git commit-tree -p main -m \"Jane's change $count\" 'main^{{tree}}')\n\
+         git update-ref refs/heads/main \"$new\"\n"
+    );
+    hook(repo, "pre-receive", &script);
+}

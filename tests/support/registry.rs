@@ -1,0 +1,160 @@
+//! A real container registry, with real images in it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oci_distribution::client::{ClientConfig, ClientProtocol};
+use oci_distribution::secrets::RegistryAuth;
+use oci_distribution::{Client, Reference};
+use serde_json::json;
+use tagtide::demo::image::tiny_image;
+use tagtide::demo::registry::{PROGRAM, configuration};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use super::process::{Process, free_address, tied};
+use super::token_server::{ISSUER, SERVICE, TokenServer};
+use super::{wait_until, workspace};
+
+/// The user of the registries that know one.
+pub const USER: &str = "bot";
+pub const PASSWORD: &str = "tide-s3cret";
+/// The bcrypt hash of [`PASSWORD`], at the lowest cost.
+const HTPASSWD: &str = "bot:$2b$04$ydFtiPI/MrmVcIkaco9WS.dyul7nGPnLjcD9jCRtNMbne5P0J81sS\n";
+
+/// Who may use a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Anonymous,
+    /// [`USER`], with the password in every request.
+    Password,
+    /// [`USER`], with tokens from a token server.
+    Token,
+}
+
+/// A running registry. Killed on drop.
+pub struct Registry {
+    process: Process,
+    folder: TempDir,
+    address: SocketAddr,
+    access: Access,
+    tokens: Option<TokenServer>,
+    client: Client,
+}
+
+impl Registry {
+    /// Starts an empty one.
+    pub async fn start(access: Access) -> Self {
+        // The client below may be the first user of TLS in this process; it is no matter if it is not.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let folder = workspace::folder("registry");
+        let address = free_address();
+        let mut config = configuration(&folder.path().join("storage"), address);
+        config["log"]["accesslog"]["disabled"] = json!(false);
+        let mut tokens = None;
+        match access {
+            Access::Anonymous => {}
+            Access::Password => {
+                let file = folder.path().join("htpasswd");
+                std::fs::write(&file, HTPASSWD).expect("the password file");
+                config["auth"] = json!({ "htpasswd": { "realm": "test", "path": file } });
+            }
+            Access::Token => {
+                let trusted = folder.path().join("tokens.pem");
+                let server = tokens.insert(TokenServer::start(USER, PASSWORD, &trusted).await);
+                let token = json!({
+                    "realm": server.url(), "service": SERVICE, "issuer": ISSUER, "rootcertbundle": trusted,
+                });
+                config["auth"] = json!({ "token": token });
+            }
+        }
+        std::fs::write(folder.path().join("config.yml"), config.to_string()).expect("the configuration");
+        let process = launch(&folder, address).await;
+        let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
+        Self { process, folder, address, access, tokens, client }
+    }
+
+    /// Ends it as a crash would; its images stay.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Starts it again at the same address.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.process = launch(&self.folder, self.address).await;
+    }
+
+    /// The host and port, as they stand before an image's path.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many requests that begin like this it has answered: `GET /v2/acme/api/tags/list`. Its log may be a moment late.
+    pub fn requests(&self, start: &str) -> usize {
+        self.process.log().matches(&format!("\"{start}")).count()
+    }
+
+    /// The host and port of its token server, where it has one.
+    pub fn realm(&self) -> Option<String> {
+        let url = self.tokens.as_ref()?.url();
+        Some(url.trim_start_matches("http://").trim_end_matches("/token").to_owned())
+    }
+
+    /// How many tokens its token server has given out, those for this harness's own pushes among them.
+    pub fn tokens_issued(&self) -> u64 {
+        self.tokens.as_ref().map_or(0, TokenServer::issued)
+    }
+
+    /// Pushes a tiny image whose content differs from tag to tag, and gives its digest.
+    pub async fn push(&self, repository: &str, tag: &str) -> String {
+        let (layer, config) = tiny_image(tag);
+        let image = Reference::with_tag(self.host(), repository.to_owned(), tag.to_owned());
+        let pushed = self.client.push(&image, &[layer], config, &self.auth(), None).await;
+        pushed.unwrap_or_else(|error| panic!("push {image}: {error}"));
+        let digest = self.client.fetch_manifest_digest(&image, &self.auth()).await;
+        digest.unwrap_or_else(|error| panic!("read {image}: {error}"))
+    }
+
+    /// Takes a tag away; the image it named stays, reachable by its digest.
+    pub fn delete_tag(&self, repository: &str, tag: &str) {
+        // Distribution 2 deletes by digest only, and with that every tag of the image. A tag is a folder of its storage.
+        let tags = format!("storage/docker/registry/v2/repositories/{repository}/_manifests/tags");
+        let folder: PathBuf = self.folder.path().join(tags).join(tag);
+        std::fs::remove_dir_all(&folder).unwrap_or_else(|error| panic!("delete {repository}:{tag}: {error}"));
+    }
+
+    /// The tags that the registry lists, sorted: this one gives them in the order of its disk.
+    pub async fn tags(&self, repository: &str) -> Vec<String> {
+        let image = Reference::with_tag(self.host(), repository.to_owned(), "any".to_owned());
+        let listed = self.client.list_tags(&image, &self.auth(), None, None).await;
+        let mut tags = listed.unwrap_or_else(|error| panic!("list {repository}: {error}")).tags;
+        tags.sort();
+        tags
+    }
+
+    fn auth(&self) -> RegistryAuth {
+        match self.access {
+            Access::Anonymous => RegistryAuth::Anonymous,
+            Access::Password | Access::Token => RegistryAuth::Basic(USER.to_owned(), PASSWORD.to_owned()),
+        }
+    }
+}
+
+async fn launch(folder: &TempDir, address: SocketAddr) -> Process {
+    let mut command = tied(PROGRAM);
+    command.arg("serve").arg(folder.path().join("config.yml"));
+    let process = Process::spawn("registry", command, folder.path());
+    wait_until("the registry", Duration::from_secs(15), async || match process.exit_status() {
+        Some(status) => panic!("the registry ended with {status}:\n{}", process.log()),
+        None => TcpStream::connect(address).await,
+    })
+    .await;
+    process
+}

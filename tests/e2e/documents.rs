@@ -1,0 +1,161 @@
+//! What users read first holds: the pages name every field and flag, and the examples are taken as they are.
+
+#![expect(clippy::panic, reason = "a file that is not there ends the test")]
+
+use std::path::{Path, PathBuf};
+
+use ::tagtide::api::{ClusterImageRegistry, ImagePolicy, InfraRepository};
+use ::tagtide::edit::find_sites;
+use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::cluster::install_crds;
+use crate::support::control_plane::ControlPlane;
+use crate::support::{tagtide, workspace};
+
+#[test]
+fn the_page_on_each_kind_names_every_field() {
+    for (page, crd) in [
+        ("image-policy.md", ImagePolicy::crd()),
+        ("infra-repository.md", InfraRepository::crd()),
+        ("cluster-image-registry.md", ClusterImageRegistry::crd()),
+    ] {
+        let text = read(&docs().join(page));
+        let crd = serde_json::to_value(crd).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        let mut fields = Vec::new();
+        for part in ["spec", "status"] {
+            collect_fields(&schema[part], &mut fields);
+        }
+        assert!(fields.contains(&"observedGeneration".to_owned()), "{fields:?}");
+        let is_named = |field: &&String| names(&text, field);
+        let missing: Vec<&String> = fields.iter().filter(|field| !is_named(field)).collect();
+        assert!(missing.is_empty(), "docs/{page} does not name {missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_on_operating_names_every_flag_and_its_variable() {
+    let text = read(&docs().join("operating.md"));
+    let help = tagtide::run(&["run", "--help"]).await.success();
+    let words = help.split(|c: char| c.is_whitespace() || "[],=".contains(c));
+    let mut wanted: Vec<&str> =
+        words.filter(|word| word.starts_with("--") || word.starts_with("TAGTIDE_")).collect();
+    wanted.retain(|word| !matches!(*word, "--help" | "--version"));
+    assert!(wanted.contains(&"--gather") && wanted.contains(&"TAGTIDE_GATHER"), "{help}");
+    let missing: Vec<&&str> = wanted.iter().filter(|word| !names(&text, word)).collect();
+    assert!(missing.is_empty(), "docs/operating.md does not name {missing:?}");
+}
+
+#[tokio::test]
+async fn the_api_server_takes_every_example() {
+    let plane = ControlPlane::shared().await;
+    install_crds(plane).await;
+    for name in ["shop", "tagtide"] {
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        plane.apply(&namespace.to_string()).await;
+    }
+    let files: Vec<PathBuf> = examples().into_iter().filter(|file| !is_of_a_repo(file)).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        let file = file.display().to_string();
+        let take =
+            ["create", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", file.as_str()];
+        plane.kubectl(&take).await.success();
+    }
+}
+
+#[test]
+fn every_marker_of_the_examples_names_a_policy_beside_it() {
+    for file in examples().into_iter().filter(|file| is_of_a_repo(file)) {
+        let folder = file.ancestors().find(|above| above.ends_with("repo")).and_then(Path::parent).unwrap();
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&read(&folder.join("policies.yaml"))).unwrap();
+        let found = find_sites(&file.to_string_lossy(), read(&file).as_bytes());
+        assert!(found.problems.is_empty(), "{}: {:?}", file.display(), found.problems);
+        for site in found.sites {
+            let policy = &site.marker.policy;
+            let is_meant = |object: &Value| {
+                let metadata = &object["metadata"];
+                (&object["kind"], &metadata["namespace"], &metadata["name"])
+                    == (
+                        &"ImagePolicy".into(),
+                        &policy.namespace.as_str().into(),
+                        &policy.name.as_str().into(),
+                    )
+            };
+            assert!(objects.iter().any(is_meant), "{}:{}: {policy}", file.display(), site.line);
+        }
+    }
+}
+
+/// Whether a name stands in the text as a whole word: `tag` is not named by `tags`.
+fn names(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let around: Vec<&str> = text.split(name).collect();
+    around
+        .iter()
+        .zip(around.iter().skip(1))
+        .any(|(before, after)| !before.ends_with(is_part) && !after.starts_with(is_part))
+}
+
+/// The names of all fields of a schema, but for those of Kubernetes' own conditions.
+fn collect_fields(schema: &Value, fields: &mut Vec<String>) {
+    let schema = if schema["items"].is_object() { &schema["items"] } else { schema };
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        fields.push(name.clone());
+        if name != "conditions" {
+            collect_fields(field, fields);
+        }
+    }
+}
+
+fn docs() -> PathBuf {
+    workspace::checkout().join("docs")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
+}
+
+fn is_of_a_repo(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "repo")
+}
+
+/// The YAML files of the examples.
+fn examples() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![workspace::checkout().join("examples")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(extension) if extension == "yaml" => files.push(path),
+                Some(_) | None => {}
+            }
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn every_example_is_planned_without_a_problem() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let gateway = format!("shop/gateway=1.2.3@{digest}");
+    let private = format!("shop/api=2.9.0@{digest}");
+    for (example, choices, changes) in [
+        ("quick-start", &["shop/api=1.9.4"][..], 1),
+        ("many-apps", &["shop/api=1.9.9", "shop/worker=main-1001", "shop/web=2026-11-20", &gateway], 4),
+        ("private", &[private.as_str()], 1),
+    ] {
+        let folder = workspace::checkout().join("examples").join(example);
+        let (policies, repo) = (folder.display().to_string(), folder.join("repo").display().to_string());
+        let mut args = vec!["plan", "--policies", &policies, "--repo", &repo, "-o", "json"];
+        choices.iter().for_each(|choice| args.extend(["--select", choice]));
+        let planned = tagtide::run(&args).await;
+        assert_eq!(planned.code, Some(10), "{example}: {}", planned.stderr);
+        let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
+        assert_eq!(plan["problems"], json!([]), "{example}");
+        assert_eq!(plan["changes"].as_array().unwrap().len(), changes, "{example}: {plan}");
+    }
+}

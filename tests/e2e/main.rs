@@ -1,0 +1,23 @@
+//! The program as a whole, from `kubectl apply` to the commit.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what is not as it should be ends the test"
+)]
+
+mod chart;
+mod cluster;
+mod crds;
+mod demo;
+mod documents;
+mod faults;
+mod main_job;
+mod offline_tools;
+mod operator_process;
+mod private;
+mod standalone;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "each test program uses its own part of the harness")]
+mod support;

@@ -1,0 +1,201 @@
+//! Private registries and repositories: Secrets in, nothing of them out, and clear words where they are wrong.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Plane, condition, install_crds, is};
+use crate::support::control_plane::ControlPlane;
+use crate::support::git_server::GitServer;
+use crate::support::infra_repo::NAME;
+use crate::support::registry::{Access, PASSWORD, USER};
+
+const SEMVER: &str = "select: {semver: {range: '*'}}";
+const CREDENTIALS: &str = "credentials: {secretRef: {name: registry}}, select: {semver: {range: '*'}}";
+
+/// What nobody may see: the passwords of both sides, and one that was wrong.
+const GIT_PASSWORD: &str = "canary-of-the-repository";
+const WRONG: &str = "canary-of-a-wrong-guess";
+
+async fn shared(access: Access, flags: &[&str]) -> Cluster {
+    let plane = ControlPlane::shared().await;
+    install_crds(plane).await;
+    Cluster::on(Plane::Shared(plane), access, flags).await
+}
+
+fn secret(cluster: &Cluster, name: &str, kind: &str, data: Value) -> String {
+    let metadata = json!({ "namespace": cluster.namespace, "name": name });
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "stringData": data,
+    });
+    format!("---\n{secret}\n")
+}
+
+fn registry_secret(cluster: &Cluster, password: &str) -> String {
+    let auth = STANDARD.encode(format!("{USER}:{password}"));
+    let config = json!({ "auths": { cluster.registry.host(): { "auth": auth } } }).to_string();
+    secret(cluster, "registry", "kubernetes.io/dockerconfigjson", json!({ ".dockerconfigjson": config }))
+}
+
+fn git_secret(cluster: &Cluster, password: &str) -> String {
+    secret(cluster, "git", "Opaque", json!({ "username": "bot", "password": password }))
+}
+
+/// The ClusterImageRegistry once more, with the realm of its token server allowed.
+async fn allow_realm(cluster: &Cluster) {
+    if let Some(realm) = cluster.registry.realm() {
+        let patch = json!({ "spec": { "allowedRealms": [realm] } }).to_string();
+        let object = format!("imgreg/{}", cluster.namespace);
+        cluster.kubectl(&["patch", &object, "--type=merge", "-p", &patch]).await;
+    }
+}
+
+/// A private registry and a private repository, both named by Secrets that are not there yet.
+async fn private(access: Access) -> Cluster {
+    let mut cluster = shared(access, &["--allow-http"]).await;
+    cluster.git = GitServer::with_auth(cluster.repo.root(), "bot", GIT_PASSWORD).await;
+    cluster.registry.push("acme/api", "1.0.0").await;
+    cluster.registry.push("acme/api", "1.1.0").await;
+    cluster.repo.seed(&[("api.yaml", &cluster.deployment("api", "1.0.0"))]);
+    allow_realm(&cluster).await;
+    let infra =
+        cluster.infra_yaml().replace("spec: {", "spec: {insecureCredentials: true, secretRef: {name: git}, ");
+    cluster.apply(&(cluster.policy_yaml("api", CREDENTIALS) + &infra)).await;
+    cluster.run_operator();
+    cluster
+}
+
+#[tokio::test]
+async fn secrets_for_passwords_are_told_apart_until_they_are_right_and_then_work() {
+    from_missing_to_right(private(Access::Password).await).await;
+}
+
+#[tokio::test]
+async fn secrets_for_tokens_are_told_apart_until_they_are_right_and_then_work() {
+    from_missing_to_right(private(Access::Token).await).await;
+}
+
+async fn from_missing_to_right(cluster: Cluster) {
+    let namespace = cluster.namespace.clone();
+    for (object, name) in [("imgpol/api", "registry"), ("infra/infra", "git")] {
+        let status = cluster.status_where(object, "missing", |s| is(s, "SecretInvalid")).await;
+        let message = condition(&status, "Ready").unwrap().1;
+        assert!(message.contains(&format!("there is no Secret {namespace}/{name}")), "{message}");
+        assert!(condition(&status, "Stalled").is_none(), "it is tried again by itself");
+    }
+    cluster.apply(&secret(&cluster, "registry", "Opaque", json!({ "token": WRONG }))).await;
+    cluster.apply(&secret(&cluster, "git", "Opaque", json!({ "username": WRONG }))).await;
+    request_both(&cluster, "malformed").await;
+    for (object, words) in [("imgpol/api", ".dockerconfigjson"), ("infra/infra", "username but not password")]
+    {
+        let told = |s: &Value| condition(s, "Ready").is_some_and(|(_, message)| message.contains(words));
+        let status = cluster.status_where(object, "malformed", told).await;
+        assert!(is(&status, "SecretInvalid"), "{status}");
+    }
+
+    cluster.kubectl(&["delete", "secret", "registry"]).await;
+    cluster.apply(&(registry_secret(&cluster, WRONG) + &git_secret(&cluster, WRONG))).await;
+    request_both(&cluster, "wrong").await;
+    for object in ["imgpol/api", "infra/infra"] {
+        cluster.status_where(object, "refused", |s| is(s, "AuthenticationFailed")).await;
+    }
+    assert!(cluster.bot_commits().is_empty());
+
+    // From here on nobody helps.
+    cluster.apply(&(registry_secret(&cluster, PASSWORD) + &git_secret(&cluster, GIT_PASSWORD))).await;
+    cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
+    cluster.status_where("imgpol/api", "well", |s| is(s, "Succeeded")).await;
+    cluster.status_where("infra/infra", "well", |s| is(s, "Succeeded")).await;
+    assert_eq!(cluster.operator().exit_status(), None, "without a restart");
+    nothing_leaked(&cluster).await;
+}
+
+/// Asks for a look at once, instead of after the pause that failures make longer each time.
+async fn request_both(cluster: &Cluster, at: &str) {
+    cluster.request_scans(at).await;
+    let annotation = format!("tagtide.dev/requestedAt={at}");
+    cluster.kubectl(&["annotate", "--overwrite", "infra", "--all", &annotation]).await;
+}
+
+/// No password, in any of its spellings, is anywhere but in its Secret.
+async fn nothing_leaked(cluster: &Cluster) {
+    let objects = cluster.kubectl(&["get", "imgpol,infra,imgreg,lease", "-o", "yaml"]).await;
+    let events = cluster.kubectl(&["get", "events.events.k8s.io", "-o", "yaml"]).await;
+    let metrics = reqwest::get(format!("http://{}/metrics", cluster.listen)).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let history = cluster.repo.git(&cluster.repo.path(), &["log", "-p", "--all"]).success();
+    let log = cluster.operator().log();
+    assert!(log.contains("pushed") && events.contains("SecretInvalid") && history.contains("acme/api:1.1.0"));
+    let places =
+        [("status", objects), ("events", events), ("metrics", metrics), ("commits", history), ("log", log)];
+    for password in [PASSWORD, GIT_PASSWORD, WRONG] {
+        let spellings = [
+            password.to_owned(),
+            STANDARD.encode(password),
+            STANDARD.encode(format!("{USER}:{password}")),
+            STANDARD.encode(format!("bot:{password}")),
+        ];
+        for (place, text) in &places {
+            for spelling in &spellings {
+                assert!(!text.contains(spelling.as_str()), "{password} is in the {place}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_secret_of_a_registry_serves_policies_that_name_none() {
+    let mut cluster = shared(Access::Password, &["--allow-http"]).await;
+    cluster.registry.push("acme/api", "1.0.0").await;
+    cluster.apply(&(registry_secret(&cluster, PASSWORD) + &cluster.policy_yaml("api", SEMVER))).await;
+    cluster.run_operator();
+    cluster.status_where("imgpol/api", "refused", |s| is(s, "AuthenticationFailed")).await;
+    let patch = r#"{"spec":{"credentials":{"secretRef":{"name":"registry"}}}}"#;
+    let object = format!("imgreg/{}", cluster.namespace);
+    cluster.kubectl(&["patch", &object, "--type=merge", "-p", patch]).await;
+    cluster.status_where("imgpol/api", "chosen", |s| s["selected"]["tag"] == "1.0.0").await;
+}
+
+/// Waits until an object is stalled because the operator does not allow what it asks for; the words for it.
+async fn not_allowed(cluster: &Cluster, object: &str) -> String {
+    let status = cluster.status_where(object, "stalled", |s| condition(s, "Stalled").is_some()).await;
+    let (reason, message) = condition(&status, "Stalled").unwrap();
+    assert_eq!(reason, "NotAllowed", "{object}: {message}");
+    message.to_owned()
+}
+
+#[tokio::test]
+async fn plain_http_and_files_are_for_the_operator_to_allow() {
+    // ClusterImageRegistries are for all: the operators of other tests would allow this one's.
+    let mut cluster = Cluster::on(Plane::own(|_| {}).await, Access::Anonymous, &[]).await;
+    cluster.registry.push("acme/api", "1.0.0").await;
+    cluster.repo.seed(&[("api.yaml", &cluster.deployment("api", "0.9.0"))]);
+    let file = format!("file://{}", cluster.repo.path().display());
+    let by_file =
+        cluster.infra_yaml().replace(&cluster.git.url(NAME), &file).replace("name: infra", "name: by-file");
+    cluster.apply(&(cluster.infra_yaml() + &by_file + &cluster.policy_yaml("api", SEMVER))).await;
+    cluster.run_operator();
+    let registry = format!("imgreg/{}", cluster.namespace);
+    assert!(not_allowed(&cluster, "infra/infra").await.contains("--allow-http"));
+    assert!(not_allowed(&cluster, "infra/by-file").await.contains("--allow-file"));
+    assert!(not_allowed(&cluster, &registry).await.contains("--allow-http"));
+    assert!(not_allowed(&cluster, "imgpol/api").await.contains("--allow-http"));
+    assert_eq!(cluster.registry.requests("GET /v2/acme/api/tags/list"), 0);
+    assert_eq!(cluster.git.requests("info/refs"), 0);
+    assert!(cluster.bot_commits().is_empty());
+}
+
+#[tokio::test]
+async fn credentials_over_plain_http_are_for_the_object_to_allow_too() {
+    let mut cluster = shared(Access::Anonymous, &["--allow-http"]).await;
+    cluster.git = GitServer::with_auth(cluster.repo.root(), "bot", GIT_PASSWORD).await;
+    cluster.repo.seed(&[("api.yaml", "a: 1\n")]);
+    let infra = cluster.infra_yaml().replace("spec: {", "spec: {secretRef: {name: git}, ");
+    cluster.apply(&(git_secret(&cluster, GIT_PASSWORD) + &infra)).await;
+    cluster.run_operator();
+    assert!(not_allowed(&cluster, "infra/infra").await.contains("spec.insecureCredentials"));
+    assert_eq!(cluster.git.requests("info/refs"), 0);
+    let patch = r#"{"spec":{"insecureCredentials":true}}"#;
+    cluster.kubectl(&["patch", "infra/infra", "--type=merge", "-p", patch]).await;
+    cluster.status_where("infra/infra", "well", |s| is(s, "Succeeded")).await;
+}

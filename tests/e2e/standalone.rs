@@ -1,0 +1,145 @@
+//! The same engine over a folder: the objects as files, the statuses beside them.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::infra_repo::InfraRepo;
+use crate::support::process::Process;
+use crate::support::registry::{Access, Registry};
+use crate::support::{tagtide, wait_until, workspace};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Folder {
+    process: Option<Process>,
+    registry: Registry,
+    repo: InfraRepo,
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    /// A folder with one policy, `shop/api`, and a bare repository of this machine.
+    async fn start() -> Self {
+        let registry = Registry::start(Access::Anonymous).await;
+        registry.push("acme/api", "1.0.0").await;
+        let repo = InfraRepo::new();
+        let host = registry.host();
+        let marked = format!("image: {host}/acme/api:1.0.0 # {{\"$imagepolicy\": \"shop:api\"}}\n");
+        repo.seed(&[("api.yaml", &marked)]);
+        let this = Self { process: None, registry, repo, folder: workspace::folder("standalone") };
+        this.write("registry.yaml", &format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: local}}\nspec: {{host: '{host}', insecure: true}}\n"
+        ));
+        this.write("infra.yaml", &format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: InfraRepository\nmetadata: {{name: infra, namespace: shop}}\n\
+             spec: {{url: 'file://{}', interval: 1h}}\n",
+            this.repo.path().display()
+        ));
+        this.write_policy("1s", ">=1.0.0 <2.0.0");
+        this
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).expect("a file of the folder");
+    }
+
+    fn write_policy(&self, interval: &str, range: &str) {
+        let host = self.registry.host();
+        self.write("api.yaml", &format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: api, namespace: shop}}\n\
+             spec: {{image: '{host}/acme/api', interval: {interval}, select: {{semver: {{range: '{range}'}}}}}}\n"
+        ));
+    }
+
+    fn run(&mut self) {
+        self.process = None;
+        let command = tagtide::command(&[
+            "standalone",
+            "--policies",
+            &self.path().to_string_lossy(),
+            "--log-level=info",
+        ]);
+        self.process = Some(tagtide::start(command, self.path()));
+    }
+
+    fn status(&self) -> Value {
+        let file = self.path().join(".tagtide/status/ImagePolicy.shop.api.json");
+        let text = fs::read_to_string(file).unwrap_or_default();
+        serde_json::from_str::<Value>(&text).map(|object| object["status"].clone()).unwrap_or_default()
+    }
+
+    async fn status_where(&self, what: &str, wish: impl Fn(&Value) -> bool) -> Value {
+        wait_until(what, PATIENCE, async || {
+            let status = self.status();
+            if wish(&status) { Ok(status) } else { Err(status.to_string()) }
+        })
+        .await
+    }
+
+    async fn branch_holds(&self, text: &str) {
+        wait_until(&format!("the branch to hold {text}"), PATIENCE, async || {
+            let held = self.repo.read("main", "api.yaml");
+            if held.contains(text) { Ok(()) } else { Err(held) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_as_good_as_a_cluster() {
+    let mut folder = Folder::start().await;
+    folder.run();
+    folder.status_where("the first choice", |s| s["selected"]["tag"] == "1.0.0").await;
+    folder.registry.push("acme/api", "1.1.0").await;
+    folder.branch_holds("acme/api:1.1.0 #").await;
+    let status = folder.status_where("the commit", |s| s["written"][0]["tag"] == "1.1.0").await;
+    let head = folder.repo.commits("main")[0].clone();
+    assert_eq!(status["written"][0]["commit"], head.id.as_str());
+    assert!(
+        head.subject.starts_with("Bump ") && head.subject.ends_with("/acme/api to 1.1.0 in shop"),
+        "{}",
+        head.subject
+    );
+    let log = folder.process.as_ref().expect("it runs").log();
+    assert!(
+        log.contains("ImagePolicy shop/api  Succeeded: 1.1.0 is the highest of 2 tags in >=1.0.0 <2.0.0"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_read_again_when_it_changes_and_a_broken_one_stops_nothing() {
+    let mut folder = Folder::start().await;
+    folder.registry.push("acme/api", "2.0.0").await;
+    folder.run();
+    folder.status_where("the first choice", |s| s["selected"]["tag"] == "1.0.0").await;
+    folder.write(
+        "broken.yaml",
+        "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {name: x}\nspec: {imagge: y}\n",
+    );
+    folder.write_policy("1s", ">=1.0.0");
+    folder.branch_holds("acme/api:2.0.0 #").await;
+    let log = folder.process.as_ref().expect("it runs").log();
+    assert!(log.contains("broken.yaml:4") && log.contains("imagge"), "{log}");
+}
+
+#[tokio::test]
+async fn a_restart_takes_the_statuses_up_and_commits_nothing_twice() {
+    let mut folder = Folder::start().await;
+    folder.run();
+    folder.registry.push("acme/api", "1.2.0").await;
+    folder.branch_holds("acme/api:1.2.0 #").await;
+    folder.process.as_ref().expect("it runs").kill();
+    folder.run();
+    folder.status_where("the repaired status", |s| s["written"][0]["tag"] == "1.2.0").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let bot = folder.repo.commits("main").into_iter().filter(|commit| commit.author == "tagtide").count();
+    assert_eq!(bot, 1);
+}

@@ -158,14 +158,15 @@ impl Branch {
 
 impl Remote {
     async fn list(&self, name: &BranchName) -> Result<Option<CommitId>, Error> {
-        if self.reads.get().is_none() {
-            let features = ReadFeatures::ask(&self.transport).await?;
-            if !features.shallow {
-                return Err(WireError::Unsupported("shallow fetches").into());
-            }
-            self.reads.get_or_init(|| features);
+        Ok(list_branch(&self.transport, self.read_features().await?, name).await?)
+    }
+
+    async fn read_features(&self) -> Result<&ReadFeatures, Error> {
+        if let Some(features) = self.reads.get() {
+            return Ok(features);
         }
-        Ok(list_branch(&self.transport, name).await?)
+        let features = ReadFeatures::ask(&self.transport).await?;
+        Ok(self.reads.get_or_init(|| features))
     }
 
     /// Fetches a commit unless it is here.
@@ -202,6 +203,7 @@ impl Remote {
     }
 
     async fn fetch(&self, want: CommitId, have: Have, max_objects: u32) -> Result<Intake, Error> {
+        let features = self.read_features().await?;
         let (to_mirror, bytes) = mpsc::channel(PIECES_IN_FLIGHT);
         let mirror = Arc::clone(&self.mirror);
         let intake = tokio::task::spawn_blocking(move || mirror.take_in(IncomingPack { bytes, max_objects }));
@@ -215,7 +217,8 @@ impl Remote {
                 }
             }
         };
-        let (fetched, ()) = tokio::join!(fetch_pack(&self.transport, want, have, from_wire), forward);
+        let (fetched, ()) =
+            tokio::join!(fetch_pack(&self.transport, features, want, have, from_wire), forward);
         if fetched.is_ok() {
             // Where the mirror gave up, its own error below says why.
             let _ = to_mirror.send(Piece::End).await;

@@ -1,12 +1,13 @@
 //! Git's wire protocols over any transport: list a branch, fetch a commit, push a commit.
 //!
-//! Protocol v2 for reading (gitprotocol-v2), the v0 `receive-pack` for writing (gitprotocol-pack), which is all that v2
-//! leaves. Only pkt-lines are read here; what is in a pack is libgit2's to judge.
+//! Protocol v2 for reading (gitprotocol-v2), v0 where a server has no other, and the v0 `receive-pack` for writing
+//! (gitprotocol-pack), which is all that v2 leaves. Only pkt-lines are read here; what is in a pack is libgit2's to judge.
 
 mod advertisement;
 mod fetch;
 mod pkt;
 mod push;
+mod v0;
 
 use bytes::Bytes;
 
@@ -14,6 +15,9 @@ pub(super) use advertisement::{ReadFeatures, WriteFeatures};
 pub(super) use fetch::{Have, fetch_pack, list_branch};
 pub(super) use pkt::Chunks;
 pub(super) use push::{PushReport, PushRequest, push_pack};
+
+/// How Tagtide names itself to a server.
+const AGENT: &str = concat!("agent=tagtide/", env!("CARGO_PKG_VERSION"));
 
 /// The two programs on a server's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,4 +120,12 @@ pub(super) fn cleaned(text: &[u8]) -> String {
     let words: Vec<&str> =
         text.split(|c: char| c.is_control() || c == ' ').filter(|w| !w.is_empty()).collect();
     words.join(" ").chars().take(300).collect()
+}
+
+/// The text of a line, or the error that it is (gitprotocol-pack, "error-line").
+fn checked_line(line: &[u8]) -> Result<&str, WireError> {
+    match line.strip_prefix(b"ERR ") {
+        Some(words) => Err(WireError::Server(cleaned(words))),
+        None => pkt::text_of(line),
+    }
 }

@@ -1,20 +1,27 @@
 //! What a server says of itself before anything is asked of it.
 
 use super::pkt::{Pkt, PktReader, text_of};
+use super::v0::Capabilities;
 use super::{Chunks, Service, Transport, WireError};
 
-/// The most lines of an advertisement that are read; a server with a million refs stays below.
-const MAX_LINES: usize = 2_000_000;
+/// The most lines of an advertisement that are read; an honest server has some ten.
+const MAX_LINES: usize = 10_000;
 
-/// What a server can do for reading.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::git) struct ReadFeatures {
-    /// It can cut history at a depth.
-    pub(in crate::git) shallow: bool,
+/// How a server is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::git) enum ReadFeatures {
+    /// By protocol v2, which lists one branch alone.
+    V2,
+    /// By protocol v0 or v1.
+    V0(Capabilities),
 }
 
 impl ReadFeatures {
-    /// Asks the server and reads its v2 capabilities (gitprotocol-v2, "Capability Advertisement").
+    /// Asks the server and reads its capabilities (gitprotocol-v2, "Capability Advertisement"; gitprotocol-pack,
+    /// "Reference Discovery").
+    ///
+    /// # Errors
+    /// `WireError::Unsupported` where it can not cut history at a depth, or has other object ids than SHA-1.
     pub(in crate::git) async fn ask<T: Transport>(transport: &T) -> Result<Self, WireError> {
         let answer = transport.advertisement(Service::UploadPack).await?;
         Self::read(answer).await
@@ -22,14 +29,15 @@ impl ReadFeatures {
 
     async fn read<S: Chunks>(answer: S) -> Result<Self, WireError> {
         let mut reader = PktReader::new(answer);
-        let Some(first) = first_line(&mut reader).await? else {
-            return Err(WireError::CutShort);
-        };
-        if text_of(&first)? != "version 2" {
-            return Err(WireError::Unsupported("Git protocol v2"));
+        let first = first_line(&mut reader).await?;
+        if first.trim_ascii_end() == b"version 2" {
+            return Self::read_v2(reader).await;
         }
-        let mut features = Self::default();
-        let mut lists_refs = false;
+        Ok(Self::V0(Capabilities::choose(&first)?))
+    }
+
+    async fn read_v2<S: Chunks>(mut reader: PktReader<S>) -> Result<Self, WireError> {
+        let (mut lists_refs, mut is_shallow) = (false, false);
         for _ in 0..MAX_LINES {
             match reader.next().await? {
                 Some(Pkt::Data(line)) => {
@@ -37,7 +45,7 @@ impl ReadFeatures {
                     let (name, value) = line.split_once('=').unwrap_or((line, ""));
                     match name {
                         "ls-refs" => lists_refs = true,
-                        "fetch" => features.shallow = value.split(' ').any(|feature| feature == "shallow"),
+                        "fetch" => is_shallow = value.split(' ').any(|feature| feature == "shallow"),
                         "object-format" if value != "sha1" => {
                             return Err(WireError::Unsupported("SHA-1 object ids"));
                         }
@@ -45,8 +53,11 @@ impl ReadFeatures {
                         _ => {}
                     }
                 }
-                Some(Pkt::Flush) if lists_refs => return Ok(features),
-                Some(Pkt::Flush) => return Err(WireError::Unsupported("the v2 command ls-refs")),
+                Some(Pkt::Flush) if !lists_refs => {
+                    return Err(WireError::Unsupported("the v2 command ls-refs"));
+                }
+                Some(Pkt::Flush) if !is_shallow => return Err(WireError::Unsupported("shallow fetches")),
+                Some(Pkt::Flush) => return Ok(Self::V2),
                 Some(Pkt::Delimiter | Pkt::ResponseEnd) => return Err(WireError::NotPktLine),
                 None => return Err(WireError::CutShort),
             }
@@ -71,9 +82,7 @@ impl WriteFeatures {
 
     async fn read<S: Chunks>(answer: S) -> Result<Self, WireError> {
         let mut reader = PktReader::new(answer);
-        let Some(first) = first_line(&mut reader).await? else {
-            return Err(WireError::CutShort);
-        };
+        let first = first_line(&mut reader).await?;
         let capabilities = first.split(|&b| b == 0).nth(1).unwrap_or_default();
         let capabilities: Vec<&str> = text_of(capabilities)?.split(' ').collect();
         if !capabilities.contains(&"report-status") {
@@ -90,20 +99,21 @@ impl WriteFeatures {
 }
 
 /// The first line that counts: over HTTP a line `# service=…` and a flush may stand before it, but need not
-/// (git http-backend leaves them out for v2).
-async fn first_line<S: Chunks>(reader: &mut PktReader<S>) -> Result<Option<bytes::Bytes>, WireError> {
+/// (git http-backend leaves them out for v2); and v1 is v0 behind a line that says so.
+async fn first_line<S: Chunks>(reader: &mut PktReader<S>) -> Result<bytes::Bytes, WireError> {
     loop {
         match reader.next().await? {
             Some(Pkt::Data(line)) if line.starts_with(b"# service=") => {}
+            Some(Pkt::Data(line)) if line.trim_ascii_end() == b"version 1" => {}
             Some(Pkt::Data(line)) => {
                 return match line.strip_prefix(b"ERR ") {
                     Some(words) => Err(WireError::Server(super::cleaned(words))),
-                    None => Ok(Some(line)),
+                    None => Ok(line),
                 };
             }
             Some(Pkt::Flush) => {}
             Some(Pkt::Delimiter | Pkt::ResponseEnd) => return Err(WireError::NotPktLine),
-            None => return Ok(None),
+            None => return Err(WireError::CutShort),
         }
     }
 }
@@ -138,15 +148,19 @@ mod tests {
                 "object-format=sha1\n",
                 "",
             ]);
-            assert_eq!(block(ReadFeatures::read(lines(&all))).unwrap(), ReadFeatures { shallow: true });
+            assert_eq!(block(ReadFeatures::read(lines(&all))).unwrap(), ReadFeatures::V2);
         }
     }
 
     #[test]
-    fn a_server_of_the_old_protocol_is_named_as_such() {
-        let old = ["1111111111111111111111111111111111111111 HEAD\0multi_ack\n", ""];
-        let error = block(ReadFeatures::read(lines(&old))).unwrap_err();
-        assert!(matches!(error, WireError::Unsupported("Git protocol v2")), "{error}");
+    fn servers_of_the_older_protocols_are_told_apart() {
+        let refs = "1111111111111111111111111111111111111111 HEAD\0multi_ack side-band-64k shallow\n";
+        for old in [&[refs, ""][..], &["version 1\n", refs, ""]] {
+            let features = block(ReadFeatures::read(lines(old))).unwrap();
+            assert_eq!(features, ReadFeatures::V0(Capabilities::choose(refs.as_bytes()).unwrap()));
+        }
+        let deep = ["version 2\n", "ls-refs\n", "fetch\n", ""];
+        assert!(matches!(block(ReadFeatures::read(lines(&deep))), Err(WireError::Unsupported(_))));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use super::pkt::{Pkt, PktReader, text_of, write_delimiter, write_flush, write_line};
-use super::{Chunks, Service, Transport, WireError, cleaned};
+use super::pkt::{Pkt, PktReader, write_delimiter, write_flush, write_line};
+use super::{AGENT, Chunks, ReadFeatures, Service, Transport, WireError, checked_line, cleaned, v0};
 use crate::git::{BranchName, CommitId};
 
 /// The most refs that are read for one branch: a prefix also matches `main-2`, `main-3` and so on.
@@ -22,11 +22,15 @@ pub(in crate::git) enum Have {
 /// Asks where a branch is; `None` where the server has no such branch.
 pub(in crate::git) async fn list_branch<T: Transport>(
     transport: &T,
+    features: &ReadFeatures,
     branch: &BranchName,
 ) -> Result<Option<CommitId>, WireError> {
+    if let ReadFeatures::V0(_) = features {
+        return v0::list_branch(transport, branch).await;
+    }
     let mut request = Vec::new();
     write_line(&mut request, "command=ls-refs\n");
-    write_line(&mut request, AGENT);
+    write_line(&mut request, &format!("{AGENT}\n"));
     write_line(&mut request, "object-format=sha1\n");
     write_delimiter(&mut request);
     write_line(&mut request, &format!("ref-prefix {}\n", branch.full_ref()));
@@ -34,8 +38,6 @@ pub(in crate::git) async fn list_branch<T: Transport>(
     let answer = transport.call(Service::UploadPack, request.into()).await?;
     find_branch(answer, branch).await
 }
-
-pub(super) const AGENT: &str = concat!("agent=tagtide/", env!("CARGO_PKG_VERSION"), "\n");
 
 async fn find_branch<S: Chunks>(answer: S, branch: &BranchName) -> Result<Option<CommitId>, WireError> {
     let mut reader = PktReader::new(answer);
@@ -71,18 +73,27 @@ async fn find_branch<S: Chunks>(answer: S, branch: &BranchName) -> Result<Option
 /// Where it ends with an error, what was sent is no whole pack and must be dropped.
 pub(in crate::git) async fn fetch_pack<T: Transport>(
     transport: &T,
+    features: &ReadFeatures,
     want: CommitId,
     have: Have,
     pack: mpsc::Sender<Bytes>,
 ) -> Result<(), WireError> {
-    let answer = transport.call(Service::UploadPack, fetch_request(want, have).into()).await?;
-    read_pack(answer, pack).await
+    let request = match features {
+        ReadFeatures::V2 => fetch_request(want, have),
+        ReadFeatures::V0(capabilities) => v0::fetch_request(capabilities, want, have),
+    };
+    let mut reader = PktReader::new(transport.call(Service::UploadPack, request.into()).await?);
+    let first = match features {
+        ReadFeatures::V2 => skip_to_pack(&mut reader).await?,
+        ReadFeatures::V0(_) => v0::skip_to_pack(&mut reader).await?,
+    };
+    read_pack(first, reader, pack).await
 }
 
 fn fetch_request(want: CommitId, have: Have) -> Vec<u8> {
     let mut request = Vec::new();
     write_line(&mut request, "command=fetch\n");
-    write_line(&mut request, AGENT);
+    write_line(&mut request, &format!("{AGENT}\n"));
     write_line(&mut request, "object-format=sha1\n");
     write_delimiter(&mut request);
     for argument in ["thin-pack\n", "no-progress\n", "ofs-delta\n", "deepen 1\n"] {
@@ -98,18 +109,29 @@ fn fetch_request(want: CommitId, have: Have) -> Vec<u8> {
     request
 }
 
-async fn read_pack<S: Chunks>(answer: S, pack: mpsc::Sender<Bytes>) -> Result<(), WireError> {
-    let mut reader = PktReader::new(answer);
-    // Sections such as shallow-info come first; what they say is known: the commit is the only boundary.
+/// Reads past the sections before the pack; gives the first line of its side band.
+async fn skip_to_pack<S: Chunks>(reader: &mut PktReader<S>) -> Result<Bytes, WireError> {
+    // What sections such as shallow-info say is known: the commit is the only boundary.
+    let mut is_pack = false;
     loop {
         match reader.next().await? {
-            Some(Pkt::Data(line)) if checked_line(&line)? == "packfile" => break,
-            Some(Pkt::Data(_) | Pkt::Delimiter) => {}
-            Some(Pkt::Flush | Pkt::ResponseEnd) | None => return Err(WireError::CutShort),
+            Some(Pkt::Data(line)) if is_pack => return Ok(line),
+            Some(Pkt::Data(line)) => is_pack = checked_line(&line)? == "packfile",
+            Some(Pkt::Delimiter) if !is_pack => {}
+            Some(Pkt::Delimiter | Pkt::Flush | Pkt::ResponseEnd) | None => return Err(WireError::CutShort),
         }
     }
+}
+
+/// Reads the side band to its end, from its first line on.
+async fn read_pack<S: Chunks>(
+    first: Bytes,
+    mut reader: PktReader<S>,
+    pack: mpsc::Sender<Bytes>,
+) -> Result<(), WireError> {
+    let mut next = Some(Pkt::Data(first));
     loop {
-        match reader.next().await? {
+        match next {
             Some(Pkt::Data(mut line)) => {
                 let Some(&band) = line.first() else {
                     return Err(WireError::NotPktLine);
@@ -131,14 +153,7 @@ async fn read_pack<S: Chunks>(answer: S, pack: mpsc::Sender<Bytes>) -> Result<()
             Some(Pkt::Delimiter) => return Err(WireError::NotPktLine),
             None => return Err(WireError::CutShort),
         }
-    }
-}
-
-/// The text of a line, or the error that it is (gitprotocol-pack, "error-line").
-fn checked_line(line: &[u8]) -> Result<&str, WireError> {
-    match line.strip_prefix(b"ERR ") {
-        Some(words) => Err(WireError::Server(cleaned(words))),
-        None => text_of(line),
+        next = reader.next().await?;
     }
 }
 
@@ -191,7 +206,11 @@ mod tests {
             write_flush(&mut bytes);
         }
         let (sender, mut receiver) = mpsc::channel(64);
-        let result = block(read_pack(Pieces::of(&bytes, 5), sender));
+        let mut reader = PktReader::new(Pieces::of(&bytes, 5));
+        let result = block(async {
+            let first = skip_to_pack(&mut reader).await?;
+            read_pack(first, reader, sender).await
+        });
         let mut pack = Vec::new();
         while let Ok(piece) = receiver.try_recv() {
             pack.extend_from_slice(&piece);

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::pkt::{Chunks, Pkt, PktReader, text_of, write_data, write_flush};
-use super::{Service, Transport, WireError, WriteFeatures, cleaned};
+use super::{AGENT, Service, Transport, WireError, WriteFeatures, cleaned};
 use crate::git::{BranchName, CommitId};
 
 /// The most bytes of a report that are read; a report on one ref has some hundred.
@@ -43,12 +43,11 @@ pub(in crate::git) async fn push_pack<T: Transport>(
 ) -> Result<PushReport, WireError> {
     let PushRequest { branch, parent, new, pack } = request;
     let side_band = if features.side_band { " side-band-64k" } else { "" };
-    let agent = concat!("agent=tagtide/", env!("CARGO_PKG_VERSION"));
     let full_ref = branch.full_ref();
     let mut body = Vec::with_capacity(pack.len() + 512);
     write_data(
         &mut body,
-        format!("{parent} {new} {full_ref}\0 report-status{side_band} {agent}\n").as_bytes(),
+        format!("{parent} {new} {full_ref}\0 report-status{side_band} {AGENT}\n").as_bytes(),
     );
     write_flush(&mut body);
     body.extend_from_slice(pack);

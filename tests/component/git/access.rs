@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use futures::FutureExt as _;
 use tagtide::api::Reason;
-use tagtide::git::{Error, Published, WireError};
+use tagtide::git::{Error, Published};
 
 use super::faulty_server::{FaultyServer, Spoil, always, answer, honest};
 use super::{InfraRepo, Scene, draft, files_of, mirror_in, open};
@@ -114,15 +114,4 @@ async fn a_server_that_is_no_git_server_is_told_so() {
     let (reason, text) = refused(always(200, "<!doctype html><title>Sign in</title>"), None).await;
     assert_eq!(reason, Reason::ServerError);
     assert!(text.contains("is the URL that of a Git repository?"), "{text}");
-}
-
-#[tokio::test]
-async fn a_server_without_protocol_v2_is_told_what_it_lacks() {
-    let old = |mut request: Request, next: Next| {
-        request.headers_mut().remove("git-protocol");
-        next.run(request).boxed()
-    };
-    let error = look(old, None).await.unwrap_err();
-    assert!(matches!(error, Error::Wire(WireError::Unsupported(_))), "{error}");
-    assert!(error.to_string().contains("Git protocol v2"), "{error}");
 }

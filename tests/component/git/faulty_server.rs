@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use futures::future::BoxFuture;
@@ -16,6 +16,20 @@ use tagtide::demo::git_server::{GitServer, router};
 /// How a request is answered, with Git at hand.
 pub trait Spoil: Fn(Request, Next) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static {}
 impl<F: Fn(Request, Next) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static> Spoil for F {}
+
+/// A server that knows no protocol but this one: `None` for v0, which has no name on the wire.
+pub fn speaking(protocol: Option<&'static str>) -> impl Spoil {
+    move |mut request: Request, next: Next| {
+        request.headers_mut().remove("git-protocol");
+        if let Some(protocol) = protocol {
+            request.headers_mut().insert("git-protocol", HeaderValue::from_static(protocol));
+        }
+        next.run(request).boxed()
+    }
+}
+
+/// Every protocol that is read by.
+pub const PROTOCOLS: [Option<&str>; 3] = [None, Some("version=1"), Some("version=2")];
 
 /// A running server that keeps the Authorization headers it was sent and counts the bytes that it gave.
 pub struct FaultyServer {

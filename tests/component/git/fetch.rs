@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use tagtide::api::Reason;
 use tagtide::git::{CommitId, Error, Published};
 
-use super::faulty_server::{answer, asks_for_pack, honest, packs_as};
+use super::faulty_server::{PROTOCOLS, answer, asks_for_pack, packs_as, speaking};
 use super::{InfraRepo, NAME, Scene, draft, files_of, git, open};
 use crate::support::infra_repo::{fleet_file, fleet_path};
 
@@ -51,9 +51,15 @@ async fn bring(scene: &Scene) -> Result<CommitId, Error> {
 
 #[tokio::test]
 async fn foreign_commits_are_fetched_at_the_cost_of_what_they_change() {
+    for protocol in PROTOCOLS {
+        pull_foreign_commits(protocol).await;
+    }
+}
+
+async fn pull_foreign_commits(protocol: Option<&'static str>) {
     let repo = InfraRepo::new();
     repo.seed_large(1000, "registry.example.com");
-    let mut scene = Scene::over(repo, honest).await;
+    let mut scene = Scene::over(repo, speaking(protocol)).await;
     let head = scene.head().await;
     let files = scene.files(head);
     let file = |number, tag| fleet_file(number, "registry.example.com", tag);
@@ -68,17 +74,25 @@ async fn foreign_commits_are_fetched_at_the_cost_of_what_they_change() {
     assert_eq!((files.len(), &files[&fleet_path(900)]), (1000, &file(900, "2.0.0")));
     assert_eq!(files[&fleet_path(901)], file(901, "1.0.0"), "what did not change is still here");
     let more = scene.server.bytes() - cold;
-    assert!(more * 4 < cold, "{more} bytes after {cold} bytes");
+    assert!(more * 4 < cold, "{protocol:?}: {more} bytes after {cold} bytes");
 
     let before = scene.server.bytes();
     scene.head().await;
-    assert!(scene.server.bytes() - before < 300, "only the list of refs");
+    assert!(scene.server.bytes() - before < 700, "{protocol:?}: only the list of refs");
     scene.check();
 }
 
 #[tokio::test]
 async fn a_branch_that_was_forced_back_is_read_as_it_is() {
-    let mut scene = Scene::with(&[("a.yaml", "1"), ("b.yaml", "1")]).await;
+    for protocol in PROTOCOLS {
+        follow_a_forced_branch(protocol).await;
+    }
+}
+
+async fn follow_a_forced_branch(protocol: Option<&'static str>) {
+    let repo = InfraRepo::new();
+    repo.seed(&[("a.yaml", "1"), ("b.yaml", "1")]);
+    let mut scene = Scene::over(repo, speaking(protocol)).await;
     scene.repo.seed(&[("a.yaml", "2")]);
     let newest = scene.branch.bring_up_to_date().await.unwrap();
     assert_eq!(scene.files(newest)["a.yaml"], "2");

@@ -31,12 +31,12 @@ use super::{Interval, SecretRef};
 #[x_kube(validation = Rule::new("!has(self.publish) || !has(self.publish.push.branch) || self.publish.push.branch == self.branch").message("publish.push.branch must be the branch that is read; writing to another branch is not supported"))]
 #[x_kube(validation = Rule::new("!has(self.insecureCredentials) || !self.insecureCredentials || self.url.startsWith('http://')").message("insecureCredentials only has a meaning for a url that starts with http://"))]
 pub struct InfraRepositorySpec {
-    /// Where the repository is: `https://…`; `http://…` and `file:///…` only where the operator allows them. No user and
-    /// no password in it: they belong into the Secret.
+    /// Where the repository is: `https://…` or `ssh://git@host/path`; `http://…` and `file:///…` only where the operator allows them. No
+    /// password in it, and no user but that of SSH: they belong into the Secret.
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(
-        validation = Rule::new("self.startsWith('https://') || self.startsWith('http://') || self.startsWith('file:///')").message("url must start with https://, http:// or file:///"),
-        validation = Rule::new("!self.contains('@')").message("url must not hold a user or a password: put them into the Secret of secretRef")
+        validation = Rule::new("self.startsWith('https://') || self.startsWith('ssh://') || self.startsWith('http://') || self.startsWith('file:///')").message("url must start with https://, ssh://, http:// or file:///; git@host:path is written as ssh://git@host/path"),
+        validation = Rule::new("!self.contains('@') || self.matches('^ssh://[^:@/]+@[^@]*$')").message("url must not hold a user or a password: put them into the Secret of secretRef")
     )]
     pub url: String,
 
@@ -46,7 +46,8 @@ pub struct InfraRepositorySpec {
     pub branch: String,
 
     /// A Secret of this namespace with the keys `username` and `password`, or `bearerToken`; with `ca.crt` for a server
-    /// whose certificate the system does not trust.
+    /// whose certificate the system does not trust. For SSH, with the keys `identity` and `known_hosts`, and with the
+    /// `password` of an encrypted identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 

@@ -18,6 +18,8 @@ pub enum Reason {
     NotAllowed,
     /// The server refused the credentials, or asked for some.
     AuthenticationFailed,
+    /// The host key of an SSH server is not the one that `known_hosts` has for it.
+    HostKeyRejected,
     /// The server knows the caller but not the right to do this.
     AccessDenied,
     /// The registry has no such repository.
@@ -64,6 +66,7 @@ impl Reason {
             Self::SecretInvalid => "SecretInvalid",
             Self::NotAllowed => "NotAllowed",
             Self::AuthenticationFailed => "AuthenticationFailed",
+            Self::HostKeyRejected => "HostKeyRejected",
             Self::AccessDenied => "AccessDenied",
             Self::ImageNotFound => "ImageNotFound",
             Self::RateLimited => "RateLimited",
@@ -89,7 +92,7 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Succeeded,
         Self::Progressing,
         Self::Suspended,
@@ -97,6 +100,7 @@ impl Reason {
         Self::SecretInvalid,
         Self::NotAllowed,
         Self::AuthenticationFailed,
+        Self::HostKeyRejected,
         Self::AccessDenied,
         Self::ImageNotFound,
         Self::RateLimited,

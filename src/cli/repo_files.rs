@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use super::BadInput;
 use crate::edit::{FileSites, find_sites, is_searched};
 use crate::engine::{MAX_FILE, Scope};
-use crate::git::{Branch, BranchName, CommitId, Error, FileChange, RepositoryUrl, head_branch};
+use crate::git::{Branch, BranchName, CommitId, Error, FileChange, head_branch};
 
 /// Where the files are.
 pub(super) enum Repo {
@@ -67,10 +67,7 @@ impl Repo {
             (None, None) => head_branch(&path),
         };
         let branch = branch.map_err(bare)?;
-        // A repository of this machine: nothing is reached over the network, so nothing says how.
-        let branch = Branch::open(&RepositoryUrl::Local(path), branch, || {
-            Err(Error::NotAllowed("a repository of this machine needs no network".to_owned()))
-        })?;
+        let branch = Branch::open_local(&path, branch);
         let at = branch.bring_up_to_date().await.map_err(bare)?;
         Ok(Self::Bare { branch, at })
     }

@@ -88,7 +88,7 @@ mod tests {
     use git2::Repository;
 
     use super::*;
-    use crate::git::{Branch, BranchName, RepositoryUrl};
+    use crate::git::{Branch, BranchName};
 
     /// Makes a bare repository anew, whose branch `main` holds these files alone.
     fn make(folder: &Path, files: &[&str]) {
@@ -106,9 +106,7 @@ mod tests {
     }
 
     async fn update(index: &mut SiteIndex, folder: &Path) -> Vec<String> {
-        let url = RepositoryUrl::parse(&format!("file://{}", folder.display())).unwrap();
-        let unused = || Err(Error::Interrupted("a local repository needs no connection".to_owned()));
-        let branch = Branch::open(&url, BranchName::parse("main").unwrap(), unused).unwrap();
+        let branch = Branch::open_local(folder, BranchName::parse("main").unwrap());
         let head = branch.bring_up_to_date().await.unwrap();
         index.update(&branch.snapshot(head).unwrap(), &Scope::compile(None).unwrap()).unwrap();
         index.files().keys().cloned().collect()

@@ -9,7 +9,7 @@ use super::scope::{InvalidGlob, Scope};
 use super::settings::Settings;
 use super::world::{SecretError, World};
 use crate::api::{InfraRepository, InvalidInterval, ObjectKey, Reason};
-use crate::git::{self, Branch, BranchName, GitSecret, HttpAccess, RepositoryUrl};
+use crate::git::{self, Branch, BranchName, GitSecret, RemoteAccess, RepositoryUrl};
 
 /// An InfraRepository's spec, checked.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl RepositorySettings {
                      true where that is meant",
                 ));
             }
-            RepositoryUrl::Local(_) | RepositoryUrl::Http(_) => {}
+            RepositoryUrl::Local(_) | RepositoryUrl::Http(_) | RepositoryUrl::Ssh(_) => {}
         }
         let scope = Scope::compile(spec.paths.as_ref())?;
         // Markers are the only places so far: without them no file needs to be looked at.
@@ -129,11 +129,7 @@ impl RepositorySettings {
         let secret = self.read_secret(world).await?;
         let mirror = self.mirror_folder(settings, owner);
         let connections = settings.connections.clone();
-        let branch = Branch::open(&self.url, self.branch.clone(), || {
-            let authorization = secret.authorization()?;
-            Ok(HttpAccess { connections, ca_pem: secret.ca_pem, authorization, mirror })
-        });
-        Ok(branch?)
+        Ok(Branch::open(&self.url, self.branch.clone(), RemoteAccess { connections, secret, mirror })?)
     }
 
     /// What the Secret holds now.

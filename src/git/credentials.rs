@@ -6,14 +6,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
+use super::ssh::{InvalidKnownHosts, SshSecret};
 use crate::net::SecretText;
 
-/// What a Secret for a repository over HTTP holds: who asks, and whom to trust.
+/// What a Secret for a repository holds: who asks, and whom to trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GitSecret {
     login: Option<Login>,
     /// The certificates (PEM) of the key `ca.crt`, trusted besides the system's.
     pub ca_pem: Option<Vec<u8>>,
+    /// What SSH needs.
+    ssh: Option<SshSecret>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,9 @@ enum Login {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidGitSecret {
     /// Neither way to log in is there, nor a certificate.
-    #[error("the Secret has none of the keys username and password, bearerToken, and ca.crt")]
+    #[error(
+        "the Secret has none of the keys username and password, bearerToken, ca.crt, and identity and known_hosts"
+    )]
     Empty,
     /// One of two keys is missing.
     #[error("the Secret has the key {has} but not {lacks}")]
@@ -39,6 +44,38 @@ pub enum InvalidGitSecret {
     /// Two ways to log in.
     #[error("the Secret has both a password and a bearerToken; keep one of them")]
     Both,
+    /// SSH's keys for an address of another kind.
+    #[error("the Secret is one for SSH (it has the key identity), but spec.url does not start with ssh://")]
+    NotForHttp,
+    /// No keys for SSH.
+    #[error(
+        "spec.url starts with ssh://, which needs a Secret (spec.secretRef) with the keys identity and known_hosts"
+    )]
+    NotForSsh,
+    /// `identity` is no private key.
+    #[error("the Secret's identity is no private key that can be read; it should begin with -----BEGIN")]
+    NoKey,
+    /// `identity` is encrypted.
+    #[error("the Secret's identity is encrypted; add the key password")]
+    KeyIsEncrypted,
+    /// `identity` can not be read with `password`.
+    #[error("the Secret's identity can not be decrypted with its password, or is no private key")]
+    KeyOrPassword,
+    /// `identity` is too short.
+    #[error("the Secret's identity is an RSA key of fewer than {least} bits; use an ed25519 key")]
+    WeakKey {
+        /// The fewest bits.
+        least: u32,
+    },
+    /// `identity` is of a kind that is not used.
+    #[error("the Secret's identity is a key of the kind {found}; use ed25519, ecdsa or RSA")]
+    KeyType {
+        /// Its kind.
+        found: String,
+    },
+    /// `known_hosts` can not be read.
+    #[error(transparent)]
+    KnownHosts(#[from] InvalidKnownHosts),
     /// A value that no header can carry.
     #[error(
         "the Secret's {key} is not plain text; it may hold no control characters and no line breaks inside"
@@ -50,12 +87,16 @@ pub enum InvalidGitSecret {
 }
 
 impl GitSecret {
-    /// Reads the data of a Secret: `username` and `password`, or `bearerToken`; `ca.crt` beside them or alone. A line
-    /// break at the end of a value, which `kubectl create --from-file` leaves there, is taken off.
+    /// Reads the data of a Secret: `username` and `password`, or `bearerToken`; `ca.crt` beside them or alone; or, for
+    /// SSH, `identity` and `known_hosts`, with the `password` of an encrypted identity. A line break at the end of a
+    /// value, which `kubectl create --from-file` leaves there, is taken off.
     ///
     /// # Errors
     /// `InvalidGitSecret` names the key that is missing or unfit.
     pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, InvalidGitSecret> {
+        if data.contains_key("identity") || data.contains_key("known_hosts") {
+            return Ok(Self { ssh: Some(ssh_secret(data)?), ..Self::default() });
+        }
         let username = text(data, "username")?;
         let password = text(data, "password")?;
         let bearer = text(data, "bearerToken")?;
@@ -75,15 +116,27 @@ impl GitSecret {
             (None, None, None) if ca_pem.is_none() => return Err(InvalidGitSecret::Empty),
             (None, None, None) => None,
         };
-        Ok(Self { login, ca_pem })
+        Ok(Self { login, ca_pem, ssh: None })
+    }
+
+    /// What SSH needs.
+    ///
+    /// # Errors
+    /// `InvalidGitSecret::NotForSsh` where the Secret has none of it.
+    pub fn ssh(&self) -> Result<&SshSecret, InvalidGitSecret> {
+        self.ssh.as_ref().ok_or(InvalidGitSecret::NotForSsh)
     }
 
     /// The value of the Authorization header (RFC 7617 for Basic, RFC 6750 for Bearer), marked as sensitive so that it
     /// is never printed.
     ///
     /// # Errors
-    /// `InvalidGitSecret::NotText` where the token has a character that no header can carry.
+    /// `InvalidGitSecret::NotText` where the token has a character that no header can carry, and
+    /// `InvalidGitSecret::NotForHttp` where the Secret is one for SSH.
     pub fn authorization(&self) -> Result<Option<HeaderValue>, InvalidGitSecret> {
+        if self.ssh.is_some() {
+            return Err(InvalidGitSecret::NotForHttp);
+        }
         let value = match &self.login {
             None => return Ok(None),
             Some(Login::Basic { username, password }) => {
@@ -96,6 +149,18 @@ impl GitSecret {
         header.set_sensitive(true);
         Ok(Some(header))
     }
+}
+
+fn ssh_secret(data: &BTreeMap<String, Vec<u8>>) -> Result<SshSecret, InvalidGitSecret> {
+    let lines = |key: &'static str, other: &'static str| {
+        let bytes = data.get(key).ok_or(InvalidGitSecret::Half { has: other, lacks: key })?;
+        String::from_utf8(bytes.clone()).map_err(|_| InvalidGitSecret::NotText { key })
+    };
+    Ok(SshSecret {
+        identity: lines("identity", "known_hosts")?.into(),
+        password: text(data, "password")?.map(SecretText::from),
+        known_hosts: lines("known_hosts", "identity")?,
+    })
 }
 
 fn text(data: &BTreeMap<String, Vec<u8>>, key: &'static str) -> Result<Option<String>, InvalidGitSecret> {

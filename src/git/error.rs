@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ssh::SshError;
 use super::wire::WireError;
 use super::{BranchName, InvalidBranch, InvalidGitSecret, InvalidUrl};
 use crate::api::Reason;
@@ -89,7 +90,9 @@ impl Error {
             Self::Net(error) => error.reason(),
             Self::Wire(error) => match error {
                 WireError::Net(error) => error.reason(),
-                WireError::CutShort => Reason::Unreachable,
+                WireError::Ssh(SshError::Host(_)) => Reason::HostKeyRejected,
+                WireError::Ssh(SshError::Refused { .. }) => Reason::AuthenticationFailed,
+                WireError::CutShort | WireError::Ssh(_) => Reason::Unreachable,
                 WireError::AuthenticationFailed { .. } => Reason::AuthenticationFailed,
                 WireError::AccessDenied(_) | WireError::RepositoryNotFound => Reason::AccessDenied,
                 WireError::RateLimited(_) => Reason::RateLimited,

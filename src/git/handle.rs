@@ -1,10 +1,9 @@
 //! One branch of one repository, as it is read and written: brought up to date, and published to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use reqwest::header::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::draft::Draft;
@@ -12,10 +11,12 @@ use super::http::HttpTransport;
 use super::local::LocalRepository;
 use super::mirror::{IncomingPack, Intake, MAX_INCREMENTAL_OBJECTS, MAX_OBJECTS, Mirror, Piece};
 use super::snapshot::Snapshot;
+use super::ssh::SshTransport;
+use super::transport::AnyTransport;
 use super::wire::{
     Have, PushReport, PushRequest, ReadFeatures, WireError, WriteFeatures, fetch_pack, list_branch, push_pack,
 };
-use super::{BranchName, CommitId, Error, RepositoryUrl};
+use super::{BranchName, CommitId, Error, GitSecret, RepositoryUrl};
 use crate::net::Connections;
 
 /// Pieces of a pack that may wait between the network and the object database; each is at most 64 KiB.
@@ -37,21 +38,19 @@ enum Place {
 }
 
 struct Remote {
-    transport: HttpTransport,
+    transport: AnyTransport,
     mirror: Arc<Mirror>,
     /// What the server said that it can do, so that it is asked only once.
     reads: OnceLock<ReadFeatures>,
     writes: OnceLock<WriteFeatures>,
 }
 
-/// How to reach a repository over HTTP.
-pub struct HttpAccess {
+/// How to reach a repository on a server.
+pub struct RemoteAccess {
     /// Where connections come from.
     pub connections: Connections,
-    /// The certificates (PEM) that are trusted besides the system's.
-    pub ca_pem: Option<Vec<u8>>,
-    /// The value of the Authorization header, where credentials are sent.
-    pub authorization: Option<HeaderValue>,
+    /// Who asks, and whom to trust.
+    pub secret: GitSecret,
     /// The folder for the mirror.
     pub mirror: PathBuf,
 }
@@ -71,24 +70,30 @@ impl Branch {
     /// The branch at an address.
     ///
     /// # Errors
-    /// `Error::Cache` where the mirror's folder can not be used.
-    pub fn open(
-        url: &RepositoryUrl,
-        name: BranchName,
-        access: impl FnOnce() -> Result<HttpAccess, Error>,
-    ) -> Result<Self, Error> {
-        let place = match url {
-            RepositoryUrl::Local(path) => Place::Local(Arc::new(LocalRepository::at(path))),
+    /// `Error::Secret` where the Secret does not fit the address, and `Error::Cache` where the mirror's folder can not be
+    /// used.
+    pub fn open(url: &RepositoryUrl, name: BranchName, access: RemoteAccess) -> Result<Self, Error> {
+        let RemoteAccess { connections, secret, mirror } = access;
+        let transport = match url {
+            RepositoryUrl::Local(path) => return Ok(Self::open_local(path, name)),
             RepositoryUrl::Http(url) => {
-                let HttpAccess { connections, ca_pem, authorization, mirror } = access()?;
-                let client = connections.client(ca_pem.as_deref())?;
-                let transport = HttpTransport::new(connections, client, url, authorization);
-                let mirror = Arc::new(Mirror::open(mirror)?);
-                let (reads, writes) = (OnceLock::new(), OnceLock::new());
-                Place::Remote(Box::new(Remote { transport, mirror, reads, writes }))
+                let authorization = secret.authorization()?;
+                let client = connections.client(secret.ca_pem.as_deref())?;
+                AnyTransport::Http(HttpTransport::new(connections, client, url, authorization))
+            }
+            RepositoryUrl::Ssh(url) => {
+                AnyTransport::Ssh(Box::new(SshTransport::new(connections, url, secret.ssh()?)?))
             }
         };
-        Ok(Self { name, place })
+        let mirror = Arc::new(Mirror::open(mirror)?);
+        let (reads, writes) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { name, place: Place::Remote(Box::new(Remote { transport, mirror, reads, writes })) })
+    }
+
+    /// The branch of a bare repository of this machine.
+    #[must_use]
+    pub fn open_local(path: &Path, name: BranchName) -> Self {
+        Self { name, place: Place::Local(Arc::new(LocalRepository::at(path))) }
     }
 
     /// The branch's name.

@@ -6,17 +6,11 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, Url};
 
-use super::wire::{Chunks, Service, Transport, WireError, cleaned};
+use super::wire::{Chunks, MAX_ANSWER, Service, Transport, WHOLE_EXCHANGE, WireError, cleaned};
 use crate::net::{Body, Connections, Limits};
 
 /// How long a server may be silent. A push is answered only after the server has unpacked it and run its hooks.
 const SILENCE: Duration = Duration::from_secs(120);
-
-/// How long one exchange may take in all.
-const WHOLE_EXCHANGE: Duration = Duration::from_secs(30 * 60);
-
-/// The most bytes of one answer. A pack of a commit without its history is far below.
-const MAX_ANSWER: u64 = 2 << 30;
 
 /// The most bytes of an error page that are read for its words.
 const MAX_ERROR_PAGE: u64 = 4096;

@@ -9,12 +9,20 @@ mod pkt;
 mod push;
 mod v0;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 pub(super) use advertisement::{ReadFeatures, WriteFeatures};
 pub(super) use fetch::{Have, fetch_pack, list_branch};
-pub(super) use pkt::Chunks;
+pub(super) use pkt::{Chunks, PktReader};
 pub(super) use push::{PushReport, PushRequest, push_pack};
+
+/// How long one exchange may take in all.
+pub(super) const WHOLE_EXCHANGE: Duration = Duration::from_secs(30 * 60);
+
+/// The most bytes of one answer. A pack of a commit without its history is far below.
+pub(super) const MAX_ANSWER: u64 = 2 << 30;
 
 /// How Tagtide names itself to a server.
 const AGENT: &str = concat!("agent=tagtide/", env!("CARGO_PKG_VERSION"));
@@ -60,6 +68,9 @@ pub enum WireError {
     /// No connection, or one that broke, stalled or brought too much.
     #[error(transparent)]
     Net(#[from] crate::net::Error),
+    /// No SSH connection.
+    #[error(transparent)]
+    Ssh(#[from] super::ssh::SshError),
     /// 401.
     #[error("the server asks for credentials: {}", if *.sent { "those of spec.secretRef were refused" } else { "name a Secret in spec.secretRef" })]
     AuthenticationFailed {

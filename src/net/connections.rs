@@ -9,6 +9,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
 
 use super::error::ResolvedToRefused;
 use super::{AddressGuard, Error, Limits};
@@ -58,6 +59,30 @@ impl Connections {
             .tcp_keepalive(Duration::from_secs(60))
             .build()
             .map_err(|error| Error::Setup { problem: error.to_string() })
+    }
+
+    /// Opens a TCP connection to an address that may be reached; for other protocols than HTTP.
+    ///
+    /// # Errors
+    /// [`Error::AddressRefused`] and [`Error::Unreachable`].
+    pub async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
+        let unreachable = |cause: String| Error::Unreachable { host: format!("{host}:{port}"), cause };
+        let connect = async {
+            let literal = host.trim_start_matches('[').trim_end_matches(']');
+            let all: Vec<SocketAddr> = tokio::net::lookup_host((literal, port)).await?.collect();
+            let permitted: Vec<SocketAddr> =
+                all.iter().copied().filter(|address| self.guard.permits(address.ip())).collect();
+            match all.first() {
+                Some(address) if permitted.is_empty() => Ok(Err(address.ip())),
+                Some(_) | None => TcpStream::connect(permitted.as_slice()).await.map(Ok),
+            }
+        };
+        let in_time = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
+        match in_time.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(address)) => Err(Error::AddressRefused { host: host.to_owned(), address }),
+            Err(error) => Err(unreachable(error.to_string())),
+        }
     }
 
     /// Checks a host that is an address. Names are checked when they are resolved.

@@ -7,13 +7,16 @@ mod foreign_content;
 mod local;
 mod push;
 mod race;
+mod ssh;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use reqwest::header::HeaderValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tagtide::git::{
-    Branch, BranchName, CommitId, Draft, Error, FileChange, FileEdit, HttpAccess, Published, RepositoryUrl,
+    Branch, BranchName, CommitId, Draft, Error, FileChange, FileEdit, GitSecret, Published, RemoteAccess,
+    RepositoryUrl,
 };
 use tagtide::net::{AddressGuard, Connections};
 use tempfile::TempDir;
@@ -74,15 +77,27 @@ fn mirror_in(cache: &TempDir) -> PathBuf {
 }
 
 fn open(url: &str, mirror: &Path, authorization: Option<&str>) -> Result<Branch, Error> {
-    let url = RepositoryUrl::parse(url)?;
-    Branch::open(&url, BranchName::parse("main")?, || {
-        Ok(HttpAccess {
-            connections: Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()])),
-            ca_pem: None,
-            authorization: authorization.map(|value| HeaderValue::from_str(value).unwrap()),
-            mirror: mirror.to_owned(),
-        })
-    })
+    let secret = match authorization.and_then(|header| header.split_once(' ')) {
+        Some(("Bearer", token)) => secret(&[("bearerToken", token)]),
+        Some((_, login)) => {
+            let login = String::from_utf8(STANDARD.decode(login).unwrap()).unwrap();
+            let (username, password) = login.split_once(':').unwrap();
+            secret(&[("username", username), ("password", password)])
+        }
+        None => GitSecret::default(),
+    };
+    open_with(url, mirror, secret)
+}
+
+fn secret(entries: &[(&str, &str)]) -> GitSecret {
+    let data = entries.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec()));
+    GitSecret::read(&data.collect()).unwrap()
+}
+
+fn open_with(url: &str, mirror: &Path, secret: GitSecret) -> Result<Branch, Error> {
+    let connections = Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]));
+    let access = RemoteAccess { connections, secret, mirror: mirror.to_owned() };
+    Branch::open(&RepositoryUrl::parse(url)?, BranchName::parse("main")?, access)
 }
 
 fn files_of(branch: &Branch, commit: CommitId) -> Result<BTreeMap<String, String>, Error> {

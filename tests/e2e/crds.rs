@@ -115,12 +115,13 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
         (policy("gates: {minimumAge: 2h}"), "unknown field \"spec.gates\""),
         (policy("credentials: {}"), "spec.credentials.secretRef: Required value"),
         (policy("avoid: ['']"), "spec.avoid[0]"),
-        (url("ssh://git@git.example.com/infra.git"), "url must start with https://, http:// or file:///"),
+        (url("git@git.example.com:infra.git"), "git@host:path is written as ssh://git@host/path"),
+        (url("ssh://git:hunter2@git.example.com/infra.git"), "url must not hold"),
         (
             url("https://bot:hunter2@git.example.com/infra.git"),
             "url must not hold a user or a password: put them into the Secret of secretRef",
         ),
-        (url("file://relative/infra.git"), "url must start with https://, http:// or file:///"),
+        (url("file://relative/infra.git"), "url must start with https://, ssh://, http:// or file:///"),
         (
             infra("publish: {push: {branch: next}}"),
             "publish.push.branch must be the branch that is read; writing to another branch is not supported",

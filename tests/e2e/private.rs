@@ -9,6 +9,7 @@ use crate::support::control_plane::ControlPlane;
 use crate::support::git_server::GitServer;
 use crate::support::infra_repo::NAME;
 use crate::support::registry::{Access, PASSWORD, USER};
+use crate::support::ssh_server::{SshServer, keygen};
 
 const SEMVER: &str = "select: {semver: {range: '*'}}";
 const CREDENTIALS: &str = "credentials: {secretRef: {name: registry}}, select: {semver: {range: '*'}}";
@@ -198,4 +199,39 @@ async fn credentials_over_plain_http_are_for_the_object_to_allow_too() {
     let patch = r#"{"spec":{"insecureCredentials":true}}"#;
     cluster.kubectl(&["patch", "infra/infra", "--type=merge", "-p", patch]).await;
     cluster.status_where("infra/infra", "well", |s| is(s, "Succeeded")).await;
+}
+
+#[tokio::test]
+async fn a_repository_over_ssh_is_left_alone_while_its_host_key_is_not_the_known_one() {
+    let mut cluster = shared(Access::Anonymous, &["--allow-http"]).await;
+    let mut server = SshServer::start("").await;
+    let identity = cluster.repo.root().join("identity");
+    keygen(&["-t", "ed25519", "-f"], &identity, "");
+    server.authorize(&identity);
+    let identity = std::fs::read_to_string(identity).unwrap();
+    let git_secret = |known_hosts: String| {
+        secret(&cluster, "git", "Opaque", json!({ "identity": identity, "known_hosts": known_hosts }))
+    };
+    let known = git_secret(server.known("ed25519"));
+    cluster.registry.push("acme/api", "1.1.0").await;
+    cluster.repo.seed(&[("api.yaml", &cluster.deployment("api", "1.0.0"))]);
+    let infra = cluster
+        .infra_yaml()
+        .replace(&cluster.git.url(NAME), &server.url(&cluster.repo.path()))
+        .replace("spec: {", "spec: {secretRef: {name: git}, ");
+    cluster.apply(&(known + &infra + &cluster.policy_yaml("api", SEMVER))).await;
+    server.set_up_anew().await;
+    let renewed = git_secret(server.known("ed25519"));
+    cluster.run_operator();
+    let status = cluster.status_where("infra/infra", "refused", |s| is(s, "HostKeyRejected")).await;
+    let message = condition(&status, "Ready").unwrap().1;
+    assert!(message.contains("is not the known one"), "{message}");
+    assert!(cluster.bot_commits().is_empty());
+
+    // From here on nobody helps.
+    cluster.apply(&renewed).await;
+    cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
+    cluster.status_where("infra/infra", "well", |s| is(s, "Succeeded")).await;
+    let line = identity.lines().nth(2).unwrap();
+    assert!(!cluster.operator().log().contains(line), "the key is in the log");
 }

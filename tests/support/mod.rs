@@ -15,6 +15,7 @@ pub mod infra_repo;
 pub mod invariants;
 pub mod process;
 pub mod registry;
+pub mod ssh_server;
 pub mod tagtide;
 pub mod token_server;
 pub mod workspace;

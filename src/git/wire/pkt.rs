@@ -7,6 +7,9 @@ use super::WireError;
 /// The longest payload of one pkt-line, in bytes.
 pub(super) const MAX_PAYLOAD: usize = 65_516;
 
+/// The most lines of a message that is dropped: more than any server has refs.
+const MAX_LINES: u64 = 2_000_000;
+
 /// One pkt-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pkt {
@@ -27,13 +30,13 @@ pub(in crate::git) trait Chunks {
 }
 
 /// Reads pkt-lines from a source of bytes.
-pub(super) struct PktReader<S> {
+pub(in crate::git) struct PktReader<S> {
     source: S,
     buffer: BytesMut,
 }
 
 impl<S: Chunks> PktReader<S> {
-    pub(super) fn new(source: S) -> Self {
+    pub(in crate::git) fn new(source: S) -> Self {
         Self { source, buffer: BytesMut::new() }
     }
 
@@ -59,6 +62,18 @@ impl<S: Chunks> PktReader<S> {
         }
     }
 
+    /// Reads to the end of a message and drops it.
+    pub(in crate::git) async fn skip_message(&mut self) -> Result<(), WireError> {
+        for _ in 0..MAX_LINES {
+            match self.next().await? {
+                Some(Pkt::Flush) => return Ok(()),
+                Some(_) => {}
+                None => return Err(WireError::CutShort),
+            }
+        }
+        Err(WireError::TooMany { most: MAX_LINES, what: "lines" })
+    }
+
     fn control(&mut self, pkt: Pkt) -> Result<Option<Pkt>, WireError> {
         self.buffer.advance(4);
         Ok(Some(pkt))
@@ -73,6 +88,17 @@ impl<S: Chunks> PktReader<S> {
             }
         }
         Ok(true)
+    }
+}
+
+/// What was not read as pkt-lines, byte for byte.
+impl<S: Chunks + Send> Chunks for PktReader<S> {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, WireError> {
+        if self.buffer.is_empty() {
+            self.source.chunk().await
+        } else {
+            Ok(Some(self.buffer.split().freeze()))
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub use image_policy::{
 };
 pub use infra_repository::{
     Author, CommitSettings, CommittedChange, InfraRepository, InfraRepositorySpec, InfraRepositoryStatus,
-    LastCommit, Paths, PolicySelector, Publish, Push, Sites, UnresolvedSite, Updates,
+    LastCommit, Paths, PolicySelector, Publish, Push, Signing, Sites, UnresolvedSite, Updates,
 };
 pub use interval::{Interval, InvalidInterval};
 pub use object::{ObjectKey, SecretRef, requested_at};

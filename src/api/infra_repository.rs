@@ -129,6 +129,19 @@ pub struct CommitSettings {
     /// Author and committer.
     #[serde(default)]
     pub author: Author,
+
+    /// How commits are signed; without it, they are not. With it, nothing is ever pushed unsigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
+}
+
+/// How commits are signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Signing {
+    /// A Secret of this namespace with the key `identity`, an SSH private key, and with the `password` of an encrypted
+    /// one.
+    pub secret_ref: SecretRef,
 }
 
 /// A name and an address for commits.

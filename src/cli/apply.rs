@@ -137,6 +137,8 @@ impl Planned {
             author_name: author.name,
             author_email: author.email,
             at: Timestamp::now(),
+            // The key is in a Secret, which is not read here; people sign what they review.
+            signer: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::repository_settings::{RepositoryError, RepositorySettings};
 use super::settings::Settings;
 use super::world::World;
 use crate::api::{Author, ObjectKey};
-use crate::git::{self, Branch, CommitId, Draft, FileEdit, GitSecret, Published, Snapshot};
+use crate::git::{self, Branch, CommitId, Draft, FileEdit, GitSecret, Published, Signer, Snapshot};
 
 /// How many problems are kept that concern no policy of the repository; a status shows fewer.
 const MOST_FOREIGN_PROBLEMS: usize = 100;
@@ -73,7 +73,10 @@ pub(super) async fn run<W: World>(
         Ok(bench) => bench,
         Err(error) => return (None, Err(error)),
     };
-    let outcome = bench.work(world, order, metrics).await;
+    let outcome = match order.settings.signer(world).await {
+        Ok(signer) => bench.work(world, order, signer.as_ref(), metrics).await,
+        Err(error) => Err(error),
+    };
     if let Err(RepositoryError::Git(error)) = &outcome {
         bench.index = SiteIndex::default();
         if bench.branch.start_over_after(error).is_err() {
@@ -113,6 +116,7 @@ impl Workbench {
         &mut self,
         world: &W,
         order: &Order,
+        signer: Option<&Signer>,
         metrics: &Metrics,
     ) -> Result<Report, RepositoryError> {
         for attempt in 1..=ATTEMPTS {
@@ -124,7 +128,7 @@ impl Workbench {
             if !world.may_write() {
                 return Err(RepositoryError::NotLeading);
             }
-            let draft = draft(order, head, &view.plan);
+            let draft = draft(order, signer, head, &view.plan);
             let (subject, at) = (first_line(&draft.message), draft.at);
             match self.branch.publish(draft).await {
                 Ok(Published::Taken(id)) => {
@@ -186,7 +190,7 @@ fn view(snapshot: &Snapshot, index: &SiteIndex, wishes: &Wishes) -> Result<View,
     Ok(View { message: snapshot.message()?, plan })
 }
 
-fn draft(order: &Order, parent: CommitId, plan: &Plan) -> Draft {
+fn draft(order: &Order, signer: Option<&Signer>, parent: CommitId, plan: &Plan) -> Draft {
     let edits = plan.files.iter();
     Draft {
         parent,
@@ -197,6 +201,7 @@ fn draft(order: &Order, parent: CommitId, plan: &Plan) -> Draft {
         author_name: order.author.name.clone(),
         author_email: order.author.email.clone(),
         at: Timestamp::now(),
+        signer: signer.cloned(),
     }
 }
 

@@ -8,8 +8,10 @@ use sha2::{Digest as _, Sha256};
 use super::scope::{InvalidGlob, Scope};
 use super::settings::Settings;
 use super::world::{SecretError, World};
-use crate::api::{InfraRepository, InvalidInterval, ObjectKey, Reason};
-use crate::git::{self, Branch, BranchName, GitSecret, RemoteAccess, RepositoryUrl};
+use crate::api::{InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
+use crate::git::{
+    self, Branch, BranchName, GitSecret, InvalidGitSecret, RemoteAccess, RepositoryUrl, Signer,
+};
 
 /// An InfraRepository's spec, checked.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub(super) struct RepositorySettings {
     pub(super) interval: Duration,
     pub(super) scope: Scope,
     pub(super) secret: Option<ObjectKey>,
+    signing: Option<ObjectKey>,
     insecure_credentials: bool,
 }
 
@@ -33,6 +36,8 @@ pub(super) enum RepositoryError {
     Interval(#[from] InvalidInterval),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("spec.commit.signing: {0}")]
+    Signing(InvalidGitSecret),
     #[error("{0}")]
     NotAllowed(String),
     #[error("spec.{field}: {problem}")]
@@ -52,7 +57,7 @@ impl RepositoryError {
         match self {
             Self::Git(error) => error.reason(),
             Self::Glob(_) | Self::Interval(_) | Self::Field { .. } => Reason::InvalidSpec,
-            Self::Secret(_) => Reason::SecretInvalid,
+            Self::Secret(_) | Self::Signing(_) => Reason::SecretInvalid,
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::PushRefused(_) => Reason::PushRejected,
             Self::Raced(_) => Reason::PushRace,
@@ -86,7 +91,9 @@ impl RepositorySettings {
             return Err(RepositoryError::Field { field: "commit.author.email", problem });
         }
         let key = ObjectKey::of(object);
-        let secret = spec.secret_ref.as_ref().map(|secret| ObjectKey::new(key.namespace, &secret.name));
+        let named = |secret: &SecretRef| ObjectKey::new(&key.namespace, &secret.name);
+        let secret = spec.secret_ref.as_ref().map(named);
+        let signing = spec.commit.signing.as_ref().map(|signing| named(&signing.secret_ref));
         match &url {
             RepositoryUrl::Local(_) if !settings.allow_file => {
                 return Err(not_allowed(
@@ -115,6 +122,7 @@ impl RepositorySettings {
             interval: spec.interval.duration()?,
             scope,
             secret,
+            signing,
             insecure_credentials: spec.insecure_credentials,
         })
     }
@@ -138,6 +146,17 @@ impl RepositorySettings {
             None => Ok(GitSecret::default()),
             Some(key) => Ok(GitSecret::read(&world.secret(key).await?).map_err(git::Error::from)?),
         }
+    }
+
+    /// Who signs the commits, where they shall be signed. The Secret is read anew each time: without a key nothing is
+    /// pushed.
+    pub(super) async fn signer<W: World>(&self, world: &W) -> Result<Option<Signer>, RepositoryError> {
+        let Some(key) = &self.signing else { return Ok(None) };
+        let data = world.secret(key).await?;
+        // An encrypted key takes its time on purpose.
+        let read = tokio::task::spawn_blocking(move || Signer::read(&data)).await;
+        let signer = read.map_err(|error| RepositoryError::Interrupted(error.to_string()))?;
+        Ok(Some(signer.map_err(RepositoryError::Signing)?))
     }
 
     /// The mirror's folder. It belongs to one object: what one tenant's credentials brought is never shown to another.

@@ -52,6 +52,9 @@ pub enum InvalidGitSecret {
         "spec.url starts with ssh://, which needs a Secret (spec.secretRef) with the keys identity and known_hosts"
     )]
     NotForSsh,
+    /// No key to sign with.
+    #[error("the Secret has no key identity, which holds the private key to sign with")]
+    NoSigningKey,
     /// `identity` is no private key.
     #[error("the Secret's identity is no private key that can be read; it should begin with -----BEGIN")]
     NoKey,
@@ -152,18 +155,28 @@ impl GitSecret {
 }
 
 fn ssh_secret(data: &BTreeMap<String, Vec<u8>>) -> Result<SshSecret, InvalidGitSecret> {
-    let lines = |key: &'static str, other: &'static str| {
-        let bytes = data.get(key).ok_or(InvalidGitSecret::Half { has: other, lacks: key })?;
-        String::from_utf8(bytes.clone()).map_err(|_| InvalidGitSecret::NotText { key })
-    };
+    let half = |has, lacks| InvalidGitSecret::Half { has, lacks };
     Ok(SshSecret {
-        identity: lines("identity", "known_hosts")?.into(),
+        identity: lines(data, "identity")?.ok_or(half("known_hosts", "identity"))?.into(),
         password: text(data, "password")?.map(SecretText::from),
-        known_hosts: lines("known_hosts", "identity")?,
+        known_hosts: lines(data, "known_hosts")?.ok_or(half("identity", "known_hosts"))?,
     })
 }
 
-fn text(data: &BTreeMap<String, Vec<u8>>, key: &'static str) -> Result<Option<String>, InvalidGitSecret> {
+/// A value of several lines.
+pub(super) fn lines(
+    data: &BTreeMap<String, Vec<u8>>,
+    key: &'static str,
+) -> Result<Option<String>, InvalidGitSecret> {
+    let text = data.get(key).map(|bytes| String::from_utf8(bytes.clone()));
+    text.transpose().map_err(|_| InvalidGitSecret::NotText { key })
+}
+
+/// A value of one line.
+pub(super) fn text(
+    data: &BTreeMap<String, Vec<u8>>,
+    key: &'static str,
+) -> Result<Option<String>, InvalidGitSecret> {
     let Some(bytes) = data.get(key) else { return Ok(None) };
     let text = std::str::from_utf8(bytes).map_err(|_| InvalidGitSecret::NotText { key })?;
     let text = text.trim_end_matches(['\r', '\n']);

@@ -7,7 +7,7 @@ use git2::build::TreeUpdateBuilder;
 use git2::{Buf, Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time, Tree};
 use jiff::Timestamp;
 
-use super::{BranchName, CommitId, Error, Published};
+use super::{BranchName, CommitId, Error, Published, Signer};
 
 /// What a commit shall change, and what it shall say.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Draft {
     pub author_email: String,
     /// The time; a parent that claims to be younger wins, so that time never runs backwards along the branch.
     pub at: Timestamp,
+    /// Who signs the commit, where it shall be signed.
+    pub signer: Option<Signer>,
 }
 
 /// The new content of one file.
@@ -83,8 +85,14 @@ impl Draft {
         let buffer = repository
             .commit_create_buffer(&author, &author, &self.message, tree, &[parent])
             .map_err(failed)?;
-        let odb = repository.odb().map_err(failed)?;
-        Ok(CommitId(odb.write(ObjectType::Commit, &buffer).map_err(failed)?))
+        let Some(signer) = &self.signer else {
+            let odb = repository.odb().map_err(failed)?;
+            return Ok(CommitId(odb.write(ObjectType::Commit, &buffer).map_err(failed)?));
+        };
+        let signature = signer.sign(&buffer).map_err(|error| Error::NotSigned(error.to_string()))?;
+        let text = std::str::from_utf8(&buffer).map_err(|error| Error::NotSigned(error.to_string()))?;
+        let signed = repository.commit_signed(text, signature.trim_end(), Some("gpgsig"));
+        Ok(CommitId(signed.map_err(failed)?))
     }
 }
 
@@ -164,6 +172,7 @@ mod tests {
             author_name: "bot".into(),
             author_email: "bot@example.com".into(),
             at: Timestamp::from_second(500).unwrap(),
+            signer: None,
         }
     }
 

@@ -63,6 +63,9 @@ pub enum Error {
     /// The commit would change nothing.
     #[error("the commit would change nothing")]
     NothingChanges,
+    /// The commit could not be signed; an unsigned one is not made instead.
+    #[error("the commit can not be signed: {0}")]
+    NotSigned(String),
     /// A task of the process broke off.
     #[error("the work on the repository broke off: {0}")]
     Interrupted(String),
@@ -83,7 +86,7 @@ impl Error {
         match self {
             Self::Url(_) | Self::Branch(_) | Self::NotARepository { .. } => Reason::InvalidSpec,
             Self::NotAllowed(_) => Reason::NotAllowed,
-            Self::Secret(_) => Reason::SecretInvalid,
+            Self::Secret(_) | Self::NotSigned(_) => Reason::SecretInvalid,
             Self::BranchNotFound { .. } => Reason::BranchNotFound,
             Self::Cache { .. } | Self::Objects { .. } => Reason::MirrorFailed,
             Self::NothingChanges | Self::Interrupted(_) => Reason::InternalError,

@@ -23,6 +23,7 @@ use session::{Judge, Peer, connect};
 
 pub(super) use answer::SshAnswer;
 pub use identity::SshSecret;
+pub(super) use identity::private_key;
 pub use known_hosts::{InvalidKnownHosts, UntrustedHost};
 pub use session::SshError;
 

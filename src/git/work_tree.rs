@@ -134,6 +134,7 @@ mod tests {
             author_name: "bot".into(),
             author_email: "bot@example.com".into(),
             at: Timestamp::UNIX_EPOCH,
+            signer: None,
         }
     }
 

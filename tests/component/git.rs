@@ -7,6 +7,7 @@ mod foreign_content;
 mod local;
 mod push;
 mod race;
+mod signing;
 mod ssh;
 
 use std::collections::BTreeMap;
@@ -122,6 +123,7 @@ fn draft(parent: CommitId, path: &str, content: &str) -> Draft {
         author_name: "tagtide".to_owned(),
         author_email: "tagtide@localhost".to_owned(),
         at: "2026-02-01T00:00:00Z".parse().unwrap(),
+        signer: None,
     }
 }
 

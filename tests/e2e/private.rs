@@ -235,3 +235,34 @@ async fn a_repository_over_ssh_is_left_alone_while_its_host_key_is_not_the_known
     let line = identity.lines().nth(2).unwrap();
     assert!(!cluster.operator().log().contains(line), "the key is in the log");
 }
+
+#[tokio::test]
+async fn a_commit_that_shall_be_signed_is_signed_or_not_made() {
+    let mut cluster = shared(Access::Anonymous, &["--allow-http"]).await;
+    let key = cluster.repo.root().join("key");
+    keygen(&["-t", "ed25519", "-f"], &key, "");
+    cluster.registry.push("acme/api", "1.1.0").await;
+    cluster.repo.seed(&[("api.yaml", &cluster.deployment("api", "1.0.0"))]);
+    let signing = "commit: {signing: {secretRef: {name: signing}}}, ";
+    let infra = cluster.infra_yaml().replace("spec: {", &format!("spec: {{{signing}"));
+    cluster.apply(&(infra + &cluster.policy_yaml("api", SEMVER))).await;
+    cluster.run_operator();
+    cluster.status_where("infra/infra", "missing", |s| is(s, "SecretInvalid")).await;
+    cluster.apply(&secret(&cluster, "signing", "Opaque", json!({ "identity": WRONG }))).await;
+    let told = |s: &Value| condition(s, "Ready").is_some_and(|(_, words)| words.contains("no private key"));
+    let status = cluster.status_where("infra/infra", "unfit", told).await;
+    let message = condition(&status, "Ready").unwrap().1;
+    assert!(message.starts_with("spec.commit.signing: ") && !message.contains(WRONG), "{message}");
+    cluster.status_where("imgpol/api", "chosen", |s| s["selected"]["tag"] == "1.1.0").await;
+    assert!(cluster.bot_commits().is_empty());
+
+    let identity = std::fs::read_to_string(&key).unwrap();
+    cluster.apply(&secret(&cluster, "signing", "Opaque", json!({ "identity": identity }))).await;
+    cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
+    let allowed = cluster.repo.root().join("allowed");
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    std::fs::write(&allowed, format!("tagtide@localhost {public}")).unwrap();
+    let file = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
+    cluster.repo.git(&cluster.repo.path(), &["-c", &file, "verify-commit", "main"]).success();
+    cluster.status_where("infra/infra", "well", |s| is(s, "Succeeded")).await;
+}

@@ -22,30 +22,36 @@ pub struct SshSecret {
 }
 
 impl SshSecret {
-    /// Reads the private key. It may take a moment where it is encrypted: that is the purpose of its key derivation.
-    ///
-    /// # Errors
-    /// `InvalidGitSecret` says whether it is no key, encrypted without a password, or encrypted with another one.
     pub(super) fn private_key(&self) -> Result<Arc<PrivateKey>, InvalidGitSecret> {
-        let password = self.password.as_ref().map(SecretText::expose);
-        let key = match decode_secret_key(self.identity.expose(), password) {
-            Ok(key) => key,
-            Err(Error::KeyIsEncrypted) => return Err(InvalidGitSecret::KeyIsEncrypted),
-            Err(_) if password.is_some() => return Err(InvalidGitSecret::KeyOrPassword),
-            Err(_) => return Err(InvalidGitSecret::NoKey),
-        };
-        match key.algorithm() {
-            Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => Ok(Arc::new(key)),
-            Algorithm::Rsa { .. } => {
-                let bits = key.public_key().key_data().rsa().map(|rsa| rsa.key_size());
-                if bits.is_some_and(|bits| bits >= MIN_RSA_BITS) {
-                    Ok(Arc::new(key))
-                } else {
-                    Err(InvalidGitSecret::WeakKey { least: MIN_RSA_BITS })
-                }
+        private_key(self.identity.expose(), self.password.as_ref().map(SecretText::expose))
+    }
+}
+
+/// Reads a private key. It may take a moment where it is encrypted: that is the purpose of its key derivation.
+///
+/// # Errors
+/// `InvalidGitSecret` says whether it is no key, encrypted without a password, or encrypted with another one.
+pub(in crate::git) fn private_key(
+    identity: &str,
+    password: Option<&str>,
+) -> Result<Arc<PrivateKey>, InvalidGitSecret> {
+    let key = match decode_secret_key(identity, password) {
+        Ok(key) => key,
+        Err(Error::KeyIsEncrypted) => return Err(InvalidGitSecret::KeyIsEncrypted),
+        Err(_) if password.is_some() => return Err(InvalidGitSecret::KeyOrPassword),
+        Err(_) => return Err(InvalidGitSecret::NoKey),
+    };
+    match key.algorithm() {
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => Ok(Arc::new(key)),
+        Algorithm::Rsa { .. } => {
+            let bits = key.public_key().key_data().rsa().map(|rsa| rsa.key_size());
+            if bits.is_some_and(|bits| bits >= MIN_RSA_BITS) {
+                Ok(Arc::new(key))
+            } else {
+                Err(InvalidGitSecret::WeakKey { least: MIN_RSA_BITS })
             }
-            other => Err(InvalidGitSecret::KeyType { found: other.to_string() }),
         }
+        other => Err(InvalidGitSecret::KeyType { found: other.to_string() }),
     }
 }
 

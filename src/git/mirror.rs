@@ -140,7 +140,7 @@ impl Mirror {
         let odb = repository.odb().map_err(|source| Error::objects("opened", source))?;
         let mut writer = odb.packwriter().map_err(|source| Error::objects("written", source))?;
         let mut head = PackHead::default();
-        let mut has_ended = false;
+        let (mut has_ended, mut is_large) = (false, false);
         while let Some(piece) = incoming.bytes.blocking_recv() {
             let bytes = match piece {
                 Piece::Bytes(bytes) => bytes,
@@ -149,10 +149,11 @@ impl Mirror {
                     break;
                 }
             };
-            if let Some(objects) = head.read(&bytes)
-                && objects > incoming.max_objects
-            {
-                return Ok(Intake::TooManyObjects(objects));
+            if let Some(objects) = head.read(&bytes) {
+                if objects > incoming.max_objects {
+                    return Ok(Intake::TooManyObjects(objects));
+                }
+                is_large = objects > MAX_INCREMENTAL_OBJECTS;
             }
             writer.write_all(&bytes).map_err(|_| last_error("taken in"))?;
         }
@@ -160,6 +161,10 @@ impl Mirror {
             return Err(Error::Objects { step: "taken in", problem: "the pack ended early".to_owned() });
         }
         writer.commit().map_err(|source| Error::objects("taken in", source))?;
+        drop(writer);
+        if is_large {
+            super::libgit2::give_memory_back();
+        }
         Ok(Intake::Taken)
     }
 

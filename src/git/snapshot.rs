@@ -99,7 +99,11 @@ impl Snapshot {
     ) -> Result<(), Error> {
         let after = self.find(self.tree.0)?;
         let before = before.map(|tree| self.find(tree.0)).transpose()?;
-        self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, each)
+        let compared = self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, each);
+        if before.is_none() {
+            super::libgit2::give_memory_back();
+        }
+        compared
     }
 
     fn find(&self, id: Oid) -> Result<Tree<'_>, Error> {

@@ -173,6 +173,12 @@ pub struct Push {
     /// The branch that is pushed; without it, the branch that is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+
+    /// What the server's hooks are told with the push, as `git push -o` does: `ci.skip`, say. A server that takes none
+    /// refuses the push.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256), pattern(r"^[^\x00-\x1f\x7f]+$")))]
+    pub options: Vec<String>,
 }
 
 /// What Tagtide found in a repository and wrote to it.

@@ -22,6 +22,7 @@ pub(super) struct RepositorySettings {
     pub(super) scope: Scope,
     pub(super) secret: Option<ObjectKey>,
     signing: Option<ObjectKey>,
+    push_options: Vec<String>,
     insecure_credentials: bool,
 }
 
@@ -80,6 +81,17 @@ impl RepositorySettings {
                 "it must be the branch of spec.branch; writing to another branch is not supported".to_owned();
             return Err(RepositoryError::Field { field: "publish.push.branch", problem });
         }
+        let push_options =
+            spec.publish.as_ref().map(|publish| publish.push.options.clone()).unwrap_or_default();
+        if push_options.iter().any(|option| option.is_empty() || option.chars().any(char::is_control)) {
+            let problem = "an option is a text of one line, such as ci.skip".to_owned();
+            return Err(RepositoryError::Field { field: "publish.push.options", problem });
+        }
+        if !push_options.is_empty() && matches!(url, RepositoryUrl::Local(_)) {
+            let problem =
+                "a file:// repository is written in place, and no hook of it would hear them".to_owned();
+            return Err(RepositoryError::Field { field: "publish.push.options", problem });
+        }
         let author = &spec.commit.author;
         if author.name.is_empty() || author.name.contains(['<', '>', '\n', '\r', '\0']) {
             let problem = "it must be a name without line breaks and without < and >".to_owned();
@@ -123,6 +135,7 @@ impl RepositorySettings {
             scope,
             secret,
             signing,
+            push_options,
             insecure_credentials: spec.insecure_credentials,
         })
     }
@@ -137,7 +150,12 @@ impl RepositorySettings {
         let secret = self.read_secret(world).await?;
         let mirror = self.mirror_folder(settings, owner);
         let connections = settings.connections.clone();
-        Ok(Branch::open(&self.url, self.branch.clone(), RemoteAccess { connections, secret, mirror })?)
+        let push_options = self.push_options.clone();
+        Ok(Branch::open(
+            &self.url,
+            self.branch.clone(),
+            RemoteAccess { connections, secret, push_options, mirror },
+        )?)
     }
 
     /// What the Secret holds now.
@@ -172,8 +190,8 @@ impl RepositorySettings {
 
     /// Whether the branch must be opened anew to follow these settings instead of the others.
     pub(super) fn opens_as(&self, other: &Self) -> bool {
-        (&self.url, &self.branch, &self.secret, self.insecure_credentials)
-            == (&other.url, &other.branch, &other.secret, other.insecure_credentials)
+        (&self.url, &self.branch, &self.secret, &self.push_options, self.insecure_credentials)
+            == (&other.url, &other.branch, &other.secret, &other.push_options, other.insecure_credentials)
     }
 }
 

@@ -39,6 +39,7 @@ enum Place {
 
 struct Remote {
     transport: AnyTransport,
+    push_options: Vec<String>,
     mirror: Arc<Mirror>,
     /// What the server said that it can do, so that it is asked only once.
     reads: OnceLock<ReadFeatures>,
@@ -51,6 +52,8 @@ pub struct RemoteAccess {
     pub connections: Connections,
     /// Who asks, and whom to trust.
     pub secret: GitSecret,
+    /// What the server's hooks are told with each push, such as `ci.skip`.
+    pub push_options: Vec<String>,
     /// The folder for the mirror.
     pub mirror: PathBuf,
 }
@@ -73,7 +76,7 @@ impl Branch {
     /// `Error::Secret` where the Secret does not fit the address, and `Error::Cache` where the mirror's folder can not be
     /// used.
     pub fn open(url: &RepositoryUrl, name: BranchName, access: RemoteAccess) -> Result<Self, Error> {
-        let RemoteAccess { connections, secret, mirror } = access;
+        let RemoteAccess { connections, secret, push_options, mirror } = access;
         let transport = match url {
             RepositoryUrl::Local(path) => return Ok(Self::open_local(path, name)),
             RepositoryUrl::Http(url) => {
@@ -87,7 +90,10 @@ impl Branch {
         };
         let mirror = Arc::new(Mirror::open(mirror)?);
         let (reads, writes) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { name, place: Place::Remote(Box::new(Remote { transport, mirror, reads, writes })) })
+        Ok(Self {
+            name,
+            place: Place::Remote(Box::new(Remote { transport, push_options, mirror, reads, writes })),
+        })
     }
 
     /// The branch of a bare repository of this machine.
@@ -250,7 +256,7 @@ impl Remote {
             Ok((written.commit, written.pack(&repository)?))
         })
         .await?;
-        let request = PushRequest { branch: name, parent, new, pack: &pack };
+        let request = PushRequest { branch: name, parent, new, options: &self.push_options, pack: &pack };
         let features = self.write_features().await?;
         let report = push_pack(&self.transport, features, &request).await;
         let published = self.believe(name, parent, new, report).await?;

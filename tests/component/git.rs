@@ -97,7 +97,7 @@ fn secret(entries: &[(&str, &str)]) -> GitSecret {
 
 fn open_with(url: &str, mirror: &Path, secret: GitSecret) -> Result<Branch, Error> {
     let connections = Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]));
-    let access = RemoteAccess { connections, secret, mirror: mirror.to_owned() };
+    let access = RemoteAccess { connections, secret, push_options: Vec::new(), mirror: mirror.to_owned() };
     Branch::open(&RepositoryUrl::parse(url)?, BranchName::parse("main")?, access)
 }
 

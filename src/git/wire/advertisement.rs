@@ -71,6 +71,8 @@ impl ReadFeatures {
 pub(in crate::git) struct WriteFeatures {
     /// It can send its report and its words in separate bands.
     pub(in crate::git) side_band: bool,
+    /// It hands push options to its hooks.
+    pub(in crate::git) push_options: bool,
 }
 
 impl WriteFeatures {
@@ -94,7 +96,8 @@ impl WriteFeatures {
         {
             return Err(WireError::Unsupported("SHA-1 object ids"));
         }
-        Ok(Self { side_band: capabilities.contains(&"side-band-64k") })
+        let has = |name| capabilities.contains(&name);
+        Ok(Self { side_band: has("side-band-64k"), push_options: has("push-options") })
     }
 }
 
@@ -177,7 +180,10 @@ mod tests {
             "1111111111111111111111111111111111111111 refs/heads/main\0report-status delete-refs side-band-64k quiet\n",
             "",
         ];
-        assert_eq!(block(WriteFeatures::read(lines(&answer))).unwrap(), WriteFeatures { side_band: true });
+        assert_eq!(
+            block(WriteFeatures::read(lines(&answer))).unwrap(),
+            WriteFeatures { side_band: true, push_options: false }
+        );
         let without = ["1111111111111111111111111111111111111111 refs/heads/main\0delete-refs\n", ""];
         assert!(matches!(block(WriteFeatures::read(lines(&without))), Err(WireError::Unsupported(_))));
     }

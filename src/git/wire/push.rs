@@ -18,6 +18,8 @@ pub(in crate::git) struct PushRequest<'a> {
     pub(in crate::git) parent: CommitId,
     /// The commit that the branch shall point to.
     pub(in crate::git) new: CommitId,
+    /// What the server's hooks shall be told, a line each.
+    pub(in crate::git) options: &'a [String],
     /// The pack with all objects that are new.
     pub(in crate::git) pack: &'a [u8],
 }
@@ -41,15 +43,23 @@ pub(in crate::git) async fn push_pack<T: Transport>(
     features: WriteFeatures,
     request: &PushRequest<'_>,
 ) -> Result<PushReport, WireError> {
-    let PushRequest { branch, parent, new, pack } = request;
+    let PushRequest { branch, parent, new, options, pack } = request;
+    if !options.is_empty() && !features.push_options {
+        return Err(WireError::Unsupported("push options, which spec.publish.push.options asks for"));
+    }
     let side_band = if features.side_band { " side-band-64k" } else { "" };
+    let with_options = if options.is_empty() { "" } else { " push-options" };
     let full_ref = branch.full_ref();
     let mut body = Vec::with_capacity(pack.len() + 512);
     write_data(
         &mut body,
-        format!("{parent} {new} {full_ref}\0 report-status{side_band} {AGENT}\n").as_bytes(),
+        format!("{parent} {new} {full_ref}\0 report-status{side_band}{with_options} {AGENT}\n").as_bytes(),
     );
     write_flush(&mut body);
+    if !options.is_empty() {
+        options.iter().for_each(|option| write_data(&mut body, option.as_bytes()));
+        write_flush(&mut body);
+    }
     body.extend_from_slice(pack);
     let answer = transport.call(Service::ReceivePack, body.into()).await?;
     if features.side_band {

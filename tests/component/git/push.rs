@@ -9,7 +9,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
 use tagtide::api::Reason;
-use tagtide::git::{Error, Published};
+use tagtide::git::{Branch, BranchName, Error, GitSecret, Published, RemoteAccess, RepositoryUrl};
+use tagtide::net::{AddressGuard, Connections};
 
 use super::faulty_server::{Spoil, answer, broken, honest, is_push};
 use super::{InfraRepo, NAME, Scene, draft, foreign_commits_in_between, git, hook, mirror_in, open, set};
@@ -194,4 +195,38 @@ async fn credentials_that_expire_before_the_push_are_told_so() {
     let error = branch.publish(draft(head, "a.yaml", "2")).await.unwrap_err();
     assert_eq!(error.reason(), Reason::AuthenticationFailed);
     assert_eq!(repo.commits("main").len(), 1);
+}
+
+#[tokio::test]
+async fn hooks_are_told_the_push_options_or_nothing_is_pushed() {
+    let mut scene = Scene::over(one_file(), honest).await;
+    hook(&scene.repo, "post-receive", "env | grep ^GIT_PUSH_OPTION | sort > told\n");
+    let url = RepositoryUrl::parse(&scene.server.url(NAME)).unwrap();
+    let mirror = scene.cache.path().join("with-options");
+    let open = || {
+        let access = RemoteAccess {
+            connections: Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()])),
+            secret: GitSecret::default(),
+            push_options: vec!["ci.skip".to_owned(), "title=Two words".to_owned()],
+            mirror: mirror.clone(),
+        };
+        Branch::open(&url, BranchName::parse("main").unwrap(), access).unwrap()
+    };
+    let branch = open();
+    let head = scene.head().await;
+    branch.bring_up_to_date().await.unwrap();
+    let error = branch.publish(draft(head, "a.yaml", "2")).await.unwrap_err();
+    assert!(error.to_string().contains("push options"), "{error}");
+    assert_eq!(scene.repo.read("main", "a.yaml"), "1");
+
+    git(&scene.repo, &["config", "receive.advertisePushOptions", "true"]);
+    // What a server can do is asked once for each opening.
+    drop(branch);
+    let branch = open();
+    branch.bring_up_to_date().await.unwrap();
+    set(&branch, "a.yaml", "2").await;
+    let told = std::fs::read_to_string(scene.repo.path().join("told")).unwrap();
+    let wanted = "GIT_PUSH_OPTION_0=ci.skip\nGIT_PUSH_OPTION_1=title=Two words\nGIT_PUSH_OPTION_COUNT=2\n";
+    assert_eq!(told, wanted);
+    scene.check();
 }

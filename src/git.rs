@@ -27,7 +27,7 @@ mod wire;
 mod work_tree;
 
 pub use branch::{BranchName, InvalidBranch};
-pub use credentials::{GitSecret, InvalidGitSecret};
+pub use credentials::{GitSecret, InvalidGitSecret, proxy_from_secret};
 pub use draft::{Draft, FileEdit};
 pub use error::Error;
 pub use handle::{Branch, Published, RemoteAccess};

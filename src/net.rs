@@ -5,12 +5,14 @@
 
 mod address;
 mod body;
+mod client_settings;
 mod connections;
 mod error;
 mod secret;
 
 pub use address::AddressGuard;
 pub use body::{Body, Limits, read_capped};
+pub use client_settings::{ClientCertificate, ClientSettings, InvalidProxy, Proxy};
 pub use connections::Connections;
 pub use error::Error;
 pub use ipnet::IpNet as Cidr;

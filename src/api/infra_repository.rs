@@ -29,6 +29,7 @@ use super::{Interval, SecretRef};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("!has(self.publish) || !has(self.publish.push.branch) || self.publish.push.branch == self.branch").message("publish.push.branch must be the branch that is read; writing to another branch is not supported"))]
+#[x_kube(validation = Rule::new("!has(self.proxySecretRef) || self.url.startsWith('http')").message("proxySecretRef only has a meaning for a url that starts with https:// or http://"))]
 #[x_kube(validation = Rule::new("!has(self.insecureCredentials) || !self.insecureCredentials || self.url.startsWith('http://')").message("insecureCredentials only has a meaning for a url that starts with http://"))]
 pub struct InfraRepositorySpec {
     /// Where the repository is: `https://…` or `ssh://git@host/path`; `http://…` and `file:///…` only where the operator allows them. No
@@ -46,10 +47,17 @@ pub struct InfraRepositorySpec {
     pub branch: String,
 
     /// A Secret of this namespace with the keys `username` and `password`, or `bearerToken`; with `ca.crt` for a server
-    /// whose certificate the system does not trust. For SSH, with the keys `identity` and `known_hosts`, and with the
+    /// whose certificate the system does not trust, and with `tls.crt` and `tls.key` for one that asks for a
+    /// certificate. For SSH, with the keys `identity` and `known_hosts`, and with the
     /// `password` of an encrypted identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+
+    /// A Secret of this namespace that names a proxy for `https://` and `http://`: the key `address`, as
+    /// `http://proxy.acme.example:3128`, `https://…` or `socks5://…`, and `username` with `password` where it asks for
+    /// them. The proxy resolves the server's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_secret_ref: Option<SecretRef>,
 
     /// Whether the credentials may be sent over plain HTTP, where everyone on the way can read them. The operator must
     /// allow plain HTTP too.

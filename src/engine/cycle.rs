@@ -9,11 +9,11 @@ use super::index::{MAX_FILE, SiteIndex};
 use super::message::compose;
 use super::metrics::Metrics;
 use super::plan::{Plan, Wishes, plan};
-use super::repository_settings::{RepositoryError, RepositorySettings};
+use super::repository_settings::{RepositoryError, RepositorySettings, Secrets};
 use super::settings::Settings;
 use super::world::World;
 use crate::api::{Author, ObjectKey};
-use crate::git::{self, Branch, CommitId, Draft, FileEdit, GitSecret, Published, Signer, Snapshot};
+use crate::git::{self, Branch, CommitId, Draft, FileEdit, Published, Signer, Snapshot};
 
 /// How many problems are kept that concern no policy of the repository; a status shows fewer.
 const MOST_FOREIGN_PROBLEMS: usize = 100;
@@ -26,7 +26,7 @@ pub(super) struct Workbench {
     branch: Arc<Branch>,
     index: SiteIndex,
     settings: RepositorySettings,
-    secret: GitSecret,
+    secrets: Secrets,
 }
 
 /// What a cycle shall do.
@@ -93,9 +93,9 @@ async fn ready<W: World>(
     bench: Option<Workbench>,
     order: &Order,
 ) -> Result<Workbench, RepositoryError> {
-    let secret = order.settings.read_secret(world).await?;
+    let secrets = order.settings.read_secrets(world).await?;
     match bench {
-        Some(mut bench) if bench.settings.opens_as(&order.settings) && bench.secret == secret => {
+        Some(mut bench) if bench.settings.opens_as(&order.settings) && bench.secrets == secrets => {
             if !bench.settings.scope.is_same(&order.settings.scope) {
                 bench.index = SiteIndex::default();
             }
@@ -105,8 +105,8 @@ async fn ready<W: World>(
         stale => {
             // The old one holds the lock of the mirror's folder.
             drop(stale);
-            let branch = Arc::new(order.settings.open(world, settings, &order.key).await?);
-            Ok(Workbench { branch, index: SiteIndex::default(), settings: order.settings.clone(), secret })
+            let branch = Arc::new(order.settings.open(settings, &order.key, &secrets)?);
+            Ok(Workbench { branch, index: SiteIndex::default(), settings: order.settings.clone(), secrets })
         }
     }
 }

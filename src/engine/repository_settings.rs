@@ -11,7 +11,9 @@ use super::world::{SecretError, World};
 use crate::api::{InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
 use crate::git::{
     self, Branch, BranchName, GitSecret, InvalidGitSecret, RemoteAccess, RepositoryUrl, Signer,
+    proxy_from_secret,
 };
+use crate::net::Proxy;
 
 /// An InfraRepository's spec, checked.
 #[derive(Clone, Debug)]
@@ -21,9 +23,17 @@ pub(super) struct RepositorySettings {
     pub(super) interval: Duration,
     pub(super) scope: Scope,
     pub(super) secret: Option<ObjectKey>,
+    proxy: Option<ObjectKey>,
     signing: Option<ObjectKey>,
     push_options: Vec<String>,
     insecure_credentials: bool,
+}
+
+/// What the Secrets that a branch is opened with hold.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Secrets {
+    git: GitSecret,
+    proxy: Option<Proxy>,
 }
 
 /// Why a repository can not be worked on.
@@ -37,6 +47,8 @@ pub(super) enum RepositoryError {
     Interval(#[from] InvalidInterval),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("spec.proxySecretRef: {0}")]
+    Proxy(InvalidGitSecret),
     #[error("spec.commit.signing: {0}")]
     Signing(InvalidGitSecret),
     #[error("{0}")]
@@ -58,7 +70,7 @@ impl RepositoryError {
         match self {
             Self::Git(error) => error.reason(),
             Self::Glob(_) | Self::Interval(_) | Self::Field { .. } => Reason::InvalidSpec,
-            Self::Secret(_) | Self::Signing(_) => Reason::SecretInvalid,
+            Self::Secret(_) | Self::Proxy(_) | Self::Signing(_) => Reason::SecretInvalid,
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::PushRefused(_) => Reason::PushRejected,
             Self::Raced(_) => Reason::PushRace,
@@ -105,6 +117,11 @@ impl RepositorySettings {
         let key = ObjectKey::of(object);
         let named = |secret: &SecretRef| ObjectKey::new(&key.namespace, &secret.name);
         let secret = spec.secret_ref.as_ref().map(named);
+        let proxy = spec.proxy_secret_ref.as_ref().map(named);
+        if proxy.is_some() && !matches!(url, RepositoryUrl::Http(_)) {
+            let problem = "only https:// and http:// repositories are reached through a proxy".to_owned();
+            return Err(RepositoryError::Field { field: "proxySecretRef", problem });
+        }
         let signing = spec.commit.signing.as_ref().map(|signing| named(&signing.secret_ref));
         match &url {
             RepositoryUrl::Local(_) if !settings.allow_file => {
@@ -134,36 +151,41 @@ impl RepositorySettings {
             interval: spec.interval.duration()?,
             scope,
             secret,
+            proxy,
             signing,
             push_options,
             insecure_credentials: spec.insecure_credentials,
         })
     }
 
-    /// Opens the branch, with the credentials that the Secret holds now.
-    pub(super) async fn open<W: World>(
+    /// Opens the branch with what its Secrets hold.
+    pub(super) fn open(
         &self,
-        world: &W,
         settings: &Settings,
         owner: &ObjectKey,
+        secrets: &Secrets,
     ) -> Result<Branch, RepositoryError> {
-        let secret = self.read_secret(world).await?;
-        let mirror = self.mirror_folder(settings, owner);
-        let connections = settings.connections.clone();
-        let push_options = self.push_options.clone();
-        Ok(Branch::open(
-            &self.url,
-            self.branch.clone(),
-            RemoteAccess { connections, secret, push_options, mirror },
-        )?)
+        let access = RemoteAccess {
+            connections: settings.connections.clone(),
+            secret: secrets.git.clone(),
+            proxy: secrets.proxy.clone(),
+            push_options: self.push_options.clone(),
+            mirror: self.mirror_folder(settings, owner),
+        };
+        Ok(Branch::open(&self.url, self.branch.clone(), access)?)
     }
 
-    /// What the Secret holds now.
-    pub(super) async fn read_secret<W: World>(&self, world: &W) -> Result<GitSecret, RepositoryError> {
-        match &self.secret {
-            None => Ok(GitSecret::default()),
-            Some(key) => Ok(GitSecret::read(&world.secret(key).await?).map_err(git::Error::from)?),
-        }
+    /// What the Secrets hold now.
+    pub(super) async fn read_secrets<W: World>(&self, world: &W) -> Result<Secrets, RepositoryError> {
+        let git = match &self.secret {
+            None => GitSecret::default(),
+            Some(key) => GitSecret::read(&world.secret(key).await?).map_err(git::Error::from)?,
+        };
+        let proxy = match &self.proxy {
+            None => None,
+            Some(key) => Some(proxy_from_secret(&world.secret(key).await?).map_err(RepositoryError::Proxy)?),
+        };
+        Ok(Secrets { git, proxy })
     }
 
     /// Who signs the commits, where they shall be signed. The Secret is read anew each time: without a key nothing is
@@ -190,8 +212,15 @@ impl RepositorySettings {
 
     /// Whether the branch must be opened anew to follow these settings instead of the others.
     pub(super) fn opens_as(&self, other: &Self) -> bool {
-        (&self.url, &self.branch, &self.secret, &self.push_options, self.insecure_credentials)
-            == (&other.url, &other.branch, &other.secret, &other.push_options, other.insecure_credentials)
+        (&self.url, &self.branch, &self.secret, &self.proxy, &self.push_options, self.insecure_credentials)
+            == (
+                &other.url,
+                &other.branch,
+                &other.secret,
+                &other.proxy,
+                &other.push_options,
+                other.insecure_credentials,
+            )
     }
 }
 

@@ -7,14 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
 use super::ssh::{InvalidKnownHosts, SshSecret};
-use crate::net::SecretText;
+use crate::net::{ClientCertificate, ClientSettings, InvalidProxy, Proxy, SecretText};
 
 /// What a Secret for a repository holds: who asks, and whom to trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GitSecret {
     login: Option<Login>,
     /// The certificates (PEM) of the key `ca.crt`, trusted besides the system's.
-    pub ca_pem: Option<Vec<u8>>,
+    ca_pem: Option<Vec<u8>>,
+    /// The certificate of the keys `tls.crt` and `tls.key`, for servers that ask for one.
+    certificate: Option<ClientCertificate>,
     /// What SSH needs.
     ssh: Option<SshSecret>,
 }
@@ -30,7 +32,8 @@ enum Login {
 pub enum InvalidGitSecret {
     /// Neither way to log in is there, nor a certificate.
     #[error(
-        "the Secret has none of the keys username and password, bearerToken, ca.crt, and identity and known_hosts"
+        "the Secret has none of the keys username and password, bearerToken, tls.crt and tls.key, ca.crt, and identity \
+         and known_hosts"
     )]
     Empty,
     /// One of two keys is missing.
@@ -52,6 +55,12 @@ pub enum InvalidGitSecret {
         "spec.url starts with ssh://, which needs a Secret (spec.secretRef) with the keys identity and known_hosts"
     )]
     NotForSsh,
+    /// A proxy's Secret without its address.
+    #[error("the Secret has no key address, such as http://proxy.acme.example:3128")]
+    NoProxyAddress,
+    /// A proxy's Secret that can not be used.
+    #[error(transparent)]
+    Proxy(#[from] InvalidProxy),
     /// No key to sign with.
     #[error("the Secret has no key identity, which holds the private key to sign with")]
     NoSigningKey,
@@ -90,8 +99,8 @@ pub enum InvalidGitSecret {
 }
 
 impl GitSecret {
-    /// Reads the data of a Secret: `username` and `password`, or `bearerToken`; `ca.crt` beside them or alone; or, for
-    /// SSH, `identity` and `known_hosts`, with the `password` of an encrypted identity. A line break at the end of a
+    /// Reads the data of a Secret: `username` and `password`, or `bearerToken`; `tls.crt` with `tls.key`, and `ca.crt`,
+    /// beside them or alone; or, for SSH, `identity` and `known_hosts`, with the `password` of an encrypted identity. A line break at the end of a
     /// value, which `kubectl create --from-file` leaves there, is taken off.
     ///
     /// # Errors
@@ -104,6 +113,14 @@ impl GitSecret {
         let password = text(data, "password")?;
         let bearer = text(data, "bearerToken")?;
         let ca_pem = data.get("ca.crt").cloned();
+        let certificate = match (data.get("tls.crt"), data.get("tls.key")) {
+            (Some(chain), Some(key)) => {
+                Some(ClientCertificate { chain_pem: chain.clone(), key_pem: key.clone() })
+            }
+            (Some(_), None) => return Err(InvalidGitSecret::Half { has: "tls.crt", lacks: "tls.key" }),
+            (None, Some(_)) => return Err(InvalidGitSecret::Half { has: "tls.key", lacks: "tls.crt" }),
+            (None, None) => None,
+        };
         let login = match (username, password, bearer) {
             (_, Some(_), Some(_)) => return Err(InvalidGitSecret::Both),
             (_, None, Some(token)) => Some(Login::Bearer(token.into())),
@@ -116,10 +133,17 @@ impl GitSecret {
             (None, Some(_), None) => {
                 return Err(InvalidGitSecret::Half { has: "password", lacks: "username" });
             }
-            (None, None, None) if ca_pem.is_none() => return Err(InvalidGitSecret::Empty),
+            (None, None, None) if ca_pem.is_none() && certificate.is_none() => {
+                return Err(InvalidGitSecret::Empty);
+            }
             (None, None, None) => None,
         };
-        Ok(Self { login, ca_pem, ssh: None })
+        Ok(Self { login, ca_pem, certificate, ssh: None })
+    }
+
+    /// What an HTTP client is set up with.
+    pub(super) fn client_settings<'a>(&'a self, proxy: Option<&'a Proxy>) -> ClientSettings<'a> {
+        ClientSettings { ca_pem: self.ca_pem.as_deref(), certificate: self.certificate.as_ref(), proxy }
     }
 
     /// What SSH needs.
@@ -152,6 +176,21 @@ impl GitSecret {
         header.set_sensitive(true);
         Ok(Some(header))
     }
+}
+
+/// Reads the data of a Secret for a proxy: `address`, and `username` with `password` where it asks for them.
+///
+/// # Errors
+/// `InvalidGitSecret` names the key that is missing or unfit.
+pub fn proxy_from_secret(data: &BTreeMap<String, Vec<u8>>) -> Result<Proxy, InvalidGitSecret> {
+    let address = text(data, "address")?.ok_or(InvalidGitSecret::NoProxyAddress)?;
+    let login = match (text(data, "username")?, text(data, "password")?) {
+        (Some(username), Some(password)) => Some((username, password.into())),
+        (Some(_), None) => return Err(InvalidGitSecret::Half { has: "username", lacks: "password" }),
+        (None, Some(_)) => return Err(InvalidGitSecret::Half { has: "password", lacks: "username" }),
+        (None, None) => None,
+    };
+    Ok(Proxy::new(&address, login)?)
 }
 
 fn ssh_secret(data: &BTreeMap<String, Vec<u8>>) -> Result<SshSecret, InvalidGitSecret> {

@@ -17,7 +17,7 @@ use super::wire::{
     Have, PushReport, PushRequest, ReadFeatures, WireError, WriteFeatures, fetch_pack, list_branch, push_pack,
 };
 use super::{BranchName, CommitId, Error, GitSecret, RepositoryUrl};
-use crate::net::Connections;
+use crate::net::{Connections, Proxy};
 
 /// Pieces of a pack that may wait between the network and the object database; each is at most 64 KiB.
 const PIECES_IN_FLIGHT: usize = 4;
@@ -52,6 +52,8 @@ pub struct RemoteAccess {
     pub connections: Connections,
     /// Who asks, and whom to trust.
     pub secret: GitSecret,
+    /// The way there; none for SSH.
+    pub proxy: Option<Proxy>,
     /// What the server's hooks are told with each push, such as `ci.skip`.
     pub push_options: Vec<String>,
     /// The folder for the mirror.
@@ -76,12 +78,12 @@ impl Branch {
     /// `Error::Secret` where the Secret does not fit the address, and `Error::Cache` where the mirror's folder can not be
     /// used.
     pub fn open(url: &RepositoryUrl, name: BranchName, access: RemoteAccess) -> Result<Self, Error> {
-        let RemoteAccess { connections, secret, push_options, mirror } = access;
+        let RemoteAccess { connections, secret, proxy, push_options, mirror } = access;
         let transport = match url {
             RepositoryUrl::Local(path) => return Ok(Self::open_local(path, name)),
             RepositoryUrl::Http(url) => {
                 let authorization = secret.authorization()?;
-                let client = connections.client(secret.ca_pem.as_deref())?;
+                let client = connections.client(&secret.client_settings(proxy.as_ref()))?;
                 AnyTransport::Http(HttpTransport::new(connections, client, url, authorization))
             }
             RepositoryUrl::Ssh(url) => {

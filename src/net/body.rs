@@ -120,7 +120,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    use super::super::{AddressGuard, Connections};
+    use super::super::{AddressGuard, ClientSettings, Connections};
     use super::*;
 
     /// Answers one request with a head, and then with 4096 bytes, so many at a time.
@@ -143,7 +143,7 @@ mod tests {
 
     async fn fetch(url: &str, bytes: u64, total: Duration, stall: Duration) -> Result<Vec<u8>, Error> {
         let connections = Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]));
-        let client = connections.client(None)?;
+        let client = connections.client(&ClientSettings::default())?;
         let limits = Limits::new(bytes, total, stall);
         let response = connections.send(&client, client.get(url), &limits).await?;
         read_capped(response, limits).await

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 
 use super::error::ResolvedToRefused;
-use super::{AddressGuard, Error, Limits};
+use super::{AddressGuard, ClientSettings, Error, Limits};
 
 /// How long DNS, TCP and TLS may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,20 +40,28 @@ impl Connections {
         Self { guard, system_roots: Arc::new(roots) }
     }
 
-    /// A client with its own pool of connections, which trusts the certificates in `ca_pem` besides the system's.
+    /// A client with its own pool of connections.
     ///
-    /// It checks names after DNS; [`Connections::send`] checks hosts that are addresses.
+    /// It checks names after DNS, the proxy's own where there is one; [`Connections::send`] checks hosts that are
+    /// addresses. What a name means behind a proxy is the proxy's to know and to guard.
     ///
     /// # Errors
-    /// A bundle without a certificate, or with one that cannot be read, is an error and never passed over.
-    pub fn client(&self, ca_pem: Option<&[u8]>) -> Result<reqwest::Client, Error> {
-        reqwest::Client::builder()
+    /// A bundle without a certificate, or with one that cannot be read, is an error and never passed over; and so is a
+    /// certificate without its key, and a proxy at an address that may not be reached.
+    pub fn client(&self, settings: &ClientSettings<'_>) -> Result<reqwest::Client, Error> {
+        let mut builder = reqwest::Client::builder();
+        if let Some(proxy) = settings.proxy {
+            self.check_url(proxy.address())?;
+            builder = builder.proxy(proxy.for_client()?);
+        } else {
+            builder = builder.no_proxy();
+        }
+        builder
             .user_agent(USER_AGENT)
-            .tls_backend_preconfigured(self.tls(ca_pem)?)
+            .tls_backend_preconfigured(self.tls(settings)?)
             .dns_resolver(GuardedResolver(self.guard.clone()))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(60))
@@ -122,17 +130,27 @@ impl Connections {
     }
 
     /// The provider is given here, so that no process-wide default must be installed first.
-    fn tls(&self, ca_pem: Option<&[u8]>) -> Result<ClientConfig, Error> {
-        let roots = match ca_pem {
+    fn tls(&self, settings: &ClientSettings<'_>) -> Result<ClientConfig, Error> {
+        let roots = match settings.ca_pem {
             None => self.system_roots.clone(),
             Some(pem) => Arc::new(with_bundle(RootCertStore::clone(&self.system_roots), pem)?),
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Setup { problem: error.to_string() })?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match settings.certificate {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => {
+                let (chain, key) = certificate.read()?;
+                let unfit = |error: rustls::Error| Error::BadClientCertificate {
+                    key: "tls.key",
+                    problem: error.to_string(),
+                };
+                builder.with_client_auth_cert(chain, key).map_err(unfit)?
+            }
+        };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -178,18 +196,29 @@ impl Resolve for GuardedResolver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Proxy;
+
+    fn trusting(connections: &Connections, ca: &str) -> Result<reqwest::Client, Error> {
+        let ca_pem = Some(ca.as_bytes());
+        connections.client(&ClientSettings { ca_pem, ..ClientSettings::default() })
+    }
+
+    #[test]
+    fn a_proxy_at_a_refused_address_is_refused() {
+        let connections = Connections::new(AddressGuard::default());
+        let proxy = Proxy::new("http://169.254.169.254:3128", None).unwrap();
+        let settings = ClientSettings { proxy: Some(&proxy), ..ClientSettings::default() };
+        assert!(matches!(connections.client(&settings), Err(Error::AddressRefused { .. })));
+    }
 
     #[test]
     fn a_broken_ca_bundle_is_an_error() {
         let connections = Connections::new(AddressGuard::default());
         for empty in ["", "no certificate", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"] {
-            assert!(
-                matches!(connections.client(Some(empty.as_bytes())), Err(Error::NoCertificate)),
-                "{empty:?}"
-            );
+            assert!(matches!(trusting(&connections, empty), Err(Error::NoCertificate)), "{empty:?}");
         }
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        let error = connections.client(Some(broken.as_bytes())).unwrap_err();
+        let error = trusting(&connections, broken).unwrap_err();
         assert!(matches!(error, Error::BadCertificate { position: 1, .. }), "{error}");
     }
 
@@ -213,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_resolves_to_a_refused_address_is_refused() {
         let connections = Connections::new(AddressGuard::default());
-        let client = connections.client(None).unwrap();
+        let client = connections.client(&ClientSettings::default()).unwrap();
         let limits = Limits::new(1024, Duration::from_secs(5), Duration::from_secs(5));
         let error = connections.send(&client, client.get("http://localhost:9/"), &limits).await.unwrap_err();
         assert!(matches!(error, Error::AddressRefused { .. }), "{error}");

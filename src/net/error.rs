@@ -21,6 +21,14 @@ pub enum Error {
         /// What the TLS library says about it.
         problem: String,
     },
+    /// A client certificate cannot be used.
+    #[error("{key} cannot be read: {problem}")]
+    BadClientCertificate {
+        /// The key of the Secret.
+        key: &'static str,
+        /// What the TLS library says about it.
+        problem: String,
+    },
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot be set up: {problem}")]
     Setup {
@@ -79,7 +87,9 @@ impl Error {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::NoCertificate | Self::BadCertificate { .. } => Reason::SecretInvalid,
+            Self::NoCertificate | Self::BadCertificate { .. } | Self::BadClientCertificate { .. } => {
+                Reason::SecretInvalid
+            }
             Self::Setup { .. } => Reason::InternalError,
             Self::AddressRefused { .. } => Reason::NotAllowed,
             Self::Unreachable { .. } | Self::Stalled { .. } | Self::OutOfTime { .. } => Reason::Unreachable,

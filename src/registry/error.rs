@@ -154,15 +154,9 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Net(net::Error::AddressRefused { .. }) | Self::PlainHttpNotAllowed { .. } => {
-                Reason::NotAllowed
-            }
-            Self::Net(net::Error::NoCertificate | net::Error::BadCertificate { .. }) => Reason::SecretInvalid,
-            Self::Net(net::Error::Setup { .. }) => Reason::InternalError,
-            Self::Net(
-                net::Error::Unreachable { .. } | net::Error::Stalled { .. } | net::Error::OutOfTime { .. },
-            ) => Reason::Unreachable,
-            Self::Net(net::Error::TooLarge { .. }) | Self::TooLarge { .. } => Reason::TooLarge,
+            Self::Net(error) => error.reason(),
+            Self::PlainHttpNotAllowed { .. } => Reason::NotAllowed,
+            Self::TooLarge { .. } => Reason::TooLarge,
             Self::NoUrl { .. } => Reason::InvalidSpec,
             Self::RealmRefused { .. }
             | Self::CredentialsMissing { .. }

@@ -13,7 +13,7 @@ use super::page_size::PageSize;
 use super::refusal::{Refusal, is_passing};
 use super::{Access, Error, realm};
 use crate::image::ImageName;
-use crate::net::{self, Limits};
+use crate::net::{self, ClientSettings, Limits};
 
 /// How often a request is sent again after a passing failure, and how long the first pause is.
 const RETRIES: u32 = 2;
@@ -45,7 +45,9 @@ impl<'a> Session<'a> {
         let http = match shared.pools.get(ca) {
             Some(http) => http,
             None => {
-                let http = shared.connections.client(ca.as_deref())?;
+                let http = shared
+                    .connections
+                    .client(&ClientSettings { ca_pem: ca.as_deref(), ..ClientSettings::default() })?;
                 shared.pools.insert(ca.clone(), http.clone());
                 http
             }

@@ -9,6 +9,7 @@ mod push;
 mod race;
 mod signing;
 mod ssh;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -97,7 +98,13 @@ fn secret(entries: &[(&str, &str)]) -> GitSecret {
 
 fn open_with(url: &str, mirror: &Path, secret: GitSecret) -> Result<Branch, Error> {
     let connections = Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]));
-    let access = RemoteAccess { connections, secret, push_options: Vec::new(), mirror: mirror.to_owned() };
+    let access = RemoteAccess {
+        connections,
+        secret,
+        proxy: None,
+        push_options: Vec::new(),
+        mirror: mirror.to_owned(),
+    };
     Branch::open(&RepositoryUrl::parse(url)?, BranchName::parse("main")?, access)
 }
 

@@ -126,6 +126,13 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
             infra("publish: {push: {branch: next}}"),
             "publish.push.branch must be the branch that is read; writing to another branch is not supported",
         ),
+        (
+            (
+                "InfraRepository",
+                "{url: 'ssh://git@git.example.com/infra.git', proxySecretRef: {name: proxy}}".to_owned(),
+            ),
+            "proxySecretRef only has a meaning for a url that starts with https:// or http://",
+        ),
         (infra("publish: {}"), "spec.publish.push: Required value"),
         (
             infra("insecureCredentials: true"),

@@ -207,6 +207,7 @@ async fn hooks_are_told_the_push_options_or_nothing_is_pushed() {
         let access = RemoteAccess {
             connections: Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()])),
             secret: GitSecret::default(),
+            proxy: None,
             push_options: vec!["ci.skip".to_owned(), "title=Two words".to_owned()],
             mirror: mirror.clone(),
         };

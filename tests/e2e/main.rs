@@ -10,6 +10,7 @@
 mod chart;
 mod cluster;
 mod crds;
+mod crowd;
 mod demo;
 mod documents;
 mod faults;

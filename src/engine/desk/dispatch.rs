@@ -1,6 +1,6 @@
 //! What is due, and how it is handed out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use crate::engine::repository_state::RepositoryState;
 use crate::engine::scan::{self, Member, ScanKey};
 use crate::engine::schedule::Slot;
 use crate::engine::world::World;
+use crate::git::{BranchName, RepositoryUrl};
 
 impl<W: World> Engine<W> {
     pub(super) fn ask_for_scan(&mut self, key: Option<ScanKey>, at: Instant) {
@@ -49,18 +50,38 @@ impl<W: World> Engine<W> {
         }
         let running_scans = self.scans.values().filter(|slot| slot.is_running()).count();
         let free_scans = self.settings.scans_at_once.saturating_sub(running_scans);
-        for key in due(&self.scans, now, free_scans, &mut next) {
+        for key in due(&self.scans, now, &mut next).into_iter().take(free_scans) {
             self.start_scan(key);
         }
-        let running_cycles = self.cycles.values().filter(|slot| slot.is_running()).count();
-        let free_cycles = self.settings.cycles_at_once.saturating_sub(running_cycles);
-        for key in due(&self.cycles, now, free_cycles, &mut next) {
-            self.start_cycle(key);
-        }
-        for name in due(&self.checks, now, usize::MAX, &mut next) {
+        self.start_cycles(now, &mut next);
+        for name in due(&self.checks, now, &mut next) {
             self.start_check(name);
         }
         next
+    }
+
+    /// Objects of one namespace that write to one branch take turns, or they would lose races to each other. Those of
+    /// other namespaces are not waited for: a tenant whose server hangs holds nobody else up.
+    fn start_cycles(&mut self, now: Instant, next: &mut Instant) {
+        let running = self.cycles.iter().filter(|(_, slot)| slot.is_running());
+        let running: Vec<&ObjectKey> = running.map(|(key, _)| key).collect();
+        let mut free = self.settings.cycles_at_once.saturating_sub(running.len());
+        let mut busy: HashSet<BranchOfTenant> =
+            running.into_iter().filter_map(|key| self.branch_of(key)).collect();
+        for key in due(&self.cycles, now, next) {
+            let branch = self.branch_of(&key);
+            if free == 0 || branch.as_ref().is_some_and(|branch| busy.contains(branch)) {
+                continue;
+            }
+            busy.extend(branch);
+            free -= 1;
+            self.start_cycle(key);
+        }
+    }
+
+    fn branch_of(&self, key: &ObjectKey) -> Option<BranchOfTenant> {
+        let settings = self.repositories.get(key)?.active_settings()?;
+        Some((key.namespace.clone(), settings.url.clone(), settings.branch.clone()))
     }
 
     fn start_scan(&mut self, key: ScanKey) {
@@ -137,13 +158,11 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// The keys that are due, at most `most`; `next` becomes the first moment at which another one is.
-fn due<K: Clone + Ord>(
-    slots: &BTreeMap<K, Slot>,
-    now: Instant,
-    most: usize,
-    next: &mut Instant,
-) -> BTreeSet<K> {
+/// A branch as the objects of one namespace write to it.
+type BranchOfTenant = (String, RepositoryUrl, BranchName);
+
+/// The keys that are due, who waits longest first; `next` becomes the first moment at which another one is.
+fn due<K: Clone + Ord>(slots: &BTreeMap<K, Slot>, now: Instant, next: &mut Instant) -> Vec<K> {
     let mut keys: Vec<(Instant, &K)> = Vec::new();
     for (key, slot) in slots {
         match slot.due() {
@@ -152,7 +171,6 @@ fn due<K: Clone + Ord>(
             None => {}
         }
     }
-    // Who waits longest goes first.
     keys.sort_by_key(|(at, _)| *at);
-    keys.into_iter().take(most).map(|(_, key)| key.clone()).collect()
+    keys.into_iter().map(|(_, key)| key.clone()).collect()
 }

@@ -19,7 +19,7 @@ use super::url::SshUrl;
 use super::wire::{PktReader, Service, Transport, WireError};
 use crate::net::Connections;
 use known_hosts::KnownHost;
-use session::{Judge, Peer, connect};
+use session::{Judge, Peer, connect, open_channel};
 
 pub(super) use answer::SshAnswer;
 pub use identity::SshSecret;
@@ -58,12 +58,12 @@ impl SshTransport {
         let mut session = self.session.lock().await;
         if let Some(open) = session.as_ref().filter(|session| !session.is_closed()) {
             // A connection may end between the two; a new one tells whether that was all.
-            if let Ok(channel) = open.channel_open_session().await {
+            if let Ok(channel) = open_channel(open, &self.peer.url.host).await {
                 return Ok(channel);
             }
         }
         let fresh = session.insert(connect(&self.peer, &self.connections).await?);
-        Ok(fresh.channel_open_session().await.map_err(SshError::from)?)
+        Ok(open_channel(fresh, &self.peer.url.host).await?)
     }
 
     /// Runs one of Git's programs and gives it its input.

@@ -5,6 +5,8 @@
 
 mod advertisement;
 mod fetch;
+#[cfg(test)]
+mod hostile;
 mod pkt;
 mod push;
 mod v0;

@@ -39,12 +39,24 @@ impl SshAnswer {
         })
     }
 
+    fn count(&mut self, data: &Bytes) -> Result<(), WireError> {
+        self.bytes += data.len() as u64;
+        if self.bytes > MAX_ANSWER {
+            let host = self.host.clone();
+            return Err(WireError::Net(NetError::TooLarge { host, cap: MAX_ANSWER }));
+        }
+        Ok(())
+    }
+
     /// What the end of the channel means. Without a status the connection broke, and the reader sees half an answer.
     fn end(&self) -> Result<Option<Bytes>, WireError> {
         match self.status {
             Some(0) | None => Ok(None),
             Some(127) => {
                 Err(WireError::Server(format!("git is not installed there: {}", cleaned(&self.words))))
+            }
+            Some(status) if self.words.is_empty() => {
+                Err(WireError::Server(format!("nothing, and its program ended with the status {status}")))
             }
             Some(_) => Err(WireError::Server(cleaned(&self.words))),
         }
@@ -56,14 +68,11 @@ impl Chunks for SshAnswer {
         loop {
             match self.message().await? {
                 Some(ChannelMsg::Data { data }) => {
-                    self.bytes += data.len() as u64;
-                    if self.bytes > MAX_ANSWER {
-                        let host = self.host.clone();
-                        return Err(WireError::Net(NetError::TooLarge { host, cap: MAX_ANSWER }));
-                    }
+                    self.count(&data)?;
                     return Ok(Some(data));
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => {
+                    self.count(&data)?;
                     let room = MAX_WORDS.saturating_sub(self.words.len());
                     self.words.extend(data.iter().take(room));
                 }

@@ -162,6 +162,9 @@ impl KnownHost {
                 "it is not signed by an authority that known_hosts names for this host, or not valid now",
             );
         }
+        if certificate.signature().algorithm() == (Algorithm::Rsa { hash: None }) {
+            return fail("its authority signed it with SHA-1");
+        }
         if certificate.cert_type() != CertType::Host {
             return fail("it is not for a host");
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use russh::client::{self, AuthResult, Handle};
+use russh::Channel;
+use russh::client::{self, AuthResult, Handle, Msg};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 
 use super::identity::rsa_hash;
@@ -65,6 +66,12 @@ impl client::Handler for Judge {
     }
 }
 
+/// Opens a channel. A server that goes on sending without doing so is not waited for.
+pub(super) async fn open_channel(session: &Handle<Judge>, host: &str) -> Result<Channel<Msg>, SshError> {
+    let in_time = tokio::time::timeout(HANDSHAKE, session.channel_open_session()).await;
+    Ok(in_time.map_err(|_| SshError::OutOfTime(host.to_owned()))??)
+}
+
 /// Connects and logs in.
 pub(super) async fn connect(
     peer: &Peer,
@@ -84,17 +91,14 @@ pub(super) async fn connect(
 fn config(known: &KnownHost) -> client::Config {
     let mut config =
         client::Config { inactivity_timeout: Some(SILENCE), nodelay: true, ..Default::default() };
-    let key_types = known.key_types();
+    let is_sha1 = |algorithm: &Algorithm| algorithm.clone().is_rsa() && !every_rsa().contains(algorithm);
+    let usual: Vec<Algorithm> = config.preferred.key.iter().filter(|&one| !is_sha1(one)).cloned().collect();
+    let known_types = known.key_types();
     if known.has_authority() {
-        config.preferred.host_key_certificates = config.preferred.key.clone();
+        config.preferred.host_key_certificates = usual.clone().into();
     }
-    if key_types.is_empty() {
-        // Whatever is shown is told to the user, or vouched for by an authority; but never by SHA-1.
-        let is_sha1 = |algorithm: &Algorithm| algorithm.clone().is_rsa() && !every_rsa().contains(algorithm);
-        config.preferred.key = config.preferred.key.iter().filter(|&one| !is_sha1(one)).cloned().collect();
-    } else {
-        config.preferred.key = key_types.into();
-    }
+    // Where no key is known, whatever is shown is told to the user, or vouched for by an authority.
+    config.preferred.key = if known_types.is_empty() { usual } else { known_types }.into();
     config
 }
 
@@ -113,5 +117,22 @@ async fn log_in(peer: &Peer, session: &mut Handle<Judge>) -> Result<(), SshError
             user: peer.url.user.clone(),
             fingerprint: peer.identity.public_key().fingerprint(HashAlg::Sha256).to_string(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sha1_is_never_asked_for() {
+        const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+        for file in [format!("h {KEY}"), format!("@cert-authority h {KEY}"), format!("other {KEY}")] {
+            let preferred = config(&KnownHost::read(&file, "h", 22).unwrap()).preferred;
+            assert!(!preferred.key.is_empty());
+            for algorithm in preferred.key.iter().chain(preferred.host_key_certificates.iter()) {
+                assert_ne!(*algorithm, Algorithm::Rsa { hash: None }, "{file}");
+            }
+        }
     }
 }

@@ -27,7 +27,7 @@ impl ReadFeatures {
         Self::read(answer).await
     }
 
-    async fn read<S: Chunks>(answer: S) -> Result<Self, WireError> {
+    pub(super) async fn read<S: Chunks>(answer: S) -> Result<Self, WireError> {
         let mut reader = PktReader::new(answer);
         let first = first_line(&mut reader).await?;
         if first.trim_ascii_end() == b"version 2" {
@@ -82,7 +82,7 @@ impl WriteFeatures {
         Self::read(answer).await
     }
 
-    async fn read<S: Chunks>(answer: S) -> Result<Self, WireError> {
+    pub(super) async fn read<S: Chunks>(answer: S) -> Result<Self, WireError> {
         let mut reader = PktReader::new(answer);
         let first = first_line(&mut reader).await?;
         let capabilities = first.split(|&b| b == 0).nth(1).unwrap_or_default();

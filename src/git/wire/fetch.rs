@@ -39,7 +39,10 @@ pub(in crate::git) async fn list_branch<T: Transport>(
     find_branch(answer, branch).await
 }
 
-async fn find_branch<S: Chunks>(answer: S, branch: &BranchName) -> Result<Option<CommitId>, WireError> {
+pub(super) async fn find_branch<S: Chunks>(
+    answer: S,
+    branch: &BranchName,
+) -> Result<Option<CommitId>, WireError> {
     let mut reader = PktReader::new(answer);
     let full_ref = branch.full_ref();
     let mut found = None;
@@ -110,7 +113,7 @@ fn fetch_request(want: CommitId, have: Have) -> Vec<u8> {
 }
 
 /// Reads past the sections before the pack; gives the first line of its side band.
-async fn skip_to_pack<S: Chunks>(reader: &mut PktReader<S>) -> Result<Bytes, WireError> {
+pub(super) async fn skip_to_pack<S: Chunks>(reader: &mut PktReader<S>) -> Result<Bytes, WireError> {
     // What sections such as shallow-info say is known: the commit is the only boundary.
     let mut is_pack = false;
     loop {
@@ -124,7 +127,7 @@ async fn skip_to_pack<S: Chunks>(reader: &mut PktReader<S>) -> Result<Bytes, Wir
 }
 
 /// Reads the side band to its end, from its first line on.
-async fn read_pack<S: Chunks>(
+pub(super) async fn read_pack<S: Chunks>(
     first: Bytes,
     mut reader: PktReader<S>,
     pack: mpsc::Sender<Bytes>,

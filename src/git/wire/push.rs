@@ -62,11 +62,19 @@ pub(in crate::git) async fn push_pack<T: Transport>(
     }
     body.extend_from_slice(pack);
     let answer = transport.call(Service::ReceivePack, body.into()).await?;
-    if features.side_band {
+    read_answer(answer, features.side_band, &full_ref).await
+}
+
+pub(super) async fn read_answer<S: Chunks>(
+    answer: S,
+    has_side_band: bool,
+    full_ref: &str,
+) -> Result<PushReport, WireError> {
+    if has_side_band {
         let (report, words) = split_bands(answer).await?;
-        read_report(Whole(Some(report)), &full_ref, &words).await
+        read_report(Whole(Some(report)), full_ref, &words).await
     } else {
-        read_report(answer, &full_ref, "").await
+        read_report(answer, full_ref, "").await
     }
 }
 

@@ -55,7 +55,10 @@ pub(super) async fn list_branch<T: Transport>(
     find_branch(transport.advertisement(Service::UploadPack).await?, branch).await
 }
 
-async fn find_branch<S: Chunks>(answer: S, branch: &BranchName) -> Result<Option<CommitId>, WireError> {
+pub(super) async fn find_branch<S: Chunks>(
+    answer: S,
+    branch: &BranchName,
+) -> Result<Option<CommitId>, WireError> {
     let mut reader = PktReader::new(answer);
     let full_ref = branch.full_ref();
     let (mut found, mut has_begun) = (None, false);

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use tagtide::api::Reason;
-use tagtide::git::{Branch, Error, GitSecret, InvalidGitSecret, Published};
+use tagtide::git::{
+    Branch, BranchName, Error, GitSecret, InvalidGitSecret, Published, RemoteAccess, RepositoryUrl,
+};
+use tagtide::net::{AddressGuard, Connections};
 use tempfile::TempDir;
 
 use super::{draft, files_of, foreign_commits_in_between, git, hook, mirror_in, open_with, secret, set};
@@ -121,6 +124,7 @@ async fn every_kind_and_format_of_key_is_let_in() {
         ("ecdsa-256", &["-t", "ecdsa", "-b", "256", "-f"], ""),
         ("ecdsa-384", &["-t", "ecdsa", "-b", "384", "-f"], ""),
         ("ecdsa-521", &["-t", "ecdsa", "-b", "521", "-f"], ""),
+        ("ecdsa-pem", &["-t", "ecdsa", "-m", "PEM", "-f"], ""),
         ("ecdsa-pkcs8", &["-t", "ecdsa", "-m", "PKCS8", "-f"], ""),
         ("rsa", &["-t", "rsa", "-b", "2048", "-f"], ""),
         ("rsa-pem", &["-t", "rsa", "-b", "2048", "-m", "PEM", "-f"], ""),
@@ -225,14 +229,17 @@ async fn a_server_that_was_set_up_anew_is_not_talked_to() {
 
 #[tokio::test]
 async fn an_authority_vouches_for_the_hosts_that_it_signed() {
-    let certified = |principals: &'static str, validity: &'static str| async move {
+    let certified = |kind: &'static str, principals: &'static str, validity: &'static str| async move {
         let scene = Scene::new().await;
         let authority = scene.keys.path().join("authority");
-        keygen(&["-t", "ed25519", "-f"], &authority, "");
+        let key_type = if kind == "ed25519" { kind } else { "rsa" };
+        keygen(&["-t", key_type, "-f"], &authority, "");
         let key = scene.server.host_key("ed25519");
         let (ca, public) = (authority.to_str().unwrap(), key.with_extension("pub"));
+        // For an authority with an RSA key this is the hash of its signature.
+        let hash = if kind == "ed25519" { &[][..] } else { &["-t", kind] };
         let sign = ["-q", "-s", ca, "-I", "host", "-h", "-n", principals, "-V", validity];
-        ssh_keygen(&[&sign[..], &[public.to_str().unwrap()]].concat());
+        ssh_keygen(&[&sign[..], hash, &[public.to_str().unwrap()]].concat());
         let server =
             SshServer::start(&format!("HostKey {0}\nHostCertificate {0}-cert.pub", key.display())).await;
         server.authorize(&scene.keys.path().join("id"));
@@ -242,11 +249,30 @@ async fn an_authority_vouches_for_the_hosts_that_it_signed() {
         let branch = open_with(&url, &mirror_in(&scene.cache), scene.secret(&known)).unwrap();
         branch.bring_up_to_date().await.map_err(|error| (error.reason(), error.to_string()))
     };
-    certified("127.0.0.1", "+1d").await.unwrap();
-    let (reason, text) = certified("other.example.com", "+1d").await.unwrap_err();
+    certified("ed25519", "127.0.0.1", "+1d").await.unwrap();
+    certified("rsa-sha2-512", "127.0.0.1", "+1d").await.unwrap();
+    let (reason, text) = certified("ssh-rsa", "127.0.0.1", "+1d").await.unwrap_err();
+    assert!(reason == Reason::HostKeyRejected && text.contains("with SHA-1"), "{text}");
+    let (reason, text) = certified("ed25519", "other.example.com", "+1d").await.unwrap_err();
     assert!(reason == Reason::HostKeyRejected && text.contains("for other hosts"), "{text}");
-    let (reason, text) = certified("127.0.0.1", "20200101:20200102").await.unwrap_err();
+    let (reason, text) = certified("ed25519", "127.0.0.1", "20200101:20200102").await.unwrap_err();
     assert!(reason == Reason::HostKeyRejected && text.contains("not valid now"), "{text}");
+}
+
+#[tokio::test]
+async fn an_address_that_may_not_be_reached_is_not_dialled() {
+    let scene = Scene::new().await;
+    let access = RemoteAccess {
+        connections: Connections::new(AddressGuard::default()),
+        secret: scene.secret(&scene.server.known("ed25519")),
+        proxy: None,
+        push_options: Vec::new(),
+        mirror: mirror_in(&scene.cache),
+    };
+    let url = RepositoryUrl::parse(&scene.server.url(&scene.repo.path())).unwrap();
+    let branch = Branch::open(&url, BranchName::parse("main").unwrap(), access).unwrap();
+    let error = branch.bring_up_to_date().await.unwrap_err();
+    assert!(error.reason() == Reason::NotAllowed && error.to_string().contains("--allow-cidr"), "{error}");
 }
 
 #[tokio::test]

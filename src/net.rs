@@ -8,6 +8,7 @@ mod body;
 mod client_settings;
 mod connections;
 mod error;
+mod retry_after;
 mod secret;
 
 pub use address::AddressGuard;
@@ -16,4 +17,5 @@ pub use client_settings::{ClientCertificate, ClientSettings, InvalidProxy, Proxy
 pub use connections::Connections;
 pub use error::Error;
 pub use ipnet::IpNet as Cidr;
+pub use retry_after::retry_after;
 pub use secret::SecretText;

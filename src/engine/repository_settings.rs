@@ -80,6 +80,16 @@ impl RepositoryError {
     }
 }
 
+impl RepositoryError {
+    /// How long the server wants to be left alone, where it says so.
+    pub(super) const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Git(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}
+
 impl RepositorySettings {
     /// Checks a spec, by the same rules as the CRD and by what the operator allows.
     pub(super) fn check(object: &InfraRepository, settings: &Settings) -> Result<Self, RepositoryError> {

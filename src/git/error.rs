@@ -1,6 +1,7 @@
 //! What can go wrong with Git.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::ssh::SshError;
 use super::wire::WireError;
@@ -98,7 +99,7 @@ impl Error {
                 WireError::CutShort | WireError::Ssh(_) => Reason::Unreachable,
                 WireError::AuthenticationFailed { .. } => Reason::AuthenticationFailed,
                 WireError::AccessDenied(_) | WireError::RepositoryNotFound => Reason::AccessDenied,
-                WireError::RateLimited(_) => Reason::RateLimited,
+                WireError::RateLimited { .. } => Reason::RateLimited,
                 WireError::TooMany { .. } => Reason::TooLarge,
                 WireError::Status { .. }
                 | WireError::Redirected { .. }
@@ -106,6 +107,15 @@ impl Error {
                 | WireError::Server(_)
                 | WireError::Unsupported(_) => Reason::ServerError,
             },
+        }
+    }
+
+    /// How long the server wants to be left alone, where it says so.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Wire(WireError::RateLimited { retry_after, .. }) => *retry_after,
+            _ => None,
         }
     }
 

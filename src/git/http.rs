@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Response, Url};
 
 use super::wire::{Chunks, MAX_ANSWER, Service, Transport, WHOLE_EXCHANGE, WireError, cleaned};
-use crate::net::{Body, Connections, Limits};
+use crate::net::{Body, Connections, Limits, retry_after};
 
 /// How long a server may be silent. A push is answered only after the server has unpacked it and run its hooks.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -49,14 +50,16 @@ impl HttpTransport {
         let request = request.headers(self.headers());
         let response = self.connections.send(&self.client, request, &limits).await?;
         let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers(), Timestamp::now());
         match status {
             200 => Ok(Body::new(response, limits)),
             300..=399 => Err(WireError::Redirected { to: redirect_target(&response) }),
             401 => Err(WireError::AuthenticationFailed { sent: self.authorization.is_some() }),
             403 => Err(WireError::AccessDenied(error_words(response).await)),
             404 => Err(WireError::RepositoryNotFound),
-            429 => Err(WireError::RateLimited(status)),
-            503 if response.headers().contains_key(RETRY_AFTER) => Err(WireError::RateLimited(status)),
+            429 | 503 if status == 429 || retry_after.is_some() => {
+                Err(WireError::RateLimited { status, retry_after })
+            }
             _ => Err(WireError::Status { status, text: error_words(response).await }),
         }
     }

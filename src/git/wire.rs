@@ -86,8 +86,13 @@ pub enum WireError {
     #[error("the server knows no such repository, or hides it from this caller (404)")]
     RepositoryNotFound,
     /// 429, or 503 with a time to wait.
-    #[error("the server asks for fewer requests (status {0})")]
-    RateLimited(u16),
+    #[error("the server asks for fewer requests (status {status})")]
+    RateLimited {
+        /// The HTTP status.
+        status: u16,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
     /// Any other status.
     #[error("the server answers with status {status}: {text}")]
     Status {

@@ -131,7 +131,7 @@ impl<W: World> Engine<W> {
                 self.metrics.failed("publish", error.reason());
                 tracing::warn!(repository = %key, reason = error.reason().as_str(), %error, "the cycle failed");
                 state.fail(&error);
-                Pace::AfterFailure(None)
+                Pace::AfterFailure(error.retry_after())
             }
         };
         if let Some(slot) = self.cycles.get_mut(key) {

@@ -1,7 +1,9 @@
 //! Who may read and write, what is said to those who may not, and where credentials never go.
 
+use std::time::Duration;
+
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use futures::FutureExt as _;
@@ -114,4 +116,20 @@ async fn a_server_that_is_no_git_server_is_told_so() {
     let (reason, text) = refused(always(200, "<!doctype html><title>Sign in</title>"), None).await;
     assert_eq!(reason, Reason::ServerError);
     assert!(text.contains("is the URL that of a Git repository?"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_pause_is_heard() {
+    for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+        let busy = move |_: Request, _: Next| {
+            async move { (status, [(header::RETRY_AFTER, "7")]).into_response() }.boxed()
+        };
+        let error = look(busy, None).await.unwrap_err();
+        assert_eq!(
+            (error.reason(), error.retry_after()),
+            (Reason::RateLimited, Some(Duration::from_secs(7)))
+        );
+    }
+    let error = look(always(503, ""), None).await.unwrap_err();
+    assert_eq!((error.reason(), error.retry_after()), (Reason::ServerError, None));
 }

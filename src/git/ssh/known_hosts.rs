@@ -3,8 +3,6 @@
 //! A host on another port than 22 is trusted by its entry `[host]:port` alone; ssh(1) would also take the entry for
 //! port 22.
 
-use std::fmt;
-
 use ring::hmac;
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
@@ -252,12 +250,6 @@ fn matches(pattern: &str, text: &str) -> bool {
         }
     }
     pattern.get(at..).is_some_and(|rest| rest.iter().all(|&byte| byte == b'*'))
-}
-
-impl fmt::Display for KnownHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.host)
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ const TIP: &str = "refs/tagtide/tip";
 /// More packs than this make look-ups slow; the mirror starts over then.
 const MAX_PACKS: usize = 200;
 
+/// A mirror may grow to twice its whole tree, in bytes, and by this much more.
+const MIN_GROWTH: u64 = 64 << 20;
+
 /// The most objects that an incremental pack may have. libgit2 completes a thin pack in time quadratic in its deltas, so
 /// that beyond this a whole fetch is cheaper, and a hostile server can not keep a core busy.
 pub(super) const MAX_INCREMENTAL_OBJECTS: u32 = 2_500;
@@ -121,9 +124,11 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether so many packs have come that the mirror should start over.
+    /// Whether so much has come since the whole tree, which is the largest pack, that the mirror should start over.
     pub(super) fn is_worn(&self) -> bool {
-        self.packs() > MAX_PACKS
+        let sizes = self.pack_sizes();
+        let most_bytes = sizes.iter().max().copied().unwrap_or_default().saturating_mul(2) + MIN_GROWTH;
+        sizes.len() > MAX_PACKS || sizes.iter().sum::<u64>() > most_bytes
     }
 
     /// Whether someone deleted it, or enough of it that it can not be opened.
@@ -172,11 +177,13 @@ impl Mirror {
         self.dir.join("objects").join("pack")
     }
 
-    fn packs(&self) -> usize {
+    /// The bytes of each pack.
+    fn pack_sizes(&self) -> Vec<u64> {
         let Ok(entries) = std::fs::read_dir(self.pack_folder()) else {
-            return 0;
+            return Vec::new();
         };
-        entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "pack")).count()
+        let packs = entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "pack"));
+        packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect()
     }
 
     /// Removes half packs: a killed process leaves them, nothing reads them, and nothing else removes them.
@@ -257,9 +264,9 @@ mod tests {
             take(&mirror, vec![Piece::Bytes(Bytes::from_static(b"<html>")), Piece::End], 9).is_err(),
             "no pack"
         );
-        assert_eq!(mirror.packs(), 0);
+        assert_eq!(mirror.pack_sizes().len(), 0);
         assert_eq!(take(&mirror, vec![Piece::Bytes(pack), Piece::End], 9).unwrap(), Intake::Taken);
-        assert_eq!(mirror.packs(), 1);
+        assert_eq!(mirror.pack_sizes().len(), 1);
     }
 
     #[test]
@@ -281,7 +288,21 @@ mod tests {
         drop(mirror);
         let mirror = Mirror::open(cache.path().join("one")).unwrap();
         let left: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().map(|e| e.file_name()).collect();
-        assert_eq!((left.len(), mirror.packs()), (2, 1), "{left:?}");
+        assert_eq!((left.len(), mirror.pack_sizes().len()), (2, 1), "{left:?}");
+    }
+
+    #[test]
+    fn a_mirror_starts_over_before_it_fills_the_disk() {
+        let (_cache, mirror) = mirror();
+        let grow = |name: &str, bytes: u64| {
+            let pack = File::create(mirror.pack_folder().join(name)).unwrap();
+            pack.set_len(bytes).unwrap();
+            mirror.is_worn()
+        };
+        assert!(!grow("pack-whole.pack", 100 << 20));
+        assert!(!grow("pack-1.pack", 99 << 20), "twice its tree");
+        assert!(!grow("pack-2.pack", 64 << 20), "and the growth of a small one");
+        assert!(grow("pack-3.pack", 2 << 20));
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub use cluster_image_registry::{
 };
 pub use condition::{Conditions, Health};
 pub use image_policy::{
-    Alphabetical, Credentials, Downgrade, ImagePolicy, ImagePolicySpec, ImagePolicyStatus, Numerical, Order,
-    Pin, Refused, Scanned, Select, Selected, Semver, TagFilter, Written,
+    Alphabetical, Calver, Credentials, Downgrade, ImagePolicy, ImagePolicySpec, ImagePolicyStatus, Numerical,
+    Order, Pin, Refused, Scanned, Select, Selected, Semver, TagFilter, Written,
 };
 pub use infra_repository::{
     Author, CommitSettings, CommittedChange, InfraRepository, InfraRepositorySpec, InfraRepositoryStatus,

@@ -10,6 +10,7 @@
 //! docs/choosing.md tells the rules with examples.
 
 mod avoid;
+mod calver;
 mod choose;
 mod compile;
 #[cfg(test)]
@@ -101,7 +102,7 @@ impl Policy {
         self.downgrade
     }
 
-    /// How the choice is made, in words: `>=1.4.0 <2.0.0`, `the highest number`.
+    /// How the choice is made, in words: `>=1.4.0 <2.0.0`, `highest number`.
     #[must_use]
     pub fn rule(&self) -> String {
         self.scale.rule()
@@ -137,7 +138,7 @@ impl Policy {
         let part = self.filter.ranked_text(tag, &mut self.filter.groups());
         match (&self.scale, part) {
             (_, Some(part)) => self.scale.read(part),
-            (Scale::Semver(_) | Scale::Numerical(_), None) => self.scale.read(tag),
+            (Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_), None) => self.scale.read(tag),
             (Scale::Alphabetical(_), None) => None,
         }
     }

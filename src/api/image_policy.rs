@@ -101,11 +101,15 @@ pub struct TagFilter {
 /// How the winner is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("[has(self.semver), has(self.numerical), has(self.alphabetical)].filter(x, x).size() == 1").message("select must have exactly one of semver, numerical and alphabetical"))]
+#[x_kube(validation = Rule::new("[has(self.semver), has(self.calver), has(self.numerical), has(self.alphabetical)].filter(x, x).size() == 1").message("select must have exactly one of semver, calver, numerical and alphabetical"))]
 pub struct Select {
     /// The highest semantic version in a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub semver: Option<Semver>,
+
+    /// The latest calendar version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calver: Option<Calver>,
 
     /// The highest or lowest number, of any length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +135,16 @@ pub struct Semver {
     /// Whether tags with fewer than three numbers, such as `1.2` or `v1`, count as versions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lenient: bool,
+}
+
+/// The latest calendar version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Calver {
+    /// How the versions are written, with the parts of calver.org: YYYY YY 0Y MM 0M WW 0W DD 0D MAJOR MINOR MICRO
+    /// MODIFIER. What may be missing at the end stands in brackets, such as `YYYY.0M.0D[.MICRO][-MODIFIER]`.
+    #[schemars(length(min = 1, max = 64))]
+    pub format: String,
 }
 
 /// The highest or lowest number.

@@ -85,7 +85,7 @@ mod tests {
                 }),
                 "spec.credentials.secretRef.name: it must have 1 to 253 characters",
             ),
-            (spec(), "spec.select: it must have exactly one of semver, numerical and alphabetical"),
+            (spec(), "spec.select: it must have exactly one of semver, calver, numerical and alphabetical"),
             (
                 changed(|spec| spec.select.alphabetical = Some(Alphabetical::default())),
                 "spec.select: it must have exactly one of",

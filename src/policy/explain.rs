@@ -28,7 +28,7 @@ pub enum Refusal {
     NotIncluded,
     /// It matches one of `tags.exclude`.
     Excluded,
-    /// No version can be read from it.
+    /// No version can be read from it, or one with an impossible date.
     NotAVersion,
     /// No number can be read from it.
     NotANumber,
@@ -103,11 +103,25 @@ fn not_included(policy: &Policy, tag: &str) -> String {
     }
 }
 
+/// What of a tag is ranked: all of it where `include` does not say otherwise.
+pub(super) fn ranked_text<'t>(policy: &Policy, tag: &'t str) -> &'t str {
+    policy.filter.ranked_text(tag, &mut policy.filter.groups()).unwrap_or(tag)
+}
+
 fn not_a_version(policy: &Policy, tag: &str) -> String {
-    let text = policy.filter.ranked_text(tag, &mut policy.filter.groups()).unwrap_or(tag);
-    match Version::parse(text, Strictness::Lenient) {
-        Some(version) => format!("has fewer than three numbers; `lenient: true` would read it as {version}"),
-        None => "is no version".to_owned(),
+    let text = ranked_text(policy, tag);
+    match &policy.scale {
+        Scale::Semver(_) => match Version::parse(text, Strictness::Lenient) {
+            Some(version) => {
+                format!("has fewer than three numbers; `lenient: true` would read it as {version}")
+            }
+            None => "is no version".to_owned(),
+        },
+        Scale::Calver(format) => match format.read(text) {
+            Err(misfit) => format!("does not read {format}: {misfit}"),
+            Ok(_) => format!("does not read {format}"),
+        },
+        Scale::Numerical(_) | Scale::Alphabetical(_) => "is no version".to_owned(),
     }
 }
 
@@ -120,6 +134,7 @@ fn outranked(policy: &Policy, refused: Candidate<'_>, winner: Candidate<'_>) -> 
     }
     match &policy.scale {
         Scale::Semver(_) | Scale::Numerical(Order::Ascending) => format!("lower than {rank}"),
+        Scale::Calver(_) => format!("earlier than {rank}"),
         Scale::Numerical(Order::Descending) => format!("higher than {rank}"),
         Scale::Alphabetical(Order::Ascending) => format!("before {rank} in byte order"),
         Scale::Alphabetical(Order::Descending) => format!("after {rank} in byte order"),

@@ -1,6 +1,8 @@
 //! What the tests of this module share: policies in one line.
 
-use crate::api::{Alphabetical, ImagePolicySpec, Interval, Numerical, Order, Select, Semver, TagFilter};
+use crate::api::{
+    Alphabetical, Calver, ImagePolicySpec, Interval, Numerical, Order, Select, Semver, TagFilter,
+};
 
 use super::{Choice, Policy, compile};
 
@@ -38,6 +40,12 @@ pub(super) fn with_prereleases(range: &str) -> ImagePolicySpec {
     if let Some(semver) = &mut spec.select.semver {
         semver.prereleases = true;
     }
+    spec
+}
+
+pub(super) fn calver(format: &str) -> ImagePolicySpec {
+    let mut spec = spec();
+    spec.select.calver = Some(Calver { format: format.to_owned() });
     spec
 }
 

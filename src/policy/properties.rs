@@ -9,7 +9,7 @@ use crate::api::{ImagePolicySpec, Order};
 
 use super::explain::Refusal;
 use super::fixture::{
-    alphabetical, avoiding, choose, filtered, lenient, numerical, policy, semver, with_prereleases,
+    alphabetical, avoiding, calver, choose, filtered, lenient, numerical, policy, semver, with_prereleases,
 };
 use super::rank::Candidate;
 use super::version::{Strictness, Version};
@@ -23,6 +23,7 @@ fn any_tag() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => "v?[0-2]\\.0?[0-2](\\.[0-2])?(-(rc|rc\\.[0-2]|[0-2]|a\\.b))?(_[0-2])?",
         2 => "0?[0-9]{1,3}(\\.[0-9]{1,2})?",
+        3 => "v?202[45]\\.0?[1-3](\\.0?[0-3])?(-(rc0?[1-3]|[a-c]))?",
         2 => "[0-9]{18,24}",
         1 => "[a-z]{1,3}(-[0-9a-f]{1,3})?",
         1 => "[ -~]{0,4}",
@@ -40,6 +41,7 @@ fn any_spec() -> impl Strategy<Value = ImagePolicySpec> {
         ranges.clone().prop_map(semver),
         ranges.clone().prop_map(lenient),
         ranges.prop_map(with_prereleases),
+        select(vec!["YYYY.0M[.MICRO][-MODIFIER]", "YYYY.MM.0D", "YYYY.MM[.DD]", "MAJOR.0Y"]).prop_map(calver),
         orders.clone().prop_map(numerical),
         orders.prop_map(alphabetical),
     ];
@@ -191,5 +193,16 @@ proptest! {
         let _ = compile(&avoiding(semver(&range), &[&avoid]));
         let _ = compile(&avoiding(semver(&avoid), &[&range]));
         let _ = compile(&filtered(semver("*"), &include, &[&include]));
+        let _ = compile(&calver(&include));
+    }
+
+    #[test]
+    fn no_format_and_no_tag_make_reading_panic(
+        format in "YYYY((\\.|-|_|\\[|\\])?(0M|MM|0W|DD|0D|MAJOR|MICRO|MODIFIER)){0,4}\\]?",
+        tag in "v?20[0-9]{0,6}([-._][a-z0-9.]{0,4}){0,4}",
+    ) {
+        if let Ok(policy) = compile(&calver(&format)) {
+            let _ = choose(&policy, &[&tag], usize::MAX);
+        }
     }
 }

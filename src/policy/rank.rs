@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::calver::{Calver, OwnedCalver};
 use super::number::{Number, OwnedNumber};
 use super::version::{OwnedVersion, Precision, Version};
 
@@ -10,6 +11,8 @@ use super::version::{OwnedVersion, Precision, Version};
 pub(super) enum Rank<'a> {
     /// With `select.semver`.
     Version(Version<'a>),
+    /// With `select.calver`.
+    Calver(Calver<'a>),
     /// With `select.numerical`.
     Number(Number<'a>),
     /// With `select.alphabetical`: compared byte by byte.
@@ -21,7 +24,7 @@ impl Rank<'_> {
     fn precision(&self) -> Precision {
         match self {
             Self::Version(version) => version.precision,
-            Self::Number(_) | Self::Text(_) => Precision::Full,
+            Self::Calver(_) | Self::Number(_) | Self::Text(_) => Precision::Full,
         }
     }
 }
@@ -30,6 +33,7 @@ impl fmt::Display for Rank<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version(version) => version.fmt(f),
+            Self::Calver(version) => version.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Text(text) => f.write_str(text),
         }
@@ -66,6 +70,7 @@ impl<'a> Candidate<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum OwnedRank {
     Version(OwnedVersion),
+    Calver(OwnedCalver),
     Number(OwnedNumber),
     Text(Box<str>),
 }
@@ -74,6 +79,7 @@ impl OwnedRank {
     pub(super) fn borrow(&self) -> Rank<'_> {
         match self {
             Self::Version(version) => Rank::Version(version.borrow()),
+            Self::Calver(version) => Rank::Calver(version.borrow()),
             Self::Number(number) => Rank::Number(number.borrow()),
             Self::Text(text) => Rank::Text(text),
         }
@@ -84,6 +90,7 @@ impl From<Rank<'_>> for OwnedRank {
     fn from(rank: Rank<'_>) -> Self {
         match rank {
             Rank::Version(version) => Self::Version(version.into()),
+            Rank::Calver(version) => Self::Calver(version.into()),
             Rank::Number(number) => Self::Number(number.into()),
             Rank::Text(text) => Self::Text(text.into()),
         }

@@ -2,7 +2,7 @@
 
 use super::Policy;
 use super::choose::Tally;
-use super::explain::Refusal;
+use super::explain::{Refusal, ranked_text};
 use super::rank::Candidate;
 use super::scale::Scale;
 use super::shortlist::Kept;
@@ -27,6 +27,7 @@ fn won(policy: &Policy, tally: &Tally) -> String {
     let tags = counted(tally.matching, "tag");
     match &policy.scale {
         Scale::Semver(_) => format!("highest of {tags} in {}", policy.rule()),
+        Scale::Calver(format) => format!("latest of {tags} in {format}"),
         Scale::Numerical(_) | Scale::Alphabetical(_) => format!("{} of {tags}", policy.rule()),
     }
 }
@@ -43,10 +44,7 @@ fn lost(policy: &Policy, tally: &Tally, nearest: &Kept) -> String {
             format!("{none} gets past tags.exclude")
         }
         Refusal::Excluded => format!("{none} gets past tags.include and tags.exclude"),
-        Refusal::NotAVersion => match lenient_hint(policy) {
-            Some(hint) => format!("{none} is a version such as 1.2.3; {hint}"),
-            None => format!("{none} is a version"),
-        },
+        Refusal::NotAVersion => unread(policy, &none, candidate.tag()),
         Refusal::NotANumber => format!("{none} is a number"),
         Refusal::OutOfRange => format!("{none} is in {rule}; the highest version is {read}"),
         Refusal::PreRelease => {
@@ -75,13 +73,20 @@ fn none_of(tally: &Tally) -> String {
     }
 }
 
-fn lenient_hint(policy: &Policy) -> Option<&'static str> {
+/// Why none of the tags is a version.
+fn unread(policy: &Policy, none: &str, nearest: &str) -> String {
     match &policy.scale {
         Scale::Semver(semver) => match semver.strictness {
-            Strictness::TwoDots => Some("`lenient: true` would also read 1.2 and v1"),
-            Strictness::Lenient => None,
+            Strictness::TwoDots => {
+                format!("{none} is a version such as 1.2.3; `lenient: true` would also read 1.2 and v1")
+            }
+            Strictness::Lenient => format!("{none} is a version"),
         },
-        Scale::Numerical(_) | Scale::Alphabetical(_) => None,
+        Scale::Calver(format) => match format.read(ranked_text(policy, nearest)) {
+            Err(misfit) => format!("{none} reads {format}; of {nearest}, {misfit}"),
+            Ok(_) => format!("{none} reads {format}"),
+        },
+        Scale::Numerical(_) | Scale::Alphabetical(_) => format!("{none} is a version"),
     }
 }
 

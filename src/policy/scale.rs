@@ -1,8 +1,9 @@
-//! How tags are ranked: the three ways of `select`.
+//! How tags are ranked: the ways of `select`.
 
 use crate::api::{Order, Select};
 
 use super::InvalidPolicy;
+use super::calver::Format;
 use super::explain::Refusal;
 use super::number::Number;
 use super::range::{Prereleases, Range};
@@ -13,6 +14,7 @@ use super::version::{Strictness, Version};
 #[derive(Clone, Debug)]
 pub(super) enum Scale {
     Semver(SemverScale),
+    Calver(Format),
     Numerical(Order),
     Alphabetical(Order),
 }
@@ -26,8 +28,9 @@ pub(super) struct SemverScale {
 
 impl Scale {
     pub(super) fn compile(select: &Select) -> Result<Self, InvalidPolicy> {
-        match (&select.semver, &select.numerical, &select.alphabetical) {
-            (Some(semver), None, None) => {
+        let Select { semver, calver, numerical, alphabetical } = select;
+        match (semver, calver, numerical, alphabetical) {
+            (Some(semver), None, None, None) => {
                 let range = Range::parse(&semver.range).map_err(|error| {
                     let problem = format!("{:?} is no range: {error}", semver.range);
                     InvalidPolicy::new("spec.select.semver.range", problem)
@@ -42,11 +45,17 @@ impl Scale {
                     strictness: if semver.lenient { Strictness::Lenient } else { Strictness::TwoDots },
                 }))
             }
-            (None, Some(numerical), None) => Ok(Self::Numerical(numerical.order)),
-            (None, None, Some(alphabetical)) => Ok(Self::Alphabetical(alphabetical.order)),
+            (None, Some(calver), None, None) => {
+                Format::parse(&calver.format).map(Self::Calver).map_err(|error| {
+                    let problem = format!("{:?} is no format: {error}", calver.format);
+                    InvalidPolicy::new("spec.select.calver.format", problem)
+                })
+            }
+            (None, None, Some(numerical), None) => Ok(Self::Numerical(numerical.order)),
+            (None, None, None, Some(alphabetical)) => Ok(Self::Alphabetical(alphabetical.order)),
             _ => Err(InvalidPolicy::new(
                 "spec.select",
-                "it must have exactly one of semver, numerical and alphabetical",
+                "it must have exactly one of semver, calver, numerical and alphabetical",
             )),
         }
     }
@@ -55,6 +64,7 @@ impl Scale {
     pub(super) fn read<'t>(&self, text: &'t str) -> Option<Rank<'t>> {
         match self {
             Self::Semver(semver) => Version::parse(text, semver.strictness).map(Rank::Version),
+            Self::Calver(format) => format.read(text).ok().map(Rank::Calver),
             Self::Numerical(_) => Number::parse(text).map(Rank::Number),
             Self::Alphabetical(_) => Some(Rank::Text(text)),
         }
@@ -63,7 +73,7 @@ impl Scale {
     /// The refusal of a tag that [`Scale::read`] reads nothing from.
     pub(super) fn unread(&self) -> Refusal {
         match self {
-            Self::Semver(_) => Refusal::NotAVersion,
+            Self::Semver(_) | Self::Calver(_) => Refusal::NotAVersion,
             Self::Numerical(_) | Self::Alphabetical(_) => Refusal::NotANumber,
         }
     }
@@ -72,14 +82,14 @@ impl Scale {
     pub(super) fn refusal(&self, rank: &Rank<'_>) -> Option<Refusal> {
         match (self, rank) {
             (Self::Semver(semver), Rank::Version(version)) => semver.refusal(version),
-            (Self::Semver(_) | Self::Numerical(_) | Self::Alphabetical(_), _) => None,
+            (Self::Semver(_) | Self::Calver(_) | Self::Numerical(_) | Self::Alphabetical(_), _) => None,
         }
     }
 
     /// The end of the order that is preferred: Ascending means the highest.
     pub(super) fn order(&self) -> Order {
         match self {
-            Self::Semver(_) => Order::Ascending,
+            Self::Semver(_) | Self::Calver(_) => Order::Ascending,
             Self::Numerical(order) | Self::Alphabetical(order) => *order,
         }
     }
@@ -88,10 +98,11 @@ impl Scale {
     pub(super) fn rule(&self) -> String {
         match self {
             Self::Semver(semver) => semver.range.to_string(),
-            Self::Numerical(Order::Ascending) => "the highest number".to_owned(),
-            Self::Numerical(Order::Descending) => "the lowest number".to_owned(),
-            Self::Alphabetical(Order::Ascending) => "the last in byte order".to_owned(),
-            Self::Alphabetical(Order::Descending) => "the first in byte order".to_owned(),
+            Self::Calver(format) => format.to_string(),
+            Self::Numerical(Order::Ascending) => "highest number".to_owned(),
+            Self::Numerical(Order::Descending) => "lowest number".to_owned(),
+            Self::Alphabetical(Order::Ascending) => "last in byte order".to_owned(),
+            Self::Alphabetical(Order::Descending) => "first in byte order".to_owned(),
         }
     }
 }

@@ -82,7 +82,7 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
         |rest: &str| ("InfraRepository", format!("{{url: 'https://git.example.com/infra.git', {rest}}}"));
     let url = |url: &str| ("InfraRepository", format!("{{url: '{url}'}}"));
     let host = |host: &str| ("ClusterImageRegistry", format!("{{host: '{host}'}}"));
-    let one_of = "select must have exactly one of semver, numerical and alphabetical";
+    let one_of = "select must have exactly one of semver, calver, numerical and alphabetical";
     for ((kind, spec), wanted) in [
         (
             image("https://ghcr.io/acme/api"),

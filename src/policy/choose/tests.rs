@@ -44,8 +44,8 @@ fn of_one_version_the_higher_build_wins_then_the_precise_spelling_then_the_last_
 fn numbers_are_compared_by_value_and_other_tags_are_passed_over() {
     let tags = ["20251123093000123456", "20251123093000123457", "9", "latest", "1.2.3"];
     for (order, expected, reason) in [
-        (Order::Ascending, "20251123093000123457", "the highest number of 3 tags"),
-        (Order::Descending, "9", "the lowest number of 3 tags"),
+        (Order::Ascending, "20251123093000123457", "highest number of 3 tags"),
+        (Order::Descending, "9", "lowest number of 3 tags"),
     ] {
         let choice = choose(&policy(&numerical(order)), &tags, usize::MAX);
         assert_eq!(choice.winner.as_ref().unwrap().version, expected);

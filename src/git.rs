@@ -8,6 +8,7 @@
 //! [`Branch::publish`].
 
 mod branch;
+mod coverage;
 mod credentials;
 mod draft;
 mod error;
@@ -15,6 +16,7 @@ mod handle;
 mod head;
 mod http;
 mod id;
+mod lacking;
 mod libgit2;
 mod local;
 mod mirror;
@@ -27,6 +29,7 @@ mod wire;
 mod work_tree;
 
 pub use branch::{BranchName, InvalidBranch};
+pub use coverage::{Coverage, FileFilter};
 pub use credentials::{GitSecret, InvalidGitSecret, proxy_from_secret};
 pub use draft::{Draft, FileEdit};
 pub use error::Error;

@@ -181,6 +181,7 @@ impl RepositorySettings {
             proxy: secrets.proxy.clone(),
             push_options: self.push_options.clone(),
             mirror: self.mirror_folder(settings, owner),
+            coverage: self.scope.coverage(),
         };
         Ok(Branch::open(&self.url, self.branch.clone(), access)?)
     }
@@ -222,8 +223,15 @@ impl RepositorySettings {
 
     /// Whether the branch must be opened anew to follow these settings instead of the others.
     pub(super) fn opens_as(&self, other: &Self) -> bool {
-        (&self.url, &self.branch, &self.secret, &self.proxy, &self.push_options, self.insecure_credentials)
-            == (
+        self.scope.coverage() == other.scope.coverage()
+            && (
+                &self.url,
+                &self.branch,
+                &self.secret,
+                &self.proxy,
+                &self.push_options,
+                self.insecure_credentials,
+            ) == (
                 &other.url,
                 &other.branch,
                 &other.secret,

@@ -3,6 +3,8 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::api::Paths;
+use crate::edit::is_searched;
+use crate::git::{Coverage, FileFilter};
 
 /// The files that `spec.paths` names. `*` stays within a folder, `**` crosses folders.
 #[derive(Clone, Debug)]
@@ -56,6 +58,32 @@ impl Scope {
             && self.include.as_ref().is_none_or(|include| include.is_match(path))
             && !self.exclude.is_match(path)
     }
+
+    /// How much of a repository is worth bringing here: only the files that are looked at, where the globs name places
+    /// instead of leaving some out.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        if !self.is_narrow() {
+            return Coverage::Whole;
+        }
+        let scope = self.clone();
+        // Another version may search other files.
+        let rule = format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), self.is_empty, self.paths);
+        Coverage::Files(FileFilter::new(rule, move |path| scope.admits(path) && is_searched(path)))
+    }
+
+    /// Whether no file is looked at, or those alone that are at places with names: `clusters/prod/**` or
+    /// `apps/*/values.yaml`, but not `**/*.yaml`.
+    fn is_narrow(&self) -> bool {
+        let include = self.paths.as_ref().map(|paths| paths.include.as_slice()).unwrap_or_default();
+        self.is_empty || (!include.is_empty() && include.iter().all(|glob| names_a_place(glob)))
+    }
+}
+
+/// Whether a folder with a name, or a part of one, comes before all that crosses folders.
+fn names_a_place(glob: &str) -> bool {
+    let Some((before, _)) = glob.split_once("**") else { return true };
+    before.split('/').any(|part| part.contains(|c| c != '*'))
 }
 
 fn glob_set(field: &'static str, globs: &[String]) -> Result<GlobSet, InvalidGlob> {
@@ -89,6 +117,32 @@ mod tests {
     fn no_include_admits_every_file_that_is_not_excluded() {
         let all = scope(&[], &["charts/**"]).unwrap();
         assert!(all.admits("apps/a.yaml") && !all.admits("charts/a.yaml"));
+    }
+
+    #[test]
+    fn only_what_is_looked_at_is_brought_where_the_globs_name_places() {
+        for (include, is_narrow) in [
+            (&["clusters/prod/**"][..], true),
+            (&["kustomization.yaml", "apps/*/values.yaml", "*/release.yaml"], true),
+            (&["{stage,prod}/**", "apps-*/**"], true),
+            (&["**/values.yaml"], false),
+            (&["*/**"], false),
+            (&["clusters/prod/**", "**"], false),
+            (&[], false),
+        ] {
+            let coverage = scope(include, &["apps/old/**"]).unwrap().coverage();
+            assert_eq!(coverage != Coverage::Whole, is_narrow, "{include:?}");
+        }
+        assert_eq!(Scope::compile(None).unwrap().coverage(), Coverage::Whole);
+        assert_ne!(Scope::nothing().coverage(), Coverage::Whole);
+    }
+
+    #[test]
+    fn coverages_are_the_same_where_the_globs_are() {
+        let prod = || scope(&["clusters/prod/**"], &[]).unwrap().coverage();
+        assert_eq!(prod(), prod());
+        assert_ne!(prod(), scope(&["clusters/prod/**"], &["**/old/**"]).unwrap().coverage());
+        assert_ne!(prod(), Scope::nothing().coverage());
     }
 
     #[test]

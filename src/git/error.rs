@@ -102,6 +102,7 @@ impl Error {
                 WireError::RateLimited { .. } => Reason::RateLimited,
                 WireError::TooMany { .. } => Reason::TooLarge,
                 WireError::Status { .. }
+                | WireError::LeftOut { .. }
                 | WireError::Redirected { .. }
                 | WireError::NotPktLine
                 | WireError::Server(_)

@@ -1,26 +1,23 @@
 //! One branch of one repository, as it is read and written: brought up to date, and published to.
 
+mod catch_up;
+
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::draft::Draft;
 use super::http::HttpTransport;
 use super::local::LocalRepository;
-use super::mirror::{IncomingPack, Intake, MAX_INCREMENTAL_OBJECTS, MAX_OBJECTS, Mirror, Piece};
+use super::mirror::{IncomingPack, MAX_OBJECTS, Mirror, Piece};
 use super::snapshot::Snapshot;
 use super::ssh::SshTransport;
 use super::transport::AnyTransport;
-use super::wire::{
-    Have, PushReport, PushRequest, ReadFeatures, WireError, WriteFeatures, fetch_pack, list_branch, push_pack,
-};
-use super::{BranchName, CommitId, Error, GitSecret, RepositoryUrl};
+use super::wire::{PushReport, PushRequest, ReadFeatures, WireError, WriteFeatures, list_branch, push_pack};
+use super::{BranchName, CommitId, Coverage, Error, GitSecret, RepositoryUrl};
 use crate::net::{Connections, Proxy};
-
-/// Pieces of a pack that may wait between the network and the object database; each is at most 64 KiB.
-const PIECES_IN_FLIGHT: usize = 4;
 
 /// One branch of one repository.
 ///
@@ -41,6 +38,10 @@ struct Remote {
     transport: AnyTransport,
     push_options: Vec<String>,
     mirror: Arc<Mirror>,
+    /// How much of a commit is wanted here. Where that can not be had, all of it comes.
+    coverage: Coverage,
+    /// Whether the server turned down to send files by their ids.
+    refuses_ids: AtomicBool,
     /// What the server said that it can do, so that it is asked only once.
     reads: OnceLock<ReadFeatures>,
     writes: OnceLock<WriteFeatures>,
@@ -58,6 +59,8 @@ pub struct RemoteAccess {
     pub push_options: Vec<String>,
     /// The folder for the mirror.
     pub mirror: PathBuf,
+    /// How much of a commit is wanted there.
+    pub coverage: Coverage,
 }
 
 /// What became of a commit.
@@ -78,7 +81,7 @@ impl Branch {
     /// `Error::Secret` where the Secret does not fit the address, and `Error::Cache` where the mirror's folder can not be
     /// used.
     pub fn open(url: &RepositoryUrl, name: BranchName, access: RemoteAccess) -> Result<Self, Error> {
-        let RemoteAccess { connections, secret, proxy, push_options, mirror } = access;
+        let RemoteAccess { connections, secret, proxy, push_options, mirror, coverage } = access;
         let transport = match url {
             RepositoryUrl::Local(path) => return Ok(Self::open_local(path, name)),
             RepositoryUrl::Http(url) => {
@@ -91,11 +94,16 @@ impl Branch {
             }
         };
         let mirror = Arc::new(Mirror::open(mirror)?);
-        let (reads, writes) = (OnceLock::new(), OnceLock::new());
-        Ok(Self {
-            name,
-            place: Place::Remote(Box::new(Remote { transport, push_options, mirror, reads, writes })),
-        })
+        let remote = Remote {
+            transport,
+            push_options,
+            mirror,
+            coverage,
+            refuses_ids: AtomicBool::new(false),
+            reads: OnceLock::new(),
+            writes: OnceLock::new(),
+        };
+        Ok(Self { name, place: Place::Remote(Box::new(remote)) })
     }
 
     /// The branch of a bare repository of this machine.
@@ -182,70 +190,6 @@ impl Remote {
         Ok(self.reads.get_or_init(|| features))
     }
 
-    /// Fetches a commit unless it is here.
-    async fn hold(&self, tip: CommitId) -> Result<(), Error> {
-        let mirror = Arc::clone(&self.mirror);
-        let held = blocking(move || {
-            if mirror.is_worn() || mirror.is_gone() {
-                mirror.start_over()?;
-            }
-            Ok(mirror.tip())
-        })
-        .await?;
-        if held == Some(tip) {
-            return Ok(());
-        }
-        let whole = (Have::Nothing, MAX_OBJECTS);
-        let (have, max_objects) = held.map_or(whole, |held| (Have::Commit(held), MAX_INCREMENTAL_OBJECTS));
-        let outcome = match self.fetch(tip, have, max_objects).await {
-            Ok(Intake::Taken) => Ok(()),
-            Ok(Intake::TooManyObjects(_)) | Err(Error::Objects { .. }) if have != Have::Nothing => {
-                // A delta on top of what is here did not work out; the whole tree always does.
-                let mirror = Arc::clone(&self.mirror);
-                blocking(move || mirror.start_over()).await?;
-                self.fetch(tip, Have::Nothing, MAX_OBJECTS)
-                    .await
-                    .and_then(|intake| whole_or_too_large(&intake))
-            }
-            Ok(intake) => whole_or_too_large(&intake),
-            Err(error) => Err(error),
-        };
-        outcome?;
-        let mirror = Arc::clone(&self.mirror);
-        blocking(move || mirror.set_tip(tip)).await
-    }
-
-    async fn fetch(&self, want: CommitId, have: Have, max_objects: u32) -> Result<Intake, Error> {
-        let features = self.read_features().await?;
-        let (to_mirror, bytes) = mpsc::channel(PIECES_IN_FLIGHT);
-        let mirror = Arc::clone(&self.mirror);
-        let intake = tokio::task::spawn_blocking(move || mirror.take_in(IncomingPack { bytes, max_objects }));
-        let (from_wire, pieces) = mpsc::channel::<Bytes>(1);
-        let forward = async {
-            // Dropped where the mirror gives up, or the wire would wait for a reader that never comes back.
-            let mut pieces = pieces;
-            while let Some(piece) = pieces.recv().await {
-                if to_mirror.send(Piece::Bytes(piece)).await.is_err() {
-                    break;
-                }
-            }
-        };
-        let (fetched, ()) =
-            tokio::join!(fetch_pack(&self.transport, features, want, have, from_wire), forward);
-        if fetched.is_ok() {
-            // Where the mirror gave up, its own error below says why.
-            let _ = to_mirror.send(Piece::End).await;
-        }
-        drop(to_mirror);
-        let intake = intake.await.map_err(|error| Error::Interrupted(error.to_string()))?;
-        match (fetched, intake) {
-            // The mirror looked at the head of the pack and wants no more: that the wire broke off is our own doing.
-            (_, Ok(intake @ Intake::TooManyObjects(_))) => Ok(intake),
-            (Err(error), _) => Err(error.into()),
-            (Ok(()), intake) => intake,
-        }
-    }
-
     async fn publish(&self, name: &BranchName, draft: Draft) -> Result<Published, Error> {
         let mirror = Arc::clone(&self.mirror);
         let parent = draft.parent;
@@ -302,26 +246,18 @@ impl Remote {
 
     /// Puts what was pushed into the mirror, so that it need not be fetched.
     async fn keep(&self, new: CommitId, pack: Vec<u8>) -> Result<(), Error> {
-        let mirror = Arc::clone(&self.mirror);
+        let (mirror, asked) = (Arc::clone(&self.mirror), self.coverage.clone());
         blocking(move || {
+            let held = mirror.tip(&asked);
             let (sender, bytes) = mpsc::channel(2);
             let pieces = [Piece::Bytes(pack.into()), Piece::End];
             for piece in pieces {
                 sender.blocking_send(piece).map_err(|error| Error::Interrupted(error.to_string()))?;
             }
             mirror.take_in(IncomingPack { bytes, max_objects: MAX_OBJECTS })?;
-            mirror.set_tip(new)
+            held.map_or(Ok(()), |(_, coverage)| mirror.set_tip(new, &coverage))
         })
         .await
-    }
-}
-
-fn whole_or_too_large(intake: &Intake) -> Result<(), Error> {
-    match intake {
-        Intake::Taken => Ok(()),
-        Intake::TooManyObjects(_) => {
-            Err(WireError::TooMany { most: MAX_OBJECTS.into(), what: "objects" }.into())
-        }
     }
 }
 

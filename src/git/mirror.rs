@@ -1,7 +1,7 @@
 //! The objects of one branch, in a folder of the cache.
 //!
 //! A mirror is a cache in the strict sense: it may be deleted at any time, and after any doubt it is deleted and
-//! fetched again. It holds one commit with its whole tree, and no history.
+//! fetched again. It holds one commit, whole or as far as it is read, and no history.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
@@ -11,10 +11,7 @@ use bytes::Bytes;
 use git2::{Repository, RepositoryInitOptions};
 use tokio::sync::mpsc;
 
-use super::{CommitId, Error};
-
-/// The ref that remembers which commit is here whole. It is written after the commit's objects.
-const TIP: &str = "refs/tagtide/tip";
+use super::{CommitId, Coverage, Error};
 
 /// More packs than this make look-ups slow; the mirror starts over then.
 const MAX_PACKS: usize = 200;
@@ -109,18 +106,22 @@ impl Mirror {
         Repository::open(&self.dir).map_err(|source| Error::objects("opened", source))
     }
 
-    /// The commit that is here whole, where there is one.
-    pub(super) fn tip(&self) -> Option<CommitId> {
+    /// The commit that is here, with how much of it. A whole one serves whoever asks for a part; a part serves nobody who
+    /// asks for more, or for another part.
+    pub(super) fn tip(&self, asked: &Coverage) -> Option<(CommitId, Coverage)> {
         let repository = self.repository().ok()?;
-        let id = repository.refname_to_id(TIP).ok()?;
-        repository.find_commit(id).ok()?.tree().ok()?;
-        Some(CommitId(id))
+        [&Coverage::Whole, asked].into_iter().find_map(|coverage| {
+            let id = repository.refname_to_id(&coverage.tip_ref()).ok()?;
+            repository.find_commit(id).ok()?.tree().ok()?;
+            Some((CommitId(id), coverage.clone()))
+        })
     }
 
-    /// Remembers that this commit is here whole.
-    pub(super) fn set_tip(&self, tip: CommitId) -> Result<(), Error> {
+    /// Remembers that this much of a commit is here. To be called when all of it is.
+    pub(super) fn set_tip(&self, tip: CommitId, coverage: &Coverage) -> Result<(), Error> {
         let repository = self.repository()?;
-        repository.reference(TIP, tip.0, true, "").map_err(|source| Error::objects("written", source))?;
+        let set = repository.reference(&coverage.tip_ref(), tip.0, true, "");
+        set.map_err(|source| Error::objects("written", source))?;
         Ok(())
     }
 
@@ -311,7 +312,7 @@ mod tests {
         let dir = cache.path().join("one");
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(dir.join("HEAD"), b"rubbish").unwrap();
-        assert_eq!(Mirror::open(dir).unwrap().tip(), None);
+        assert_eq!(Mirror::open(dir).unwrap().tip(&Coverage::Whole), None);
     }
 
     #[test]

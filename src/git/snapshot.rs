@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{BlobId, CommitId, Error, TreeId};
 
 /// Deeper folders than this are not entered.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// One commit, ready to be read. Its methods block.
 pub struct Snapshot {

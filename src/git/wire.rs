@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(super) use advertisement::{ReadFeatures, WriteFeatures};
-pub(super) use fetch::{Have, fetch_pack, list_branch};
+pub(super) use fetch::{PackRequest, fetch_pack, list_branch};
 pub(super) use pkt::{Chunks, PktReader};
 pub(super) use push::{PushReport, PushRequest, push_pack};
 
@@ -122,6 +122,12 @@ pub enum WireError {
         most: u64,
         /// Of what.
         what: &'static str,
+    },
+    /// The server did not send all that it was asked for.
+    #[error("the server left out {files} of the files that it was asked for")]
+    LeftOut {
+        /// How many.
+        files: usize,
     },
     /// The server said that it failed.
     #[error("the server says: {0}")]

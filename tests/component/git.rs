@@ -5,6 +5,7 @@ mod faulty_server;
 mod fetch;
 mod foreign_content;
 mod local;
+mod parts;
 mod push;
 mod race;
 mod signing;
@@ -17,8 +18,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tagtide::git::{
-    Branch, BranchName, CommitId, Draft, Error, FileChange, FileEdit, GitSecret, Published, RemoteAccess,
-    RepositoryUrl,
+    Branch, BranchName, CommitId, Coverage, Draft, Error, FileChange, FileEdit, GitSecret, Published,
+    RemoteAccess, RepositoryUrl,
 };
 use tagtide::net::{AddressGuard, Connections};
 use tempfile::TempDir;
@@ -97,6 +98,10 @@ fn secret(entries: &[(&str, &str)]) -> GitSecret {
 }
 
 fn open_with(url: &str, mirror: &Path, secret: GitSecret) -> Result<Branch, Error> {
+    open_covering(url, mirror, secret, Coverage::Whole)
+}
+
+fn open_covering(url: &str, mirror: &Path, secret: GitSecret, coverage: Coverage) -> Result<Branch, Error> {
     let connections = Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]));
     let access = RemoteAccess {
         connections,
@@ -104,6 +109,7 @@ fn open_with(url: &str, mirror: &Path, secret: GitSecret) -> Result<Branch, Erro
         proxy: None,
         push_options: Vec::new(),
         mirror: mirror.to_owned(),
+        coverage,
     };
     Branch::open(&RepositoryUrl::parse(url)?, BranchName::parse("main")?, access)
 }

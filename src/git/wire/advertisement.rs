@@ -11,7 +11,10 @@ const MAX_LINES: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::git) enum ReadFeatures {
     /// By protocol v2, which lists one branch alone.
-    V2,
+    V2 {
+        /// Whether it leaves files out when it is asked to. Single files it always sends by their ids.
+        filter: bool,
+    },
     /// By protocol v0 or v1.
     V0(Capabilities),
 }
@@ -27,6 +30,14 @@ impl ReadFeatures {
         Self::read(answer).await
     }
 
+    /// Whether the folders of a commit can be asked for without its files, and files by their ids.
+    pub(in crate::git) const fn serves_parts(&self) -> bool {
+        match self {
+            Self::V2 { filter } => *filter,
+            Self::V0(capabilities) => capabilities.serves_parts,
+        }
+    }
+
     pub(super) async fn read<S: Chunks>(answer: S) -> Result<Self, WireError> {
         let mut reader = PktReader::new(answer);
         let first = first_line(&mut reader).await?;
@@ -37,7 +48,7 @@ impl ReadFeatures {
     }
 
     async fn read_v2<S: Chunks>(mut reader: PktReader<S>) -> Result<Self, WireError> {
-        let (mut lists_refs, mut is_shallow) = (false, false);
+        let (mut lists_refs, mut is_shallow, mut filter) = (false, false, false);
         for _ in 0..MAX_LINES {
             match reader.next().await? {
                 Some(Pkt::Data(line)) => {
@@ -45,7 +56,10 @@ impl ReadFeatures {
                     let (name, value) = line.split_once('=').unwrap_or((line, ""));
                     match name {
                         "ls-refs" => lists_refs = true,
-                        "fetch" => is_shallow = value.split(' ').any(|feature| feature == "shallow"),
+                        "fetch" => {
+                            let has = |wanted| value.split(' ').any(|feature| feature == wanted);
+                            (is_shallow, filter) = (has("shallow"), has("filter"));
+                        }
                         "object-format" if value != "sha1" => {
                             return Err(WireError::Unsupported("SHA-1 object ids"));
                         }
@@ -57,7 +71,7 @@ impl ReadFeatures {
                     return Err(WireError::Unsupported("the v2 command ls-refs"));
                 }
                 Some(Pkt::Flush) if !is_shallow => return Err(WireError::Unsupported("shallow fetches")),
-                Some(Pkt::Flush) => return Ok(Self::V2),
+                Some(Pkt::Flush) => return Ok(Self::V2 { filter }),
                 Some(Pkt::Delimiter | Pkt::ResponseEnd) => return Err(WireError::NotPktLine),
                 None => return Err(WireError::CutShort),
             }
@@ -151,7 +165,8 @@ mod tests {
                 "object-format=sha1\n",
                 "",
             ]);
-            assert_eq!(block(ReadFeatures::read(lines(&all))).unwrap(), ReadFeatures::V2);
+            let features = block(ReadFeatures::read(lines(&all))).unwrap();
+            assert_eq!(features, ReadFeatures::V2 { filter: true });
         }
     }
 

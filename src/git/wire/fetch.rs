@@ -5,18 +5,29 @@ use tokio::sync::mpsc;
 
 use super::pkt::{Pkt, PktReader, write_delimiter, write_flush, write_line};
 use super::{AGENT, Chunks, ReadFeatures, Service, Transport, WireError, checked_line, cleaned, v0};
-use crate::git::{BranchName, CommitId};
+use crate::git::{BlobId, BranchName, CommitId};
 
 /// The most refs that are read for one branch: a prefix also matches `main-2`, `main-3` and so on.
 const MAX_REFS: usize = 100_000;
 
-/// What is held already when a commit is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::git) enum Have {
-    /// Nothing: the whole tree comes.
-    Nothing,
-    /// This commit with its whole tree, and nothing of its history.
-    Commit(CommitId),
+/// The line that leaves files out of a pack (git-rev-list, `--filter`).
+pub(super) const NO_FILES: &str = "filter blob:none\n";
+
+/// What a pack is asked to hold.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::git) enum PackRequest<'a> {
+    /// A commit without its history.
+    Commit {
+        /// The commit.
+        id: CommitId,
+        /// The commit that is held already, with all its folders and none of its history: what it has too does not
+        /// come, and what comes may be written down as a difference to it.
+        held: Option<CommitId>,
+        /// Whether its files come too.
+        with_files: bool,
+    },
+    /// Files by their ids, none of them as a difference to anything outside of the pack.
+    Files(&'a [BlobId]),
 }
 
 /// Asks where a branch is; `None` where the server has no such branch.
@@ -66,9 +77,9 @@ pub(super) async fn find_branch<S: Chunks>(
     Err(WireError::TooMany { most: MAX_REFS as u64, what: "refs" })
 }
 
-/// Asks for the pack of one commit, without its history, and sends the pack's bytes to `pack` as they come.
+/// Asks for a pack, and sends its bytes to `pack` as they come.
 ///
-/// With something held already, `shallow`, `have`, `deepen 1` and `thin-pack` are all needed: without `thin-pack` the
+/// With a commit held already, `shallow`, `have`, `deepen 1` and `thin-pack` are all needed: without `thin-pack` the
 /// whole tree comes again, without `shallow` a branch that was forced back to an ancestor gives an empty pack, and
 /// without `deepen 1` the whole history comes.
 ///
@@ -77,39 +88,49 @@ pub(super) async fn find_branch<S: Chunks>(
 pub(in crate::git) async fn fetch_pack<T: Transport>(
     transport: &T,
     features: &ReadFeatures,
-    want: CommitId,
-    have: Have,
+    request: PackRequest<'_>,
     pack: mpsc::Sender<Bytes>,
 ) -> Result<(), WireError> {
     let request = match features {
-        ReadFeatures::V2 => fetch_request(want, have),
-        ReadFeatures::V0(capabilities) => v0::fetch_request(capabilities, want, have),
+        ReadFeatures::V2 { .. } => fetch_request(request),
+        ReadFeatures::V0(capabilities) => v0::fetch_request(capabilities, request),
     };
     let mut reader = PktReader::new(transport.call(Service::UploadPack, request.into()).await?);
     let first = match features {
-        ReadFeatures::V2 => skip_to_pack(&mut reader).await?,
+        ReadFeatures::V2 { .. } => skip_to_pack(&mut reader).await?,
         ReadFeatures::V0(_) => v0::skip_to_pack(&mut reader).await?,
     };
     read_pack(first, reader, pack).await
 }
 
-fn fetch_request(want: CommitId, have: Have) -> Vec<u8> {
-    let mut request = Vec::new();
-    write_line(&mut request, "command=fetch\n");
-    write_line(&mut request, &format!("{AGENT}\n"));
-    write_line(&mut request, "object-format=sha1\n");
-    write_delimiter(&mut request);
-    for argument in ["thin-pack\n", "no-progress\n", "ofs-delta\n", "deepen 1\n"] {
-        write_line(&mut request, argument);
+fn fetch_request(request: PackRequest<'_>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    write_line(&mut lines, "command=fetch\n");
+    write_line(&mut lines, &format!("{AGENT}\n"));
+    write_line(&mut lines, "object-format=sha1\n");
+    write_delimiter(&mut lines);
+    write_line(&mut lines, "no-progress\n");
+    write_line(&mut lines, "ofs-delta\n");
+    match request {
+        PackRequest::Commit { id, held, with_files } => {
+            write_line(&mut lines, "thin-pack\n");
+            write_line(&mut lines, "deepen 1\n");
+            if !with_files {
+                write_line(&mut lines, NO_FILES);
+            }
+            write_line(&mut lines, &format!("want {id}\n"));
+            if let Some(held) = held {
+                write_line(&mut lines, &format!("shallow {held}\n"));
+                write_line(&mut lines, &format!("have {held}\n"));
+            }
+        }
+        PackRequest::Files(files) => {
+            files.iter().for_each(|file| write_line(&mut lines, &format!("want {file}\n")));
+        }
     }
-    write_line(&mut request, &format!("want {want}\n"));
-    if let Have::Commit(id) = have {
-        write_line(&mut request, &format!("shallow {id}\n"));
-        write_line(&mut request, &format!("have {id}\n"));
-    }
-    write_line(&mut request, "done\n");
-    write_flush(&mut request);
-    request
+    write_line(&mut lines, "done\n");
+    write_flush(&mut lines);
+    lines
 }
 
 /// Reads past the sections before the pack; gives the first line of its side band.

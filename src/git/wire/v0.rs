@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 
+use super::fetch::NO_FILES;
 use super::pkt::{Pkt, PktReader, write_flush, write_line};
-use super::{Chunks, Have, Service, Transport, WireError, checked_line};
+use super::{Chunks, PackRequest, Service, Transport, WireError, checked_line};
 use crate::git::{BranchName, CommitId};
 
 /// What the server must be able to do, with the name that an error gives it.
@@ -18,9 +19,16 @@ const WELCOME: [&str; 4] = ["multi_ack_detailed", "thin-pack", "ofs-delta", "no-
 /// The most refs that are read for one branch: this protocol lists all of them.
 const MAX_REFS: usize = 2_000_000;
 
+/// One of these lets a client ask for an object that no ref points to, such as a file.
+const BY_ID: [&str; 2] = ["allow-reachable-sha1-in-want", "allow-any-sha1-in-want"];
+
 /// What is asked of the server with each fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::git) struct Capabilities(String);
+pub(in crate::git) struct Capabilities {
+    chosen: String,
+    /// Whether it leaves files out when it is asked to, and sends single files by their ids.
+    pub(super) serves_parts: bool,
+}
 
 impl Capabilities {
     /// Chooses among what stands behind the NUL of the first ref.
@@ -43,7 +51,8 @@ impl Capabilities {
         if offered.iter().any(|one| one.starts_with("agent=")) {
             chosen.push(super::AGENT);
         }
-        Ok(Self(chosen.join(" ")))
+        let serves_parts = offered.contains(&"filter") && BY_ID.iter().any(|one| offered.contains(one));
+        Ok(Self { chosen: chosen.join(" "), serves_parts })
     }
 }
 
@@ -86,20 +95,38 @@ pub(super) async fn find_branch<S: Chunks>(
     Err(WireError::TooMany { most: MAX_REFS as u64, what: "refs" })
 }
 
-/// The request for one commit without its history.
-pub(super) fn fetch_request(capabilities: &Capabilities, want: CommitId, have: Have) -> Vec<u8> {
-    let mut request = Vec::new();
-    write_line(&mut request, &format!("want {want} {}\n", capabilities.0));
-    if let Have::Commit(id) = have {
-        write_line(&mut request, &format!("shallow {id}\n"));
+/// The request for a pack.
+pub(super) fn fetch_request(capabilities: &Capabilities, request: PackRequest<'_>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let chosen = &capabilities.chosen;
+    match request {
+        PackRequest::Commit { id, held, with_files } => {
+            let filter = if with_files { "" } else { " filter" };
+            write_line(&mut lines, &format!("want {id} {chosen}{filter}\n"));
+            if let Some(held) = held {
+                write_line(&mut lines, &format!("shallow {held}\n"));
+            }
+            write_line(&mut lines, "deepen 1\n");
+            if !with_files {
+                write_line(&mut lines, NO_FILES);
+            }
+            write_flush(&mut lines);
+            if let Some(held) = held {
+                write_line(&mut lines, &format!("have {held}\n"));
+            }
+        }
+        PackRequest::Files(files) => {
+            let chosen: Vec<&str> = chosen.split(' ').filter(|one| *one != "thin-pack").collect();
+            let mut capabilities = format!(" {}", chosen.join(" "));
+            for file in files {
+                // They stand behind the first line alone.
+                write_line(&mut lines, &format!("want {file}{}\n", std::mem::take(&mut capabilities)));
+            }
+            write_flush(&mut lines);
+        }
     }
-    write_line(&mut request, "deepen 1\n");
-    write_flush(&mut request);
-    if let Have::Commit(id) = have {
-        write_line(&mut request, &format!("have {id}\n"));
-    }
-    write_line(&mut request, "done\n");
-    request
+    write_line(&mut lines, "done\n");
+    lines
 }
 
 /// Reads past the shallow lines and the acknowledgements; gives the first line of the pack's side band.
@@ -150,10 +177,13 @@ mod tests {
         let offer = |text: &str| Capabilities::choose(format!("{ONE} HEAD\0{text}\n").as_bytes());
         let chosen = offer("multi_ack thin-pack side-band-64k shallow filter agent=git/1").unwrap();
         let wanted = format!("side-band-64k shallow thin-pack multi_ack {}", super::super::AGENT);
-        assert_eq!(chosen.0, wanted);
+        assert_eq!((chosen.chosen, chosen.serves_parts), (wanted, false), "no file by its id");
         let chosen =
             offer("multi_ack multi_ack_detailed ofs-delta side-band-64k shallow no-progress").unwrap();
-        assert_eq!(chosen.0, "side-band-64k shallow multi_ack_detailed ofs-delta no-progress");
+        assert_eq!(chosen.chosen, "side-band-64k shallow multi_ack_detailed ofs-delta no-progress");
+        let chosen =
+            offer("side-band-64k shallow filter allow-tip-sha1-in-want allow-reachable-sha1-in-want");
+        assert!(chosen.unwrap().serves_parts);
         assert!(matches!(offer("shallow"), Err(WireError::Unsupported("side-band-64k"))));
         assert!(matches!(offer("side-band-64k"), Err(WireError::Unsupported("shallow"))));
         assert!(matches!(

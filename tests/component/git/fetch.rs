@@ -13,7 +13,8 @@ use futures::FutureExt as _;
 use tagtide::api::Reason;
 use tagtide::git::{CommitId, Error, Published};
 
-use super::faulty_server::{PROTOCOLS, answer, asks_for_pack, packs_as, speaking};
+use super::faulty_server::{PROTOCOLS, Spoil, answer, asks_for_pack, honest, packs_as, speaking};
+use super::parts::without_filters;
 use super::{InfraRepo, NAME, Scene, draft, files_of, git, open};
 use crate::support::infra_repo::{fleet_file, fleet_path};
 
@@ -111,18 +112,42 @@ async fn follow_a_forced_branch(protocol: Option<&'static str>) {
     assert!(matches!(published, Published::Taken(_)), "{published:?}");
 }
 
-#[tokio::test]
-async fn more_objects_than_an_increment_may_have_are_fetched_whole() {
-    let first = noisy(3000, 1);
-    let scene = Scene::with(&borrowed(&first)).await;
+/// Fetches a commit that changes more files than a pack of differences may have; the bytes of the first fetch and of
+/// the second.
+async fn change_many(spoil: impl Spoil) -> (u64, u64) {
+    let repo = InfraRepo::new();
+    let first = noisy(6000, 1);
+    repo.seed(&borrowed(&first));
+    let scene = Scene::over(repo, spoil).await;
     let head = bring(&scene).await.unwrap();
-    assert!(scene.files(head) == as_map(&first), "the first commit whole");
+    assert!(scene.files(head) == as_map(&first), "the first commit");
+    let cold = scene.server.bytes();
 
     let second = noisy(3000, 2);
     scene.repo.seed(&borrowed(&second));
     let head = bring(&scene).await.unwrap();
-    assert!(scene.files(head) == as_map(&second), "the second commit whole");
+    let mut both = as_map(&first);
+    both.extend(as_map(&second));
+    assert!(scene.files(head) == both, "the second commit");
+    let warm = scene.server.bytes() - cold;
+
+    scene.repo.push_as("Jane", &[("d00/f1.yaml", "hers")]);
+    let head = bring(&scene).await.unwrap();
+    assert_eq!(scene.files(head)["d00/f1.yaml"], "hers");
     scene.check();
+    (cold, warm)
+}
+
+#[tokio::test]
+async fn many_changed_files_are_fetched_at_the_cost_of_what_they_are() {
+    let (cold, warm) = change_many(honest).await;
+    assert!(warm * 4 < cold * 3, "{warm} bytes after {cold} bytes");
+}
+
+#[tokio::test]
+async fn where_a_server_sends_no_parts_many_changed_files_are_fetched_with_all_others() {
+    let (cold, warm) = change_many(without_filters).await;
+    assert!(warm >= cold, "{warm} bytes after {cold} bytes");
 }
 
 fn packs_of(mirror: &Path) -> Vec<std::path::PathBuf> {

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
 use tagtide::api::Reason;
-use tagtide::git::{Branch, BranchName, Error, GitSecret, Published, RemoteAccess, RepositoryUrl};
+use tagtide::git::{Branch, BranchName, Coverage, Error, GitSecret, Published, RemoteAccess, RepositoryUrl};
 use tagtide::net::{AddressGuard, Connections};
 
 use super::faulty_server::{Spoil, answer, broken, honest, is_push};
@@ -210,6 +210,7 @@ async fn hooks_are_told_the_push_options_or_nothing_is_pushed() {
             proxy: None,
             push_options: vec!["ci.skip".to_owned(), "title=Two words".to_owned()],
             mirror: mirror.clone(),
+            coverage: Coverage::Whole,
         };
         Branch::open(&url, BranchName::parse("main").unwrap(), access).unwrap()
     };

@@ -5,13 +5,16 @@ use std::process::Command;
 
 use tagtide::api::Reason;
 use tagtide::git::{
-    Branch, BranchName, Error, GitSecret, InvalidGitSecret, Published, RemoteAccess, RepositoryUrl,
+    Branch, BranchName, Coverage, Error, FileChange, FileFilter, GitSecret, InvalidGitSecret, Published,
+    RemoteAccess, RepositoryUrl,
 };
 use tagtide::net::{AddressGuard, Connections};
 use tempfile::TempDir;
 
-use super::{draft, files_of, foreign_commits_in_between, git, hook, mirror_in, open_with, secret, set};
-use crate::support::infra_repo::InfraRepo;
+use super::{
+    draft, files_of, foreign_commits_in_between, git, hook, mirror_in, open_covering, open_with, secret, set,
+};
+use crate::support::infra_repo::{InfraRepo, fleet_file, fleet_path};
 use crate::support::invariants::Invariants;
 use crate::support::process::Finished;
 use crate::support::ssh_server::{SshServer, keygen};
@@ -113,6 +116,38 @@ async fn a_server_that_hands_no_protocol_on_is_read_by_v0() {
     let head = branch.bring_up_to_date().await.unwrap();
     assert_eq!(files_of(&branch, head).unwrap().len(), 201);
     set(&branch, "a.yaml", "2").await;
+}
+
+#[tokio::test]
+async fn only_the_files_that_are_read_are_brought() {
+    let mut scene = Scene::new().await;
+    scene.repo = InfraRepo::new();
+    scene.repo.seed_large(200, "registry.example.com");
+    git(&scene.repo, &["config", "uploadpack.allowFilter", "true"]);
+    let filter = FileFilter::new("one".to_owned(), |path| path == fleet_path(7));
+    let coverage = Coverage::Files(filter);
+    let secret = scene.secret(&scene.server.known("ed25519"));
+    let url = scene.server.url(&scene.repo.path());
+    let branch = open_covering(&url, &mirror_in(&scene.cache), secret, coverage).unwrap();
+    for tag in ["1.0.0", "2.0.0"] {
+        let head = branch.bring_up_to_date().await.unwrap();
+        let snapshot = branch.snapshot(head).unwrap();
+        let mut here = Vec::new();
+        let mut look = |change: FileChange<'_>| {
+            if let FileChange::Present { path, blob } = change
+                && let Ok(text) = snapshot.read(blob, 1 << 20)
+            {
+                here.push((path.to_owned(), String::from_utf8(text.unwrap()).unwrap()));
+            }
+            Ok(())
+        };
+        snapshot.changed_files(None, &mut look).unwrap();
+        assert_eq!(here, [(fleet_path(7), fleet_file(7, "registry.example.com", tag))]);
+        let next = fleet_file(7, "registry.example.com", "2.0.0");
+        scene.repo.push_as("Jane", &[(&fleet_path(7), &next), (&fleet_path(8), tag)]);
+    }
+    set(&branch, &fleet_path(7), "3").await;
+    assert_eq!(scene.repo.read("main", &fleet_path(8)), "2.0.0");
 }
 
 #[tokio::test]
@@ -268,6 +303,7 @@ async fn an_address_that_may_not_be_reached_is_not_dialled() {
         proxy: None,
         push_options: Vec::new(),
         mirror: mirror_in(&scene.cache),
+        coverage: Coverage::Whole,
     };
     let url = RepositoryUrl::parse(&scene.server.url(&scene.repo.path())).unwrap();
     let branch = Branch::open(&url, BranchName::parse("main").unwrap(), access).unwrap();

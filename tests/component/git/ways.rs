@@ -11,7 +11,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tagtide::api::Reason;
-use tagtide::git::{Branch, BranchName, Error, GitSecret, RemoteAccess, RepositoryUrl, proxy_from_secret};
+use tagtide::git::{
+    Branch, BranchName, Coverage, Error, GitSecret, RemoteAccess, RepositoryUrl, proxy_from_secret,
+};
 use tagtide::net::{AddressGuard, Connections};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -169,6 +171,7 @@ fn open(scene: &Scene, url: &str, secret: GitSecret, proxy: Option<(&str, &str)>
         proxy,
         push_options: Vec::new(),
         mirror: scene.cache.path().join("another"),
+        coverage: Coverage::Whole,
     };
     Branch::open(&RepositoryUrl::parse(url)?, BranchName::parse("main")?, access)
 }

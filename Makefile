@@ -1,6 +1,6 @@
 # The front door. `make` lists what it opens.
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-cluster test bench lint crds fmt clean
+.PHONY: help build demo demo-cluster test fuzz bench lint crds fmt clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,6 +20,10 @@ test: ## run every test against real parts, then print the counts
 	@scripts/debian-packages
 	@scripts/test-tools >/dev/null
 	@scripts/test
+
+fuzz: ## fuzz each parser of foreign bytes, for a minute or SECONDS=; TARGET= names some
+	@scripts/debian-packages
+	@scripts/fuzz $(or $(SECONDS),60) $(TARGET)
 
 bench: ## measure from a pushed tag to the commit, for repos of three sizes
 	@scripts/debian-packages

@@ -11,6 +11,8 @@
 //! [`plan_file`] asks what each policy wants and gives the file's new bytes. Nothing but the bytes of the marked values
 //! ever changes, and the result is read again before it is handed out.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod marker;
 mod plan;
 mod problem;

@@ -12,6 +12,8 @@ mod coverage;
 mod credentials;
 mod draft;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handle;
 mod head;
 mod http;

@@ -40,3 +40,7 @@ pub mod operator;
 pub mod demo;
 
 pub mod cli;
+
+// What the fuzzer runs.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;

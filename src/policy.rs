@@ -19,6 +19,8 @@ mod explain;
 mod filter;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod number;
 #[cfg(test)]
 mod properties;

@@ -7,6 +7,8 @@ mod access;
 mod challenge;
 mod client;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod link;
 mod listing;
 mod manifest;

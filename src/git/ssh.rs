@@ -4,6 +4,8 @@
 //! "SSH Transport").
 
 mod answer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod identity;
 mod known_hosts;
 mod session;

@@ -3,8 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
+
+/// What stands encoded in the path of an `ssh://` address, so that it reads back as it was.
+const IN_PATH: AsciiSet =
+    CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`');
+
+/// And in its user, where these would end it.
+const IN_USER: AsciiSet = IN_PATH.add(b'/').add(b':').add(b'@').add(b'[').add(b'\\').add(b']');
 
 /// The address of a Git repository, of an allowed kind and without user and password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +119,9 @@ impl SshUrl {
         if user.starts_with('-') || host.starts_with('-') || path.starts_with("/-") {
             return Err("its user, host or path begins with a dash");
         }
+        if path.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err("its path has a part . or ..");
+        }
         if [&user, &path].iter().any(|part| part.chars().any(char::is_control)) {
             return Err("it holds a control character");
         }
@@ -132,6 +142,7 @@ impl fmt::Display for SshUrl {
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let port = if *port == 22 { String::new() } else { format!(":{port}") };
         let slash = if path.starts_with('/') { "" } else { "/" };
+        let (user, path) = (utf8_percent_encode(user, &IN_USER), utf8_percent_encode(path, &IN_PATH));
         write!(f, "ssh://{user}@{host}{port}{slash}{path}")
     }
 }
@@ -158,6 +169,7 @@ mod tests {
             "file:///srv/infra.git",
             "ssh://git@git.example.com/acme/infra.git",
             "ssh://bot@[::1]:2222/~bot/infra.git",
+            "ssh://a%2Fb%40c@example.com/with%20space/100%25",
         ] {
             assert_eq!(RepositoryUrl::parse(text).unwrap().to_string(), text);
         }
@@ -174,6 +186,7 @@ mod tests {
             ("ssh://git@example.com/-x", "dash"),
             ("ssh://git@example.com/", "no path"),
             ("ssh://git@example.com/a%0ab", "control"),
+            ("ssh://git@example.com/a%2F..%2Fb", ".."),
             ("ext::sh -c id", "scheme"),
             ("git://example.com/x", "scheme"),
             ("--upload-pack=x", "dash"),

@@ -5,6 +5,8 @@
 
 mod advertisement;
 mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 #[cfg(test)]
 mod hostile;
 mod pkt;

@@ -117,7 +117,7 @@ impl Chunks for Whole {
 /// Reads `unpack ok` and `ok <ref>`. Only both together mean that the push was taken.
 async fn read_report<S: Chunks>(report: S, full_ref: &str, words: &str) -> Result<PushReport, WireError> {
     let mut reader = PktReader::new(report);
-    let mut verdict = None;
+    let (mut verdict, mut is_unpacked) = (None, false);
     while let Some(pkt) = reader.next().await? {
         let line = match pkt {
             Pkt::Data(line) => line,
@@ -130,7 +130,7 @@ async fn read_report<S: Chunks>(report: S, full_ref: &str, words: &str) -> Resul
             Some(PushReport::Refused(cleaned(both.as_bytes())))
         };
         match line.split_once(' ') {
-            Some(("unpack", "ok")) => {}
+            Some(("unpack", "ok")) => is_unpacked = true,
             Some(("unpack", why)) => verdict = refused(why),
             Some(("ok", name)) if name == full_ref => verdict = verdict.or(Some(PushReport::Taken)),
             Some(("ng", rest)) => {
@@ -140,7 +140,7 @@ async fn read_report<S: Chunks>(report: S, full_ref: &str, words: &str) -> Resul
             Some(_) | None => {}
         }
     }
-    verdict.ok_or(WireError::CutShort)
+    verdict.filter(|verdict| is_unpacked || *verdict != PushReport::Taken).ok_or(WireError::CutShort)
 }
 
 #[cfg(test)]
@@ -170,6 +170,7 @@ mod tests {
     fn only_the_ok_of_our_ref_means_taken() {
         assert_eq!(read(&["unpack ok\n", "ok refs/heads/main\n"]).unwrap(), PushReport::Taken);
         assert!(matches!(read(&["unpack ok\n"]), Err(WireError::CutShort)));
+        assert!(matches!(read(&["ok refs/heads/main\n"]), Err(WireError::CutShort)));
         assert!(matches!(read(&["unpack ok\n", "ok refs/heads/other\n"]), Err(WireError::CutShort)));
     }
 

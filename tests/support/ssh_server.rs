@@ -40,8 +40,9 @@ impl SshServer {
         let folder = self.folder.path().display();
         // Such lines add up instead of the first one winning.
         let protocol = if self.settings.contains("AcceptEnv") { "" } else { "AcceptEnv GIT_PROTOCOL\n" };
+        // As a second-level shell, bash does not read the account's .bashrc, which may be slow and say anything.
         let config = format!(
-            "{}\n{protocol}ListenAddress {}\nHostKey {folder}/ed25519\nHostKey {folder}/ecdsa\nHostKey {folder}/rsa\n\
+            "{}\n{protocol}SetEnv SHLVL=1\nListenAddress {}\nHostKey {folder}/ed25519\nHostKey {folder}/ecdsa\nHostKey {folder}/rsa\n\
              AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nPasswordAuthentication no\nUsePAM no\n\
              PidFile none\nMaxStartups 100\nPermitRootLogin yes\n",
             self.settings, self.address

@@ -7,6 +7,7 @@ mod access;
 mod board;
 mod cycle;
 mod desk;
+mod ground;
 mod index;
 mod message;
 mod metrics;

@@ -28,7 +28,6 @@ use super::{Interval, SecretRef};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("!has(self.publish) || !has(self.publish.push.branch) || self.publish.push.branch == self.branch").message("publish.push.branch must be the branch that is read; writing to another branch is not supported"))]
 #[x_kube(validation = Rule::new("!has(self.proxySecretRef) || self.url.startsWith('http')").message("proxySecretRef only has a meaning for a url that starts with https:// or http://"))]
 #[x_kube(validation = Rule::new("!has(self.insecureCredentials) || !self.insecureCredentials || self.url.startsWith('http://')").message("insecureCredentials only has a meaning for a url that starts with http://"))]
 pub struct InfraRepositorySpec {
@@ -41,7 +40,7 @@ pub struct InfraRepositorySpec {
     )]
     pub url: String,
 
-    /// The branch that is read and written.
+    /// The branch that is read, and written unless `publish.push.branch` names another one. It must exist.
     #[serde(default = "default_branch")]
     #[schemars(length(min = 1, max = 255))]
     pub branch: String,
@@ -178,8 +177,10 @@ pub struct Publish {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Push {
-    /// The branch that is pushed; without it, the branch that is read.
+    /// The branch that is pushed; without it, the branch that is read. Another one is made where it does not exist, from
+    /// the branch that is read; it is never forced, and other people's commits on it are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
     pub branch: Option<String>,
 
     /// What the server's hooks are told with the push, as `git push -o` does: `ci.skip`, say. A server that takes none
@@ -197,7 +198,8 @@ pub struct InfraRepositoryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The commit that was last seen on the branch.
+    /// The commit that was last seen: on the branch that is written, where another one is written than read and it holds
+    /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
 

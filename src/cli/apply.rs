@@ -16,7 +16,7 @@ use super::report::{Report, summarise};
 use super::write_back;
 use crate::api::Author;
 use crate::engine::compose;
-use crate::git::{CommitId, Draft, FileEdit, Published, WorkTree};
+use crate::git::{CommitId, Draft, DraftCommit, FileEdit, Published, Start, WorkTree};
 
 /// Write it: into the files of a folder, or as one commit
 #[derive(Args, Debug)]
@@ -107,7 +107,7 @@ impl Planned {
             }
         };
         match published {
-            Published::Taken(commit) => Ok(Some(commit)),
+            Published::Taken(commits) => Ok(commits.last().copied()),
             Published::Raced => bail!("the branch {name} moved meanwhile; run the command again"),
             Published::Refused(words) => bail!("the commit was refused: {words}"),
         }
@@ -129,11 +129,14 @@ impl Planned {
         let namespaces: Vec<_> = namespaces.into_iter().collect();
         let edits = self.plan.files.iter();
         Draft {
-            parent,
-            edits: edits
-                .map(|file| FileEdit { path: file.path.clone(), content: file.content.clone() })
-                .collect(),
-            message: compose(&namespaces.join(", "), &moves),
+            start: Start::Tip(parent),
+            commits: vec![DraftCommit {
+                edits: edits
+                    .map(|file| FileEdit { path: file.path.clone(), content: file.content.clone() })
+                    .collect(),
+                message: compose(&namespaces.join(", "), &moves),
+            }],
+            vouches: false,
             author_name: author.name,
             author_email: author.email,
             at: Timestamp::now(),

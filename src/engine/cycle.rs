@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::ground::{Ground, Side, Sight, choose};
 use super::index::{MAX_FILE, SiteIndex};
 use super::message::compose;
 use super::metrics::Metrics;
@@ -13,7 +14,9 @@ use super::repository_settings::{RepositoryError, RepositorySettings, Secrets};
 use super::settings::Settings;
 use super::world::World;
 use crate::api::{Author, ObjectKey};
-use crate::git::{self, Branch, CommitId, Draft, FileEdit, Published, Signer, Snapshot};
+use crate::git::{
+    self, Branch, BranchName, CommitId, Draft, DraftCommit, FileEdit, Published, Signer, Snapshot, Start,
+};
 
 /// How many problems are kept that concern no policy of the repository; a status shows fewer.
 const MOST_FOREIGN_PROBLEMS: usize = 100;
@@ -25,6 +28,8 @@ const ATTEMPTS: u32 = 6;
 pub(super) struct Workbench {
     branch: Arc<Branch>,
     index: SiteIndex,
+    /// That of the branch that is written, where it is another one.
+    target_index: SiteIndex,
     settings: RepositorySettings,
     secrets: Secrets,
 }
@@ -43,6 +48,8 @@ pub(super) struct Order {
 pub(super) struct Report {
     /// Where the branch is.
     pub(super) head: CommitId,
+    /// The branch, where it is another one than is read.
+    pub(super) target: Option<BranchName>,
     /// The message of that commit, and its time.
     pub(super) head_message: (String, Timestamp),
     /// The commit that was pushed, where one was.
@@ -78,7 +85,7 @@ pub(super) async fn run<W: World>(
         Err(error) => Err(error),
     };
     if let Err(RepositoryError::Git(error)) = &outcome {
-        bench.index = SiteIndex::default();
+        bench.forget_files();
         if bench.branch.start_over_after(error).is_err() {
             return (None, outcome);
         }
@@ -97,7 +104,7 @@ async fn ready<W: World>(
     match bench {
         Some(mut bench) if bench.settings.opens_as(&order.settings) && bench.secrets == secrets => {
             if !bench.settings.scope.is_same(&order.settings.scope) {
-                bench.index = SiteIndex::default();
+                bench.forget_files();
             }
             bench.settings = order.settings.clone();
             Ok(bench)
@@ -106,7 +113,8 @@ async fn ready<W: World>(
             // The old one holds the lock of the mirror's folder.
             drop(stale);
             let branch = Arc::new(order.settings.open(settings, &order.key, &secrets)?);
-            Ok(Workbench { branch, index: SiteIndex::default(), settings: order.settings.clone(), secrets })
+            let (index, target_index) = (SiteIndex::default(), SiteIndex::default());
+            Ok(Workbench { branch, index, target_index, settings: order.settings.clone(), secrets })
         }
     }
 }
@@ -120,22 +128,24 @@ impl Workbench {
         metrics: &Metrics,
     ) -> Result<Report, RepositoryError> {
         for attempt in 1..=ATTEMPTS {
-            let head = self.branch.bring_up_to_date().await?;
-            let view = self.look(head, &order.wishes).await?;
+            let (ground, view) = self.ground(&order.wishes).await?;
             if view.plan.files.is_empty() {
-                return Ok(Report { head, head_message: view.message, committed: None, plan: view.plan });
+                return Ok(self.report(ground.side, ground.start.edited(), view, None));
             }
             if !world.may_write() {
                 return Err(RepositoryError::NotLeading);
             }
-            let draft = draft(order, signer, head, &view.plan);
-            let (subject, at) = (first_line(&draft.message), draft.at);
+            let draft = draft(order, signer, ground, &view.plan);
+            let (message, at) = (draft.commits.first().map(|c| c.message.clone()), draft.at);
             match self.branch.publish(draft).await {
-                Ok(Published::Taken(id)) => {
+                Ok(Published::Taken(commits)) => {
                     metrics.pushed("taken");
-                    let after = self.look(id, &order.wishes).await?;
+                    let Some(&id) = commits.last() else { continue };
+                    let side = self.written_side();
+                    let after = self.look(side, id, &order.wishes).await?;
+                    let subject = first_line(&message.unwrap_or_default());
                     let committed = Some(Committed { id, subject, at, plan: view.plan });
-                    return Ok(Report { head: id, head_message: after.message, committed, plan: after.plan });
+                    return Ok(self.report(side, id, after, committed));
                 }
                 Ok(Published::Raced) => {
                     metrics.pushed("raced");
@@ -155,10 +165,53 @@ impl Workbench {
         Err(RepositoryError::Raced(ATTEMPTS))
     }
 
+    /// Looks at the branch, and at the one that is written where it is another; where the next commits go, and what the
+    /// files are like there.
+    async fn ground(&mut self, wishes: &Arc<Wishes>) -> Result<(Ground, View), RepositoryError> {
+        let head = self.branch.bring_up_to_date().await?;
+        let base = self.look(Side::Base, head, wishes).await?;
+        if self.written_side() == Side::Base {
+            return Ok((Ground { side: Side::Base, start: Start::Tip(head), vouches: false }, base));
+        }
+        let target = match self.branch.bring_target(head).await? {
+            Some(tip) => Some((tip, self.look(Side::Target, tip, wishes).await?)),
+            None => None,
+        };
+        let seen = target.as_ref().map(|(tip, view)| view.sight(*tip));
+        let names = (self.branch.name(), self.branch.written());
+        let ground = choose(&base.sight(head), seen.as_ref(), names);
+        Ok(match (ground.side, target) {
+            (Side::Target, Some((_, target))) => (ground, target),
+            (Side::Target | Side::Base, _) => (ground, base),
+        })
+    }
+
+    fn written_side(&self) -> Side {
+        if self.branch.written() == self.branch.name() { Side::Base } else { Side::Target }
+    }
+
+    fn report(&self, side: Side, head: CommitId, view: View, committed: Option<Committed>) -> Report {
+        let target = (side == Side::Target).then(|| self.branch.written().clone());
+        Report { head, target, head_message: view.message, committed, plan: view.plan }
+    }
+
+    fn forget_files(&mut self) {
+        (self.index, self.target_index) = (SiteIndex::default(), SiteIndex::default());
+    }
+
     /// Plans on one commit, in a thread of its own: libgit2 blocks.
-    async fn look(&mut self, commit: CommitId, wishes: &Arc<Wishes>) -> Result<View, RepositoryError> {
+    async fn look(
+        &mut self,
+        side: Side,
+        commit: CommitId,
+        wishes: &Arc<Wishes>,
+    ) -> Result<View, RepositoryError> {
         let (branch, wishes) = (Arc::clone(&self.branch), Arc::clone(wishes));
-        let (mut index, scope) = (std::mem::take(&mut self.index), self.settings.scope.clone());
+        let kept = match side {
+            Side::Base => &mut self.index,
+            Side::Target => &mut self.target_index,
+        };
+        let (mut index, scope) = (std::mem::take(kept), self.settings.scope.clone());
         let work = tokio::task::spawn_blocking(move || {
             let view = branch.snapshot(commit).and_then(|snapshot| {
                 index.update(&snapshot, &scope)?;
@@ -167,7 +220,7 @@ impl Workbench {
             (index, view)
         });
         let (index, view) = work.await.map_err(|error| RepositoryError::Interrupted(error.to_string()))?;
-        self.index = index;
+        *kept = index;
         Ok(view?)
     }
 }
@@ -175,7 +228,15 @@ impl Workbench {
 /// One commit, set against what the policies want.
 struct View {
     message: (String, Timestamp),
+    parents: Vec<CommitId>,
+    is_vouched_for: bool,
     plan: Plan,
+}
+
+impl View {
+    fn sight(&self, commit: CommitId) -> Sight<'_> {
+        Sight { commit, parents: &self.parents, is_vouched_for: self.is_vouched_for, plan: &self.plan }
+    }
 }
 
 fn view(snapshot: &Snapshot, index: &SiteIndex, wishes: &Wishes) -> Result<View, git::Error> {
@@ -187,17 +248,21 @@ fn view(snapshot: &Snapshot, index: &SiteIndex, wishes: &Wishes) -> Result<View,
     };
     let sites = files.iter().map(|(path, file)| (path.as_str(), &*file.found));
     let plan = plan(sites, read, wishes, MOST_FOREIGN_PROBLEMS)?;
-    Ok(View { message: snapshot.message()?, plan })
+    let (parents, is_vouched_for) = (snapshot.parents()?, snapshot.is_vouched_for()?);
+    Ok(View { message: snapshot.message()?, parents, is_vouched_for, plan })
 }
 
-fn draft(order: &Order, signer: Option<&Signer>, parent: CommitId, plan: &Plan) -> Draft {
+fn draft(order: &Order, signer: Option<&Signer>, ground: Ground, plan: &Plan) -> Draft {
     let edits = plan.files.iter();
     Draft {
-        parent,
-        edits: edits
-            .map(|file| FileEdit { path: file.path.clone(), content: file.content.clone() })
-            .collect(),
-        message: compose(&order.key.namespace, &plan.moves(&order.wishes)),
+        start: ground.start,
+        commits: vec![DraftCommit {
+            edits: edits
+                .map(|file| FileEdit { path: file.path.clone(), content: file.content.clone() })
+                .collect(),
+            message: compose(&order.key.namespace, &plan.moves(&order.wishes)),
+        }],
+        vouches: ground.vouches,
         author_name: order.author.name.clone(),
         author_email: order.author.email.clone(),
         at: Timestamp::now(),
@@ -214,3 +279,6 @@ fn pause(attempt: u32) -> Duration {
     let most = 25_u64.saturating_mul(1 << attempt.min(6));
     Duration::from_millis(rand::random_range(most / 2..=most))
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,8 @@ use crate::net::Proxy;
 #[derive(Clone, Debug)]
 pub(super) struct RepositorySettings {
     pub(super) url: RepositoryUrl,
-    pub(super) branch: BranchName,
+    branch: BranchName,
+    target: Option<BranchName>,
     pub(super) interval: Duration,
     pub(super) scope: Scope,
     pub(super) secret: Option<ObjectKey>,
@@ -96,13 +97,11 @@ impl RepositorySettings {
         let spec = &object.spec;
         let url = RepositoryUrl::parse(&spec.url).map_err(git::Error::from)?;
         let branch = BranchName::parse(&spec.branch).map_err(git::Error::from)?;
-        if let Some(pushed) = spec.publish.as_ref().and_then(|publish| publish.push.branch.as_ref())
-            && pushed != branch.as_str()
-        {
-            let problem =
-                "it must be the branch of spec.branch; writing to another branch is not supported".to_owned();
-            return Err(RepositoryError::Field { field: "publish.push.branch", problem });
-        }
+        let target = spec.publish.as_ref().and_then(|publish| publish.push.branch.as_deref());
+        let target = target.map(BranchName::parse).transpose().map_err(|error| RepositoryError::Field {
+            field: "publish.push.branch",
+            problem: error.to_string(),
+        })?;
         let push_options =
             spec.publish.as_ref().map(|publish| publish.push.options.clone()).unwrap_or_default();
         if push_options.iter().any(|option| option.is_empty() || option.chars().any(char::is_control)) {
@@ -158,6 +157,7 @@ impl RepositorySettings {
         Ok(Self {
             url,
             branch,
+            target,
             interval: spec.interval.duration()?,
             scope,
             secret,
@@ -183,7 +183,12 @@ impl RepositorySettings {
             mirror: self.mirror_folder(settings, owner),
             coverage: self.scope.coverage(),
         };
-        Ok(Branch::open(&self.url, self.branch.clone(), access)?)
+        Ok(Branch::open(&self.url, self.branch.clone(), access)?.publishing_to(self.written().clone()))
+    }
+
+    /// The branch that is written.
+    pub(super) fn written(&self) -> &BranchName {
+        self.target.as_ref().unwrap_or(&self.branch)
     }
 
     /// What the Secrets hold now.
@@ -227,6 +232,7 @@ impl RepositorySettings {
             && (
                 &self.url,
                 &self.branch,
+                self.written(),
                 &self.secret,
                 &self.proxy,
                 &self.push_options,
@@ -234,6 +240,7 @@ impl RepositorySettings {
             ) == (
                 &other.url,
                 &other.branch,
+                other.written(),
                 &other.secret,
                 &other.proxy,
                 &other.push_options,

@@ -114,10 +114,11 @@ impl RepositoryState {
             self.last_commit = Some(last_commit(committed));
         }
         let sites = sites(&report.plan);
+        let branch = report.target.as_ref().map(|target| format!(" of {target}")).unwrap_or_default();
         self.health = match sites.unresolved_total {
             0 => Health::Ready(
                 Reason::Succeeded,
-                format!("{} holds what the policies choose", report.head.short()),
+                format!("{}{branch} holds what the policies choose", report.head.short()),
             ),
             // The resolved ones were written: the repository is in order as far as it can be.
             n => Health::Ready(

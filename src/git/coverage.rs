@@ -39,14 +39,14 @@ impl Coverage {
         }
     }
 
-    /// The ref that remembers the commit of which this much is here.
-    pub(super) fn tip_ref(&self) -> String {
+    /// The end of the name of the ref that remembers the commit of which this much is here.
+    pub(super) fn tip_name(&self) -> String {
         match self {
-            Self::Whole => "refs/tagtide/tip".to_owned(),
+            Self::Whole => "tip".to_owned(),
             Self::Files(filter) => {
                 let hash = Sha256::digest(filter.rule.as_bytes());
                 let name: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-                format!("refs/tagtide/files/{name}")
+                format!("files/{name}")
             }
         }
     }

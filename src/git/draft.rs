@@ -7,25 +7,34 @@ use git2::build::TreeUpdateBuilder;
 use git2::{Buf, Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time, Tree};
 use jiff::Timestamp;
 
-use super::{BranchName, CommitId, Error, Published, Signer};
+use super::{BranchName, CommitId, Error, Published, Signer, lineage};
 
-/// What a commit shall change, and what it shall say.
+/// Commits that shall be made, one on top of the other, and published together.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The commit whose tree was read to make the edits.
-    pub parent: CommitId,
-    /// The new contents, by path.
-    pub edits: Vec<FileEdit>,
-    /// The whole message.
-    pub message: String,
+    /// Where they go.
+    pub start: Start,
+    /// The commits, the first one first.
+    pub commits: Vec<DraftCommit>,
+    /// Whether each commit says in a trailer that the branch holds nothing but Tagtide's commits since it began.
+    pub vouches: bool,
     /// Name of author and committer.
     pub author_name: String,
     /// Their e-mail address.
     pub author_email: String,
     /// The time; a parent that claims to be younger wins, so that time never runs backwards along the branch.
     pub at: Timestamp,
-    /// Who signs the commit, where it shall be signed.
+    /// Who signs the commits, where they shall be signed.
     pub signer: Option<Signer>,
+}
+
+/// What one commit shall change, and what it shall say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DraftCommit {
+    /// The new contents, by path.
+    pub edits: Vec<FileEdit>,
+    /// The whole message.
+    pub message: String,
 }
 
 /// The new content of one file.
@@ -37,26 +46,95 @@ pub struct FileEdit {
     pub content: Vec<u8>,
 }
 
-/// A commit with every object that its parent lacks.
+/// Where new commits go, and where the branch must be for that.
+///
+/// There is no way to say that commits of the branch are to be dropped: what the branch holds is always in the history of
+/// what it is moved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// On top of the branch, which is at this commit.
+    Tip(CommitId),
+    /// The branch does not exist, and begins at this commit of another one.
+    New(CommitId),
+    /// On top of another branch's commit, into whose history the branch comes.
+    Over {
+        /// Where the branch is.
+        tip: CommitId,
+        /// The commit of the other branch.
+        base: CommitId,
+        /// The message of the merge commit that is made, with the tree of `base`, unless `tip` is a parent of `base`.
+        message: String,
+    },
+}
+
+impl Start {
+    /// The commit whose tree is edited.
+    #[must_use]
+    pub const fn edited(&self) -> CommitId {
+        match self {
+            Self::Tip(commit) | Self::New(commit) | Self::Over { base: commit, .. } => *commit,
+        }
+    }
+
+    /// Where the branch is; `None` where it does not exist.
+    #[must_use]
+    pub const fn branch_at(&self) -> Option<CommitId> {
+        match self {
+            Self::Tip(tip) | Self::Over { tip, .. } => Some(*tip),
+            Self::New(_) => None,
+        }
+    }
+}
+
+/// Commits with every object that the branches they stand on lack.
 pub(super) struct Written {
-    /// Its id.
-    pub(super) commit: CommitId,
+    /// Their ids, the first one first.
+    pub(super) commits: Vec<CommitId>,
+    /// The last of them, to which the branch moves.
+    pub(super) tip: CommitId,
     /// The new objects.
     objects: BTreeSet<Oid>,
 }
 
 impl Draft {
-    /// Writes the commit's objects into the object database of `repository`; no ref is touched. Blocks.
+    /// Writes the commits' objects into the object database of `repository`; no ref is touched. Blocks.
     ///
     /// # Errors
-    /// `Error::NothingChanges` where the tree would stay the same: an empty commit is never made.
+    /// `Error::NothingChanges` where a tree would stay the same: an empty commit is never made.
     pub(super) fn write(&self, repository: &Repository) -> Result<Written, Error> {
-        let failed = |source| Error::objects("written", source);
-        let parent = repository.find_commit(self.parent.0).map_err(failed)?;
-        let base = parent.tree().map_err(failed)?;
+        let find =
+            |id: CommitId| repository.find_commit(id.0).map_err(|source| Error::objects("written", source));
         let mut objects = BTreeSet::new();
+        let mut parent = find(self.start.edited())?;
+        if let Start::Over { tip, message, .. } = &self.start
+            && !parent.parent_ids().any(|id| id == tip.0)
+        {
+            let tree = parent.tree().map_err(|source| Error::objects("written", source))?;
+            let merge = self.write_commit(repository, message, &tree, &[&find(*tip)?, &parent])?;
+            objects.insert(merge.0);
+            parent = find(merge)?;
+        }
+        let mut commits = Vec::new();
+        for commit in &self.commits {
+            let id = self.write_one(repository, commit, &parent, &mut objects)?;
+            commits.push(id);
+            parent = find(id)?;
+        }
+        let tip = *commits.last().ok_or(Error::NothingChanges)?;
+        Ok(Written { commits, tip, objects })
+    }
+
+    fn write_one(
+        &self,
+        repository: &Repository,
+        commit: &DraftCommit,
+        parent: &Commit<'_>,
+        objects: &mut BTreeSet<Oid>,
+    ) -> Result<CommitId, Error> {
+        let failed = |source| Error::objects("written", source);
+        let base = parent.tree().map_err(failed)?;
         let mut update = TreeUpdateBuilder::new();
-        for edit in &self.edits {
+        for edit in &commit.edits {
             let blob = repository.blob(&edit.content).map_err(failed)?;
             objects.insert(blob);
             update.upsert(edit.path.as_str(), blob, mode_of(&base, &edit.path));
@@ -67,24 +145,28 @@ impl Draft {
         }
         let tree = repository.find_tree(tree).map_err(failed)?;
         objects.insert(tree.id());
-        objects.extend(self.edits.iter().flat_map(|edit| folders_of(&tree, &edit.path)));
-        let commit = self.write_commit(repository, &tree, &parent)?;
-        objects.insert(commit.0);
-        Ok(Written { commit, objects })
+        objects.extend(commit.edits.iter().flat_map(|edit| folders_of(&tree, &edit.path)));
+        let id = self.write_commit(repository, &commit.message, &tree, &[parent])?;
+        objects.insert(id.0);
+        Ok(id)
     }
 
     fn write_commit(
         &self,
         repository: &Repository,
+        message: &str,
         tree: &Tree<'_>,
-        parent: &Commit<'_>,
+        parents: &[&Commit<'_>],
     ) -> Result<CommitId, Error> {
         let failed = |source| Error::objects("written", source);
-        let time = Time::new(self.at.as_second().max(parent.time().seconds()), 0);
+        let youngest = parents.iter().map(|parent| parent.time().seconds()).max().unwrap_or_default();
+        let time = Time::new(self.at.as_second().max(youngest), 0);
         let author = Signature::new(&self.author_name, &self.author_email, &time).map_err(failed)?;
-        let buffer = repository
-            .commit_create_buffer(&author, &author, &self.message, tree, &[parent])
-            .map_err(failed)?;
+        let vouch =
+            parents.first().filter(|_| self.vouches).map(|parent| lineage::trailer(parent.id(), tree.id()));
+        let message = format!("{message}{}", vouch.unwrap_or_default());
+        let buffer =
+            repository.commit_create_buffer(&author, &author, &message, tree, parents).map_err(failed)?;
         let Some(signer) = &self.signer else {
             let odb = repository.odb().map_err(failed)?;
             return Ok(CommitId(odb.write(ObjectType::Commit, &buffer).map_err(failed)?));
@@ -97,19 +179,25 @@ impl Draft {
 }
 
 impl Written {
-    /// Moves `branch` to the commit, if it is still at `parent`. Blocks.
+    /// Moves `branch` to the last commit, if it still is where `start` says. Blocks.
     pub(super) fn move_branch(
-        &self,
+        self,
         repository: &Repository,
         branch: &BranchName,
-        parent: CommitId,
+        start: &Start,
     ) -> Result<Published, Error> {
-        let message = "tagtide: update image tags";
-        let moved = repository.reference_matching(&branch.full_ref(), self.commit.0, true, parent.0, message);
+        let (name, message) = (branch.full_ref(), "tagtide: update image tags");
+        let moved = match start.branch_at() {
+            Some(at) => repository.reference_matching(&name, self.tip.0, true, at.0, message),
+            None => repository.reference(&name, self.tip.0, false, message),
+        };
         match moved {
-            Ok(_) => Ok(Published::Taken(self.commit)),
+            Ok(_) => Ok(Published::Taken(self.commits)),
             Err(error)
-                if matches!(error.code(), ErrorCode::Modified | ErrorCode::Locked | ErrorCode::NotFound) =>
+                if matches!(
+                    error.code(),
+                    ErrorCode::Modified | ErrorCode::Locked | ErrorCode::NotFound | ErrorCode::Exists
+                ) =>
             {
                 Ok(Published::Raced)
             }
@@ -164,11 +252,16 @@ mod tests {
         (dir, repository, CommitId(commit))
     }
 
+    fn commit(path: &str, content: &[u8]) -> DraftCommit {
+        let edits = vec![FileEdit { path: path.into(), content: content.to_vec() }];
+        DraftCommit { edits, message: format!("set {path}\n\n") }
+    }
+
     fn draft(parent: CommitId, content: &[u8]) -> Draft {
         Draft {
-            parent,
-            edits: vec![FileEdit { path: "apps/api/run.sh".into(), content: content.to_vec() }],
-            message: "second\n".into(),
+            start: Start::Tip(parent),
+            commits: vec![commit("apps/api/run.sh", content)],
+            vouches: false,
             author_name: "bot".into(),
             author_email: "bot@example.com".into(),
             at: Timestamp::from_second(500).unwrap(),
@@ -180,7 +273,7 @@ mod tests {
     fn keeps_the_mode_and_never_runs_time_backwards() {
         let (_dir, repository, parent) = repository();
         let written = draft(parent, b"new").write(&repository).unwrap();
-        let commit = repository.find_commit(written.commit.0).unwrap();
+        let commit = repository.find_commit(written.tip.0).unwrap();
         assert_eq!((commit.time().seconds(), commit.parent_id(0).unwrap()), (1_000, parent.0));
         let entry = commit.tree().unwrap().get_path(Path::new("apps/api/run.sh")).unwrap();
         assert_eq!(entry.filemode(), 0o100_755);
@@ -200,5 +293,43 @@ mod tests {
     fn an_empty_commit_is_never_made() {
         let (_dir, repository, parent) = repository();
         assert!(matches!(draft(parent, b"old").write(&repository), Err(Error::NothingChanges)));
+        let mut twice = draft(parent, b"new");
+        twice.commits.push(commit("apps/api/run.sh", b"new"));
+        assert!(matches!(twice.write(&repository), Err(Error::NothingChanges)));
+        twice.commits.clear();
+        assert!(matches!(twice.write(&repository), Err(Error::NothingChanges)));
+    }
+
+    #[test]
+    fn several_commits_stand_on_each_other() {
+        let (_dir, repository, parent) = repository();
+        let mut two = draft(parent, b"new");
+        two.commits.push(commit("apps/web/x.yaml", b"y"));
+        let written = two.write(&repository).unwrap();
+        let [first, second] = written.commits[..] else { panic!("{:?}", written.commits) };
+        let tip = repository.find_commit(second.0).unwrap();
+        assert_eq!((tip.parent_id(0).unwrap(), written.tip), (first.0, second));
+        assert_eq!(repository.find_commit(first.0).unwrap().parent_id(0).unwrap(), parent.0);
+        // Two blobs; apps, its two folders and the top, of which the top and apps are written twice; two commits.
+        assert_eq!(written.objects.len(), 10);
+    }
+
+    #[test]
+    fn a_branch_that_goes_on_from_elsewhere_takes_its_history_along() {
+        let (_dir, repository, root) = repository();
+        let tip = draft(root, b"ours").write(&repository).unwrap().tip;
+        let base = draft(root, b"theirs").write(&repository).unwrap().tip;
+        let over = |tip, base, content| {
+            let start = Start::Over { tip, base, message: "Merge main\n\n".into() };
+            let written = Draft { start, vouches: true, ..draft(root, content) }.write(&repository).unwrap();
+            repository.find_commit(written.tip.0).unwrap()
+        };
+        let last = over(tip, base, b"new");
+        let merge = last.parent(0).unwrap();
+        assert_eq!(merge.parent_ids().collect::<Vec<_>>(), [tip.0, base.0]);
+        assert_eq!(merge.tree_id(), repository.find_commit(base.0).unwrap().tree_id());
+        assert!(lineage::is_vouched_for(&last) && lineage::is_vouched_for(&merge));
+        // What the other branch was made of is in its history already.
+        assert_eq!(over(root, base, b"new").parent_id(0).unwrap(), base.0);
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::draft::Draft;
 use super::http::HttpTransport;
 use super::local::LocalRepository;
-use super::mirror::{IncomingPack, MAX_OBJECTS, Mirror, Piece};
+use super::mirror::{Held, IncomingPack, MAX_OBJECTS, Mirror, Piece};
 use super::snapshot::Snapshot;
 use super::ssh::SshTransport;
 use super::transport::AnyTransport;
@@ -22,10 +22,12 @@ use crate::net::{Connections, Proxy};
 /// One branch of one repository.
 ///
 /// # Guarantees
-/// A branch is only ever moved from the parent of the new commit to the new commit. Where the answer to a push is lost,
-/// the branch is looked at before anything else is done.
+/// A branch is only ever moved from a commit in the history of the new commit to the new commit. Where the answer to a
+/// push is lost, the branch is looked at before anything else is done.
 pub struct Branch {
     name: BranchName,
+    /// The branch that is written, where it is another one.
+    target: Option<BranchName>,
     place: Place,
 }
 
@@ -47,6 +49,13 @@ struct Remote {
     writes: OnceLock<WriteFeatures>,
 }
 
+/// What a push came to.
+enum Outcome {
+    Taken,
+    Raced,
+    Refused(String),
+}
+
 /// How to reach a repository on a server.
 pub struct RemoteAccess {
     /// Where connections come from.
@@ -63,11 +72,11 @@ pub struct RemoteAccess {
     pub coverage: Coverage,
 }
 
-/// What became of a commit.
+/// What became of a draft.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// The branch points to it, or did when the server answered.
-    Taken(CommitId),
+    /// The branch points to the last of these commits, or did when the server answered.
+    Taken(Vec<CommitId>),
     /// The branch had moved: nothing was written, and the edits must be planned again on the new tip.
     Raced,
     /// The server did not take it although the branch had not moved; these are its words.
@@ -103,19 +112,32 @@ impl Branch {
             reads: OnceLock::new(),
             writes: OnceLock::new(),
         };
-        Ok(Self { name, place: Place::Remote(Box::new(remote)) })
+        Ok(Self { name, target: None, place: Place::Remote(Box::new(remote)) })
     }
 
     /// The branch of a bare repository of this machine.
     #[must_use]
     pub fn open_local(path: &Path, name: BranchName) -> Self {
-        Self { name, place: Place::Local(Arc::new(LocalRepository::at(path))) }
+        Self { name, target: None, place: Place::Local(Arc::new(LocalRepository::at(path))) }
+    }
+
+    /// The same branch, with what is published going to another one.
+    #[must_use]
+    pub fn publishing_to(self, target: BranchName) -> Self {
+        let target = (target != self.name).then_some(target);
+        Self { target, ..self }
     }
 
     /// The branch's name.
     #[must_use]
     pub const fn name(&self) -> &BranchName {
         &self.name
+    }
+
+    /// The branch that is written.
+    #[must_use]
+    pub fn written(&self) -> &BranchName {
+        self.target.as_ref().unwrap_or(&self.name)
     }
 
     /// Asks where the branch is, and brings that commit here where it is not.
@@ -132,7 +154,31 @@ impl Branch {
             }
             Place::Remote(remote) => {
                 let tip = remote.list(&self.name).await?.ok_or_else(missing)?;
-                remote.hold(tip).await?;
+                remote.hold(Held::Base, tip).await?;
+                Ok(tip)
+            }
+        }
+    }
+
+    /// Asks where the branch is that is written, where it is another one than `name`, and brings that commit here;
+    /// `base` stays. `None` where nobody has made it yet.
+    ///
+    /// # Errors
+    /// Any error leaves what is here as it was.
+    pub async fn bring_target(&self, base: CommitId) -> Result<Option<CommitId>, Error> {
+        let Some(target) = self.target.clone() else { return Ok(None) };
+        match &self.place {
+            Place::Local(local) => {
+                let local = Arc::clone(local);
+                blocking(move || local.tip(&target)).await
+            }
+            Place::Remote(remote) => {
+                let tip = remote.list(&target).await?;
+                if let Some(tip) = tip {
+                    remote.hold(Held::Target, tip).await?;
+                    // Gone if the mirror had to start over.
+                    remote.hold(Held::Base, base).await?;
+                }
                 Ok(tip)
             }
         }
@@ -162,17 +208,20 @@ impl Branch {
         }
     }
 
-    /// Makes the commit and moves the branch to it.
+    /// Makes the commits and moves the branch to the last, in one push.
     ///
     /// # Errors
     /// With an error nothing is known to be written; the next `bring_up_to_date` tells.
     pub async fn publish(&self, draft: Draft) -> Result<Published, Error> {
         match &self.place {
             Place::Local(local) => {
-                let (local, name) = (Arc::clone(local), self.name.clone());
+                let (local, name) = (Arc::clone(local), self.written().clone());
                 blocking(move || local.publish(&name, &draft)).await
             }
-            Place::Remote(remote) => remote.publish(&self.name, draft).await,
+            Place::Remote(remote) => {
+                let held = if self.target.is_some() { Held::Target } else { Held::Base };
+                remote.publish(self.written(), held, draft).await
+            }
         }
     }
 }
@@ -190,48 +239,52 @@ impl Remote {
         Ok(self.reads.get_or_init(|| features))
     }
 
-    async fn publish(&self, name: &BranchName, draft: Draft) -> Result<Published, Error> {
+    async fn publish(&self, name: &BranchName, held: Held, draft: Draft) -> Result<Published, Error> {
         let mirror = Arc::clone(&self.mirror);
-        let parent = draft.parent;
-        let (new, pack) = blocking(move || {
+        let old = draft.start.branch_at();
+        let (commits, new, pack) = blocking(move || {
             let repository = mirror.repository()?;
             let odb = repository.odb().map_err(|source| Error::objects("opened", source))?;
             // The objects stay in memory until the server has them: a refused commit leaves nothing behind.
             odb.add_new_mempack_backend(999).map_err(|source| Error::objects("opened", source))?;
             let written = draft.write(&repository)?;
-            Ok((written.commit, written.pack(&repository)?))
+            let pack = written.pack(&repository)?;
+            Ok((written.commits, written.tip, pack))
         })
         .await?;
-        let request = PushRequest { branch: name, parent, new, options: &self.push_options, pack: &pack };
+        let request = PushRequest { branch: name, old, new, options: &self.push_options, pack: &pack };
         let features = self.write_features().await?;
         let report = push_pack(&self.transport, features, &request).await;
-        let published = self.believe(name, parent, new, report).await?;
-        if published == Published::Taken(new)
-            && let Err(error) = self.keep(new, pack).await
-        {
-            // The commit is on the server, which is what counts; it is fetched when it is needed.
-            tracing::debug!(%error, "the pushed commit was not kept");
+        match self.believe(name, old, new, report).await? {
+            Outcome::Taken => {
+                if let Err(error) = self.keep(held, new, pack).await {
+                    // The commit is on the server, which is what counts; it is fetched when it is needed.
+                    tracing::debug!(%error, "the pushed commit was not kept");
+                }
+                Ok(Published::Taken(commits))
+            }
+            Outcome::Raced => Ok(Published::Raced),
+            Outcome::Refused(words) => Ok(Published::Refused(words)),
         }
-        Ok(published)
     }
 
     /// What a report means, once the branch itself was looked at where the report does not settle it.
     async fn believe(
         &self,
         name: &BranchName,
-        parent: CommitId,
+        old: Option<CommitId>,
         new: CommitId,
         report: Result<PushReport, WireError>,
-    ) -> Result<Published, Error> {
+    ) -> Result<Outcome, Error> {
         if matches!(report, Ok(PushReport::Taken)) {
-            return Ok(Published::Taken(new));
+            return Ok(Outcome::Taken);
         }
         let now = self.list(name).await?;
         match report {
-            _ if now == Some(new) => Ok(Published::Taken(new)),
-            _ if now != Some(parent) => Ok(Published::Raced),
-            Ok(PushReport::Taken) => Ok(Published::Taken(new)),
-            Ok(PushReport::Refused(words)) => Ok(Published::Refused(words)),
+            _ if now == Some(new) => Ok(Outcome::Taken),
+            _ if now != old => Ok(Outcome::Raced),
+            Ok(PushReport::Taken) => Ok(Outcome::Taken),
+            Ok(PushReport::Refused(words)) => Ok(Outcome::Refused(words)),
             Err(error) => Err(error.into()),
         }
     }
@@ -245,17 +298,17 @@ impl Remote {
     }
 
     /// Puts what was pushed into the mirror, so that it need not be fetched.
-    async fn keep(&self, new: CommitId, pack: Vec<u8>) -> Result<(), Error> {
+    async fn keep(&self, held: Held, new: CommitId, pack: Vec<u8>) -> Result<(), Error> {
         let (mirror, asked) = (Arc::clone(&self.mirror), self.coverage.clone());
         blocking(move || {
-            let held = mirror.tip(&asked);
+            let before = mirror.tip(held, &asked).or_else(|| mirror.tip(held.other(), &asked));
             let (sender, bytes) = mpsc::channel(2);
             let pieces = [Piece::Bytes(pack.into()), Piece::End];
             for piece in pieces {
                 sender.blocking_send(piece).map_err(|error| Error::Interrupted(error.to_string()))?;
             }
             mirror.take_in(IncomingPack { bytes, max_objects: MAX_OBJECTS })?;
-            held.map_or(Ok(()), |(_, coverage)| mirror.set_tip(new, &coverage))
+            before.map_or(Ok(()), |(_, coverage)| mirror.set_tip(held, new, &coverage))
         })
         .await
     }

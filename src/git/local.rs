@@ -45,10 +45,9 @@ impl LocalRepository {
         }
     }
 
-    /// Writes the commit and moves the branch to it, if the branch is still at the commit's parent.
+    /// Writes the commits and moves the branch to them, if the branch still is where the draft says.
     pub(super) fn publish(&self, branch: &BranchName, draft: &Draft) -> Result<Published, Error> {
         let repository = self.open()?;
-        let written = draft.write(&repository)?;
-        written.move_branch(&repository, branch, draft.parent)
+        draft.write(&repository)?.move_branch(&repository, branch, &draft.start)
     }
 }

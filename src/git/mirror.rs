@@ -1,7 +1,8 @@
 //! The objects of one branch, in a folder of the cache.
 //!
 //! A mirror is a cache in the strict sense: it may be deleted at any time, and after any doubt it is deleted and
-//! fetched again. It holds one commit, whole or as far as it is read, and no history.
+//! fetched again. It holds one commit, whole or as far as it is read, and no history; two commits, where another branch
+//! is written than read.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
@@ -12,6 +13,33 @@ use git2::{Repository, RepositoryInitOptions};
 use tokio::sync::mpsc;
 
 use super::{CommitId, Coverage, Error};
+
+/// The commits that are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// That of the branch that is read.
+    Base,
+    /// That of another branch that is written.
+    Target,
+}
+
+impl Held {
+    /// The ref that remembers it, and how much of it is here. It is written after the commit's objects.
+    fn full_ref(self, coverage: &Coverage) -> String {
+        let folder = match self {
+            Self::Base => "refs/tagtide",
+            Self::Target => "refs/tagtide/target",
+        };
+        format!("{folder}/{}", coverage.tip_name())
+    }
+
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Base => Self::Target,
+            Self::Target => Self::Base,
+        }
+    }
+}
 
 /// More packs than this make look-ups slow; the mirror starts over then.
 const MAX_PACKS: usize = 200;
@@ -108,19 +136,39 @@ impl Mirror {
 
     /// The commit that is here, with how much of it. A whole one serves whoever asks for a part; a part serves nobody who
     /// asks for more, or for another part.
-    pub(super) fn tip(&self, asked: &Coverage) -> Option<(CommitId, Coverage)> {
+    pub(super) fn tip(&self, held: Held, asked: &Coverage) -> Option<(CommitId, Coverage)> {
         let repository = self.repository().ok()?;
         [&Coverage::Whole, asked].into_iter().find_map(|coverage| {
-            let id = repository.refname_to_id(&coverage.tip_ref()).ok()?;
+            let id = repository.refname_to_id(&held.full_ref(coverage)).ok()?;
             repository.find_commit(id).ok()?.tree().ok()?;
             Some((CommitId(id), coverage.clone()))
         })
     }
 
+    /// What is here already when `wanted` is to be: that very commit, else its branch's older one, else the other
+    /// branch's.
+    pub(super) fn nearest(
+        &self,
+        held: Held,
+        wanted: CommitId,
+        asked: &Coverage,
+    ) -> Result<Option<(CommitId, Coverage)>, Error> {
+        let own = self.tip(held, asked);
+        if own.as_ref().is_some_and(|(id, _)| *id == wanted) {
+            return Ok(own);
+        }
+        let other = self.tip(held.other(), asked);
+        if let Some((id, coverage)) = other.as_ref().filter(|(id, _)| *id == wanted) {
+            self.set_tip(held, *id, coverage)?;
+            return Ok(other);
+        }
+        Ok(own.or(other))
+    }
+
     /// Remembers that this much of a commit is here. To be called when all of it is.
-    pub(super) fn set_tip(&self, tip: CommitId, coverage: &Coverage) -> Result<(), Error> {
+    pub(super) fn set_tip(&self, held: Held, tip: CommitId, coverage: &Coverage) -> Result<(), Error> {
         let repository = self.repository()?;
-        let set = repository.reference(&coverage.tip_ref(), tip.0, true, "");
+        let set = repository.reference(&held.full_ref(coverage), tip.0, true, "");
         set.map_err(|source| Error::objects("written", source))?;
         Ok(())
     }
@@ -312,7 +360,7 @@ mod tests {
         let dir = cache.path().join("one");
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(dir.join("HEAD"), b"rubbish").unwrap();
-        assert_eq!(Mirror::open(dir).unwrap().tip(&Coverage::Whole), None);
+        assert_eq!(Mirror::open(dir).unwrap().tip(Held::Base, &Coverage::Whole), None);
     }
 
     #[test]

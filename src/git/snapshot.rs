@@ -63,6 +63,24 @@ impl Snapshot {
         Ok((String::from_utf8_lossy(commit.message_bytes()).into_owned(), at))
     }
 
+    /// The commits that it stands on.
+    ///
+    /// # Errors
+    /// `Error::Objects` where the mirror can not be read.
+    pub fn parents(&self) -> Result<Vec<CommitId>, Error> {
+        let commit = self.repository.find_commit(self.commit.0);
+        Ok(commit.map_err(|source| Error::objects("read", source))?.parent_ids().map(CommitId).collect())
+    }
+
+    /// Whether the commit says, truly, that its branch holds nothing but Tagtide's commits since it left another one.
+    ///
+    /// # Errors
+    /// `Error::Objects` where the mirror can not be read.
+    pub fn is_vouched_for(&self) -> Result<bool, Error> {
+        let commit = self.repository.find_commit(self.commit.0);
+        Ok(super::lineage::is_vouched_for(&commit.map_err(|source| Error::objects("read", source))?))
+    }
+
     /// The content of a file, or `None` where it is larger than `cap` bytes.
     ///
     /// # Errors

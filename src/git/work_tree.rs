@@ -72,10 +72,13 @@ impl WorkTree {
     /// # Errors
     /// With an error the branch is where it was; the files may be staged.
     pub fn commit(&self, draft: &Draft) -> Result<Published, Error> {
-        let edits = draft.edits.iter().map(|edit| self.as_stored(edit)).collect::<Result<Vec<_>, _>>()?;
-        let written = Draft { edits, ..draft.clone() }.write(&self.repository)?;
-        self.stage(draft.edits.iter().map(|edit| edit.path.as_str()))?;
-        written.move_branch(&self.repository, &self.branch, draft.parent)
+        let mut stored = draft.clone();
+        for edit in stored.commits.iter_mut().flat_map(|commit| &mut commit.edits) {
+            *edit = self.as_stored(edit)?;
+        }
+        let written = stored.write(&self.repository)?;
+        self.stage(draft.commits.iter().flat_map(|commit| &commit.edits).map(|edit| edit.path.as_str()))?;
+        written.move_branch(&self.repository, &self.branch, &draft.start)
     }
 
     /// The content as Git stores it: with `.gitattributes` or `core.autocrlf` that is not what the file holds.
@@ -104,6 +107,7 @@ mod tests {
     use git2::{RepositoryInitOptions, Signature};
     use jiff::Timestamp;
 
+    use super::super::{DraftCommit, Start};
     use super::*;
 
     fn repository(attributes: &str) -> tempfile::TempDir {
@@ -128,9 +132,12 @@ mod tests {
 
     fn draft(tree: &WorkTree, path: &str, content: &str) -> Draft {
         Draft {
-            parent: tree.head(),
-            edits: vec![FileEdit { path: path.into(), content: content.into() }],
-            message: "second\n".into(),
+            start: Start::Tip(tree.head()),
+            commits: vec![DraftCommit {
+                edits: vec![FileEdit { path: path.into(), content: content.into() }],
+                message: "second\n".into(),
+            }],
+            vouches: false,
             author_name: "bot".into(),
             author_email: "bot@example.com".into(),
             at: Timestamp::UNIX_EPOCH,
@@ -153,9 +160,10 @@ mod tests {
         index.add_path(Path::new("b.yaml")).unwrap();
         index.write().unwrap();
         fs::write(folder.path().join("a.yaml"), "new\r\n").unwrap();
-        let Published::Taken(commit) = tree.commit(&draft(&tree, "a.yaml", "new\r\n")).unwrap() else {
+        let Published::Taken(commits) = tree.commit(&draft(&tree, "a.yaml", "new\r\n")).unwrap() else {
             panic!("not taken")
         };
+        let commit = commits[0];
         let tree = WorkTree::open(folder.path()).unwrap();
         assert_eq!(tree.head(), commit);
         assert_eq!(stored(&tree.repository, commit, "a.yaml"), "new\r\n");
@@ -170,9 +178,10 @@ mod tests {
         let tree = WorkTree::open(folder.path()).unwrap();
         assert!(!tree.is_changed("a.yaml").unwrap());
         fs::write(folder.path().join("a.yaml"), "new\r\n").unwrap();
-        let Published::Taken(commit) = tree.commit(&draft(&tree, "a.yaml", "new\r\n")).unwrap() else {
+        let Published::Taken(commits) = tree.commit(&draft(&tree, "a.yaml", "new\r\n")).unwrap() else {
             panic!("not taken")
         };
+        let commit = commits[0];
         assert_eq!(stored(&tree.repository, commit, "a.yaml"), "new\n");
         assert!(!tree.is_changed("a.yaml").unwrap());
     }

@@ -10,6 +10,7 @@ mod push;
 mod race;
 mod signing;
 mod ssh;
+mod target;
 mod ways;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tagtide::git::{
-    Branch, BranchName, CommitId, Coverage, Draft, Error, FileChange, FileEdit, GitSecret, Published,
-    RemoteAccess, RepositoryUrl,
+    Branch, BranchName, CommitId, Coverage, Draft, DraftCommit, Error, FileChange, FileEdit, GitSecret,
+    Published, RemoteAccess, RepositoryUrl, Start,
 };
 use tagtide::net::{AddressGuard, Connections};
 use tempfile::TempDir;
@@ -130,9 +131,12 @@ fn files_of(branch: &Branch, commit: CommitId) -> Result<BTreeMap<String, String
 /// The commit that sets one file to a value; its trailer says so, and no two may say the same.
 fn draft(parent: CommitId, path: &str, content: &str) -> Draft {
     Draft {
-        parent,
-        edits: vec![FileEdit { path: path.to_owned(), content: content.as_bytes().to_vec() }],
-        message: format!("Set {path}\n\nTagtide-Update: shop/{path} - {content}\n"),
+        start: Start::Tip(parent),
+        commits: vec![DraftCommit {
+            edits: vec![FileEdit { path: path.to_owned(), content: content.as_bytes().to_vec() }],
+            message: format!("Set {path}\n\nTagtide-Update: shop/{path} - {content}\n"),
+        }],
+        vouches: false,
         author_name: "tagtide".to_owned(),
         author_email: "tagtide@localhost".to_owned(),
         at: "2026-02-01T00:00:00Z".parse().unwrap(),
@@ -145,7 +149,7 @@ async fn set(branch: &Branch, path: &str, content: &str) -> (CommitId, usize) {
     for races in 0..100 {
         let head = branch.bring_up_to_date().await.unwrap();
         match branch.publish(draft(head, path, content)).await.unwrap() {
-            Published::Taken(id) => return (id, races),
+            Published::Taken(ids) => return (ids[0], races),
             Published::Raced => {}
             Published::Refused(words) => panic!("refused: {words}"),
         }

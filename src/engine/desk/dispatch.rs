@@ -81,7 +81,7 @@ impl<W: World> Engine<W> {
 
     fn branch_of(&self, key: &ObjectKey) -> Option<BranchOfTenant> {
         let settings = self.repositories.get(key)?.active_settings()?;
-        Some((key.namespace.clone(), settings.url.clone(), settings.branch.clone()))
+        Some((key.namespace.clone(), settings.url.clone(), settings.written().clone()))
     }
 
     fn start_scan(&mut self, key: ScanKey) {

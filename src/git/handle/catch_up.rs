@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{Remote, blocking};
 use crate::git::lacking::{lacking, still_lacking};
-use crate::git::mirror::{IncomingPack, Intake, MAX_INCREMENTAL_OBJECTS, MAX_OBJECTS, Piece};
+use crate::git::mirror::{Held, IncomingPack, Intake, MAX_INCREMENTAL_OBJECTS, MAX_OBJECTS, Piece};
 use crate::git::wire::{PackRequest, WireError, fetch_pack};
 use crate::git::{BlobId, CommitId, Coverage, Error};
 
@@ -23,13 +23,13 @@ const FILES_AT_ONCE: usize = 4_000;
 
 impl Remote {
     /// Fetches a commit unless it is here.
-    pub(super) async fn hold(&self, tip: CommitId) -> Result<(), Error> {
+    pub(super) async fn hold(&self, side: Held, tip: CommitId) -> Result<(), Error> {
         let (mirror, asked) = (Arc::clone(&self.mirror), self.coverage.clone());
         let held = blocking(move || {
             if mirror.is_worn() || mirror.is_gone() {
                 mirror.start_over()?;
             }
-            Ok(mirror.tip(&asked))
+            mirror.nearest(side, tip, &asked)
         })
         .await?;
         let caught_up = match held {
@@ -46,7 +46,7 @@ impl Remote {
             Ok(None) | Err(_) => self.begin(tip).await?,
         };
         let mirror = Arc::clone(&self.mirror);
-        blocking(move || mirror.set_tip(tip, &coverage)).await
+        blocking(move || mirror.set_tip(side, tip, &coverage)).await
     }
 
     /// Brings what differs between two commits; `false` where that is too much.

@@ -13,9 +13,10 @@ const MAX_REPORT: usize = 1 << 20;
 pub(in crate::git) struct PushRequest<'a> {
     /// The branch.
     pub(in crate::git) branch: &'a BranchName,
-    /// The parent of `new`. The server moves the branch only if it is there: never the tip that was listed last, or
-    /// someone's commit between the two would be dropped and the server would agree.
-    pub(in crate::git) parent: CommitId,
+    /// Where the branch is; `None` makes it. The server moves the branch only if it is there: this is a commit in the
+    /// history of `new`, never the tip that was listed last, or someone's commit between the two would be dropped and
+    /// the server would agree.
+    pub(in crate::git) old: Option<CommitId>,
     /// The commit that the branch shall point to.
     pub(in crate::git) new: CommitId,
     /// What the server's hooks shall be told, a line each.
@@ -43,17 +44,18 @@ pub(in crate::git) async fn push_pack<T: Transport>(
     features: WriteFeatures,
     request: &PushRequest<'_>,
 ) -> Result<PushReport, WireError> {
-    let PushRequest { branch, parent, new, options, pack } = request;
+    let PushRequest { branch, old, new, options, pack } = request;
     if !options.is_empty() && !features.push_options {
         return Err(WireError::Unsupported("push options, which spec.publish.push.options asks for"));
     }
     let side_band = if features.side_band { " side-band-64k" } else { "" };
     let with_options = if options.is_empty() { "" } else { " push-options" };
     let full_ref = branch.full_ref();
+    let old = old.map_or_else(|| "0".repeat(40), |old| old.to_string());
     let mut body = Vec::with_capacity(pack.len() + 512);
     write_data(
         &mut body,
-        format!("{parent} {new} {full_ref}\0 report-status{side_band}{with_options} {AGENT}\n").as_bytes(),
+        format!("{old} {new} {full_ref}\0 report-status{side_band}{with_options} {AGENT}\n").as_bytes(),
     );
     write_flush(&mut body);
     if !options.is_empty() {

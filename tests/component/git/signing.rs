@@ -44,12 +44,12 @@ async fn git_verifies_the_signatures_of_every_kind_of_key_and_of_no_other() {
         let mut draft = draft(head, "a.yaml", &(number + 1).to_string());
         draft.signer = Some(signer(&entries).unwrap());
         let published = scene.branch.publish(draft).await.unwrap();
-        let Published::Taken(commit) = published else { panic!("{published:?}") };
+        let Published::Taken(commits) = published else { panic!("{published:?}") };
 
         let public = std::fs::read_to_string(path.with_extension("pub")).unwrap();
         std::fs::write(&allowed, format!("tagtide@localhost {public}")).unwrap();
         let file = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
-        let commit = commit.to_string();
+        let commit = commits[0].to_string();
         let verify = ["-c", &file, "verify-commit", "-v", &commit];
         let done = scene.repo.git(&scene.repo.path(), &verify);
         assert_eq!(done.code, Some(0), "{options:?}: {}", done.stderr);

@@ -116,14 +116,14 @@ async fn follow_a_forced_branch(protocol: Option<&'static str>) {
 /// the second.
 async fn change_many(spoil: impl Spoil) -> (u64, u64) {
     let repo = InfraRepo::new();
-    let first = noisy(6000, 1);
+    let first = noisy(12_000, 1);
     repo.seed(&borrowed(&first));
     let scene = Scene::over(repo, spoil).await;
     let head = bring(&scene).await.unwrap();
     assert!(scene.files(head) == as_map(&first), "the first commit");
     let cold = scene.server.bytes();
 
-    let second = noisy(3000, 2);
+    let second = noisy(2_600, 2);
     scene.repo.seed(&borrowed(&second));
     let head = bring(&scene).await.unwrap();
     let mut both = as_map(&first);

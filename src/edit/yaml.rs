@@ -3,6 +3,7 @@
 mod document;
 mod quote;
 mod reader;
+mod shortcut;
 mod target;
 mod verify;
 
@@ -33,7 +34,7 @@ pub(super) fn find_sites(text: &str) -> FileSites {
         if !has_room(&mut found, document.first_line) {
             break;
         }
-        match reader::read(document.text) {
+        match shortcut::read(document.text).map_or_else(|| reader::read(document.text), Ok) {
             Ok(reading) => find_in_document(&document, &reading, &mut found),
             Err(error) => found.problems.push(invalid_yaml(&document, &error)),
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
 
 /// What a document holds, in the order of the text.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Reading<'a> {
     /// Scalars and aliases that have bytes of their own; a missing value has none.
     pub(super) nodes: Vec<Node<'a>>,
@@ -17,6 +17,7 @@ pub(super) struct Reading<'a> {
 }
 
 /// A scalar or an alias.
+#[derive(Debug, PartialEq)]
 pub(super) struct Node<'a> {
     pub(super) kind: Kind<'a>,
     /// Whether it is a mapping's key.
@@ -27,6 +28,7 @@ pub(super) struct Node<'a> {
     pub(super) lines: (usize, usize),
 }
 
+#[derive(Debug, PartialEq)]
 pub(super) enum Kind<'a> {
     Alias,
     Scalar {
@@ -38,6 +40,7 @@ pub(super) enum Kind<'a> {
 }
 
 /// A comment.
+#[derive(Debug, PartialEq)]
 pub(super) struct Comment<'a> {
     /// The comment with its `#`, without the line end.
     pub(super) text: &'a str,

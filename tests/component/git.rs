@@ -1,17 +1,44 @@
-//! The Git adapter against `git http-backend`, and against a server that misbehaves.
+//! The Git adapter against `git http-backend`, OpenSSH and Gitea, and against a server that misbehaves.
+//!
+//! | what goes wrong | where it is tested |
+//! | --- | --- |
+//! | someone pushes between fetch and push, once and five times | `push`, `ssh`, `forge`; e2e `main_job` |
+//! | they set a newer value on the same line | e2e `git_faults` |
+//! | 20 policies at once on one branch, two operators | `race`; e2e `crowd` |
+//! | killed before the push, after the push before the status | e2e `faults`, `main_job`, `soak` |
+//! | push taken, answer lost | `push`, `ssh`; e2e `soak` |
+//! | branch forced back | `fetch`; e2e `git_faults` |
+//! | branch deleted, repo empty | `access`, `push`, `forge`; e2e `git_faults` |
+//! | pre-receive hook or protected branch refuses | `push`, `ssh`, `forge`; e2e `git_faults` |
+//! | credentials expire | `push`, `forge`; e2e `private` |
+//! | host key changes | `ssh`; e2e `private` |
+//! | 5xx or a broken connection at each stage | `stages` |
+//! | hostile content: links, submodules, `.git`, absurd paths, huge blobs | `foreign_content` |
+//! | bogus packs | `fetch`, and the fuzzer |
+//! | ref names that attack | `stages`, and the fuzzer |
+//! | one of a hundred files broken | e2e `git_faults` |
+//! | crash leftovers | `fetch` |
+//! | every wording of a lost race | `wordings` |
+//! | slow link | `stages` |
+//! | a server that hangs holds up no other repository | e2e `git_faults` |
+//! | signing key missing | `signing`; e2e `private` |
+//! | all of it at random | e2e `soak` |
 
 mod access;
 mod faulty_server;
 mod fetch;
 mod foreign_content;
+mod forge;
 mod local;
 mod parts;
 mod push;
 mod race;
 mod signing;
 mod ssh;
+mod stages;
 mod target;
 mod ways;
+mod wordings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

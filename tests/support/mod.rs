@@ -11,6 +11,7 @@
 
 pub mod control_plane;
 pub mod git_server;
+pub mod gitea;
 pub mod infra_repo;
 pub mod invariants;
 pub mod process;

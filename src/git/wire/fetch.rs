@@ -60,7 +60,12 @@ pub(super) async fn find_branch<S: Chunks>(
     for _ in 0..MAX_REFS {
         match reader.next().await? {
             Some(Pkt::Data(line)) => {
-                let line = checked_line(&line)?;
+                // Other refs may have names that are no UTF-8; an id and the branch's name always are.
+                let line = match checked_line(&line) {
+                    Ok(line) => line,
+                    Err(WireError::NotPktLine) => continue,
+                    Err(error) => return Err(error),
+                };
                 let mut words = line.split(' ');
                 if let (Some(id), Some(name)) = (words.next(), words.next())
                     && name == full_ref

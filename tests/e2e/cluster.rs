@@ -1,6 +1,6 @@
 //! The operator on a real API server, with a registry and a repository of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::tagtide::api::{ClusterImageRegistry, ImagePolicy, InfraRepository};
@@ -123,6 +123,11 @@ impl Cluster {
     /// The running operator.
     pub fn operator(&self) -> &Process {
         self.operator.as_ref().expect("the operator runs")
+    }
+
+    /// Where the operator keeps its mirrors.
+    pub fn cache_folder(&self) -> PathBuf {
+        self.folder.path().join("cache")
     }
 
     /// Kills the operator as a power cut would.

@@ -52,7 +52,7 @@ async fn a_registry_that_dies_changes_nothing_until_it_is_back() {
     cluster.branch_holds("api.yaml", "acme/api:1.2.0 #").await;
     cluster.status_where("imgpol/api", "recovered", |s| is(s, "Succeeded")).await;
     assert_eq!(written_tags(&cluster), ["1.1.0", "1.2.0"]);
-    seen.hold(&cluster.repo);
+    cluster.hold(&seen, &[], &[]).await;
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_list_that_is_suddenly_empty_is_believed_at_the_second_look_and_git_st
     sleep(Duration::from_secs(1)).await;
     assert!(cluster.repo.read("main", "api.yaml").contains("acme/api:1.1.0 #"), "Git stays as it is");
     assert_eq!(written_tags(&cluster), ["1.1.0"]);
-    seen.hold(&cluster.repo);
+    cluster.hold(&seen, &[], &[]).await;
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn a_chosen_tag_that_is_deleted_takes_nothing_back() {
     assert!(message(&told).contains("api.yaml:"), "{lower} then {told}");
     assert!(cluster.repo.read("main", "api.yaml").contains("acme/api:1.1.0 #"));
     assert_eq!(written_tags(&cluster), ["1.1.0"]);
-    seen.hold(&cluster.repo);
+    cluster.hold(&seen, &[], &[]).await;
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn an_operator_that_is_killed_again_and_again_writes_each_tag_once() {
     sorted.sort();
     sorted.dedup();
     assert_eq!(tags, sorted, "each tag once, and never back");
-    seen.hold(&cluster.repo);
+    cluster.hold(&seen, &[], &[]).await;
     wait_until("no more", PATIENCE, async || {
         let before = cluster.repo.commits("main").len();
         sleep(Duration::from_secs(2)).await;

@@ -14,10 +14,13 @@ mod crowd;
 mod demo;
 mod documents;
 mod faults;
+mod git_faults;
 mod main_job;
 mod offline_tools;
 mod operator_process;
+mod oracle;
 mod private;
+mod soak;
 mod standalone;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test program uses its own part of the harness")]

@@ -1,7 +1,9 @@
 //! A real container registry, with real images in it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use oci_distribution::client::{ClientConfig, ClientProtocol};
@@ -42,6 +44,8 @@ pub struct Registry {
     access: Access,
     tokens: Option<TokenServer>,
     client: Client,
+    /// All that was ever pushed, as `acme/api:1.0.0`.
+    pushed: Mutex<BTreeSet<String>>,
 }
 
 impl Registry {
@@ -73,7 +77,7 @@ impl Registry {
         std::fs::write(folder.path().join("config.yml"), config.to_string()).expect("the configuration");
         let process = launch(&folder, address).await;
         let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
-        Self { process, folder, address, access, tokens, client }
+        Self { process, folder, address, access, tokens, client, pushed: Mutex::default() }
     }
 
     /// Ends it as a crash would; its images stay.
@@ -118,8 +122,18 @@ impl Registry {
         let image = Reference::with_tag(self.host(), repository.to_owned(), tag.to_owned());
         let pushed = self.client.push(&image, &[layer], config, &self.auth(), None).await;
         pushed.unwrap_or_else(|error| panic!("push {image}: {error}"));
+        self.lock_pushed().insert(format!("{repository}:{tag}"));
         let digest = self.client.fetch_manifest_digest(&image, &self.auth()).await;
         digest.unwrap_or_else(|error| panic!("read {image}: {error}"))
+    }
+
+    /// Whether a tag was ever pushed, wherever it is now.
+    pub fn ever_held(&self, repository: &str, tag: &str) -> bool {
+        self.lock_pushed().contains(&format!("{repository}:{tag}"))
+    }
+
+    fn lock_pushed(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a tag away; the image it named stays, reachable by its digest.

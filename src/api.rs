@@ -21,8 +21,9 @@ pub use image_policy::{
     Order, Pin, Refused, Scanned, Select, Selected, Semver, TagFilter, Written,
 };
 pub use infra_repository::{
-    Author, CommitSettings, CommittedChange, InfraRepository, InfraRepositorySpec, InfraRepositoryStatus,
-    LastCommit, Paths, PolicySelector, Publish, Push, Signing, Sites, UnresolvedSite, Updates,
+    Author, CommitSettings, CommittedChange, Grouping, InfraRepository, InfraRepositorySpec,
+    InfraRepositoryStatus, LastCommit, Paths, PolicySelector, Publish, Push, Signing, Sites, UnresolvedSite,
+    Updates,
 };
 pub use interval::{Interval, InvalidInterval};
 pub use object::{ObjectKey, SecretRef, requested_at};

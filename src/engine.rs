@@ -20,12 +20,13 @@ mod schedule;
 mod scope;
 mod selection;
 mod settings;
+mod split;
 mod world;
 
 pub use access::{AccessError, access_for, check_registry};
 pub use desk::Engine;
 pub use index::MAX_FILE;
-pub use message::{Move, compose};
+pub use message::{InvalidTemplate, Move, Wording, compose};
 pub use metrics::Metrics;
 pub use plan::{FileProblem, Plan, PlannedFile, Wish, Wishes, plan};
 pub use scope::Scope;

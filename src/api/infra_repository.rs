@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Interval, SecretRef};
@@ -137,9 +138,41 @@ pub struct CommitSettings {
     #[serde(default)]
     pub author: Author,
 
+    /// What shares a commit. Several commits of one cycle stand on each other and are pushed together.
+    #[serde(default)]
+    pub grouping: Grouping,
+
+    /// A Jinja template for the first line; without it, `Bump ghcr.io/acme/api to 1.9.4 in shop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub subject: Option<String>,
+
+    /// A Jinja template for what follows; without it, what moved from where to where, why, in which files, and how to take
+    /// it back. Tagtide's own trailers come behind it in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub body: Option<String>,
+
+    /// Texts that the templates name as `values.cluster` and so on: at most 32, of at most 256 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub values: BTreeMap<String, String>,
+
     /// How commits are signed; without it, they are not. With it, nothing is ever pushed unsigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
+}
+
+/// What shares a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Grouping {
+    /// All that moves at a time.
+    #[default]
+    PerCycle,
+    /// What one ImagePolicy moves.
+    PerPolicy,
+    /// What moves to one image, whichever policies chose it.
+    PerImage,
 }
 
 /// How commits are signed.

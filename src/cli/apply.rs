@@ -99,11 +99,11 @@ impl Planned {
                     }
                 }
                 self.write_files(root)?;
-                let committed = tree.commit(&self.draft(tree.head(), author));
+                let committed = tree.commit(&self.draft(tree.head(), author)?);
                 (committed.context("the files are written, but not committed")?, tree.branch().clone())
             }
             Repo::Bare { branch, at } => {
-                (branch.publish(self.draft(*at, author)).await?, branch.name().clone())
+                (branch.publish(self.draft(*at, author)?).await?, branch.name().clone())
             }
         };
         match published {
@@ -122,19 +122,23 @@ impl Planned {
         Ok(())
     }
 
-    fn draft(&self, parent: CommitId, author: Author) -> Draft {
+    fn draft(&self, parent: CommitId, author: Author) -> anyhow::Result<Draft> {
         let moves = self.plan.moves(&self.wishes);
         let changes = self.plan.files.iter().flat_map(|file| &file.changes);
         let namespaces: BTreeSet<_> = changes.map(|change| change.policy.namespace.as_str()).collect();
         let namespaces: Vec<_> = namespaces.into_iter().collect();
+        let message = match &self.wording {
+            Some(wording) => wording.compose(&moves)?,
+            None => compose(&namespaces.join(", "), &moves),
+        };
         let edits = self.plan.files.iter();
-        Draft {
+        Ok(Draft {
             start: Start::Tip(parent),
             commits: vec![DraftCommit {
                 edits: edits
                     .map(|file| FileEdit { path: file.path.clone(), content: file.content.clone() })
                     .collect(),
-                message: compose(&namespaces.join(", "), &moves),
+                message,
             }],
             vouches: false,
             author_name: author.name,
@@ -142,7 +146,7 @@ impl Planned {
             at: Timestamp::now(),
             // The key is in a Secret, which is not read here; people sign what they review.
             signer: None,
-        }
+        })
     }
 }
 

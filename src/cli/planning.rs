@@ -12,7 +12,7 @@ use super::live::{LiveRegistries, Question, Source};
 use super::repo_files::{MarkedFiles, Repo};
 use super::{BadInput, object_key, output};
 use crate::api::{Author, ImagePolicy, InfraRepository, ObjectKey};
-use crate::engine::{Kind, Plan, Scope, Selection, Wish, Wishes, plan};
+use crate::engine::{Kind, Plan, Scope, Selection, Wish, Wishes, Wording, plan};
 use crate::folder::{Folder, FolderProblem};
 use crate::git::BranchName;
 use crate::image::{Digest, Tag};
@@ -66,6 +66,8 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     /// Who commits, where an InfraRepository says so.
     pub(super) author: Option<Author>,
+    /// How the commit is worded, where an InfraRepository says so.
+    pub(super) wording: Option<Wording>,
     /// Whether some object of the folder can not be used.
     pub(super) has_bad_objects: bool,
     /// Whether some registry could not be asked.
@@ -102,6 +104,7 @@ impl PlanningArgs {
         let repository = self.repository.as_ref().map(|key| find_repository(&folder, key)).transpose()?;
         let selects = self.selects(&folder, repository)?;
         let scope = scope_of(&folder, repository)?;
+        let wording = repository.map(|repository| wording_of(&folder, repository)).transpose()?;
         let usual_branch = repository.map(|repository| repository.spec.branch.as_str());
         let repo = Repo::open(&self.repo, self.branch.as_ref(), usual_branch).await?;
         let files = repo.marked_files(&scope)?;
@@ -127,7 +130,16 @@ impl PlanningArgs {
         let sites = files.iter().map(|(path, file)| (path.as_str(), &file.found));
         let Ok(plan) = plan(sites, text, &wishes, EVERY_PROBLEM);
         let author = repository.map(|repository| repository.spec.commit.author.clone());
-        Ok(Planned { repo, files, wishes, plan, author, has_bad_objects: bad_objects > 0, has_failed_scans })
+        Ok(Planned {
+            repo,
+            files,
+            wishes,
+            plan,
+            author,
+            wording,
+            has_bad_objects: bad_objects > 0,
+            has_failed_scans,
+        })
     }
 
     fn selects(
@@ -224,6 +236,14 @@ fn scope_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Sco
         BadInput::new(
             folder.problem_with(Kind::Repository, &key, "spec.paths", error.to_string()).to_string(),
         )
+    })
+}
+
+fn wording_of(folder: &Folder, repository: &InfraRepository) -> Result<Wording, BadInput> {
+    let key = ObjectKey::of(repository);
+    Wording::read(key.clone(), &repository.spec.commit).map_err(|error| {
+        let field = format!("spec.commit.{}", error.field);
+        BadInput::new(folder.problem_with(Kind::Repository, &key, &field, error.to_string()).to_string())
     })
 }
 

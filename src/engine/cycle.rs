@@ -7,13 +7,13 @@ use jiff::Timestamp;
 
 use super::ground::{Ground, Side, Sight, choose};
 use super::index::{MAX_FILE, SiteIndex};
-use super::message::compose;
 use super::metrics::Metrics;
 use super::plan::{Plan, Wishes, plan};
 use super::repository_settings::{RepositoryError, RepositorySettings, Secrets};
 use super::settings::Settings;
+use super::split::split;
 use super::world::World;
-use crate::api::{Author, ObjectKey};
+use crate::api::{Author, Grouping, ObjectKey};
 use crate::git::{
     self, Branch, BranchName, CommitId, Draft, DraftCommit, FileEdit, Published, Signer, Snapshot, Start,
 };
@@ -52,8 +52,8 @@ pub(super) struct Report {
     pub(super) target: Option<BranchName>,
     /// The message of that commit, and its time.
     pub(super) head_message: (String, Timestamp),
-    /// The commit that was pushed, where one was.
-    pub(super) committed: Option<Committed>,
+    /// The commits that were pushed, the first one first.
+    pub(super) committed: Vec<Committed>,
     /// What the branch holds now, set against what the policies want.
     pub(super) plan: Plan,
 }
@@ -62,7 +62,8 @@ pub(super) struct Report {
 #[derive(Debug)]
 pub(super) struct Committed {
     pub(super) id: CommitId,
-    pub(super) subject: String,
+    /// The whole message.
+    pub(super) message: String,
     pub(super) at: Timestamp,
     /// What it changed.
     pub(super) plan: Plan,
@@ -119,6 +120,13 @@ async fn ready<W: World>(
     }
 }
 
+impl Committed {
+    /// The first line of its message.
+    pub(super) fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+}
+
 impl Workbench {
     async fn work<W: World>(
         &mut self,
@@ -130,22 +138,23 @@ impl Workbench {
         for attempt in 1..=ATTEMPTS {
             let (ground, view) = self.ground(&order.wishes).await?;
             if view.plan.files.is_empty() {
-                return Ok(self.report(ground.side, ground.start.edited(), view, None));
+                return Ok(self.report(ground.side, ground.start.edited(), view, Vec::new()));
             }
             if !world.may_write() {
                 return Err(RepositoryError::NotLeading);
             }
-            let draft = draft(order, signer, ground, &view.plan);
-            let (message, at) = (draft.commits.first().map(|c| c.message.clone()), draft.at);
+            let draft = draft(order, signer, ground, &view)?;
+            let messages: Vec<String> = draft.commits.iter().map(|commit| commit.message.clone()).collect();
+            let at = draft.at;
             match self.branch.publish(draft).await {
                 Ok(Published::Taken(commits)) => {
                     metrics.pushed("taken");
                     let Some(&id) = commits.last() else { continue };
                     let side = self.written_side();
                     let after = self.look(side, id, &order.wishes).await?;
-                    let subject = first_line(&message.unwrap_or_default());
-                    let committed = Some(Committed { id, subject, at, plan: view.plan });
-                    return Ok(self.report(side, id, after, committed));
+                    let parts = commits.into_iter().zip(messages).zip(view.into_parts());
+                    let committed = parts.map(|((id, message), plan)| Committed { id, message, at, plan });
+                    return Ok(self.report(side, id, after, committed.collect()));
                 }
                 Ok(Published::Raced) => {
                     metrics.pushed("raced");
@@ -190,7 +199,7 @@ impl Workbench {
         if self.branch.written() == self.branch.name() { Side::Base } else { Side::Target }
     }
 
-    fn report(&self, side: Side, head: CommitId, view: View, committed: Option<Committed>) -> Report {
+    fn report(&self, side: Side, head: CommitId, view: View, committed: Vec<Committed>) -> Report {
         let target = (side == Side::Target).then(|| self.branch.written().clone());
         Report { head, target, head_message: view.message, committed, plan: view.plan }
     }
@@ -212,10 +221,11 @@ impl Workbench {
             Side::Target => &mut self.target_index,
         };
         let (mut index, scope) = (std::mem::take(kept), self.settings.scope.clone());
+        let grouping = self.settings.grouping;
         let work = tokio::task::spawn_blocking(move || {
             let view = branch.snapshot(commit).and_then(|snapshot| {
                 index.update(&snapshot, &scope)?;
-                view(&snapshot, &index, &wishes)
+                view(&snapshot, &index, &wishes, grouping)
             });
             (index, view)
         });
@@ -231,15 +241,30 @@ struct View {
     parents: Vec<CommitId>,
     is_vouched_for: bool,
     plan: Plan,
+    /// The plan taken apart into commits; none where it is one.
+    parts: Vec<Plan>,
 }
 
 impl View {
+    fn parts(&self) -> &[Plan] {
+        if self.parts.is_empty() { std::slice::from_ref(&self.plan) } else { &self.parts }
+    }
+
+    fn into_parts(self) -> Vec<Plan> {
+        if self.parts.is_empty() { vec![self.plan] } else { self.parts }
+    }
+
     fn sight(&self, commit: CommitId) -> Sight<'_> {
         Sight { commit, parents: &self.parents, is_vouched_for: self.is_vouched_for, plan: &self.plan }
     }
 }
 
-fn view(snapshot: &Snapshot, index: &SiteIndex, wishes: &Wishes) -> Result<View, git::Error> {
+fn view(
+    snapshot: &Snapshot,
+    index: &SiteIndex,
+    wishes: &Wishes,
+    grouping: Grouping,
+) -> Result<View, git::Error> {
     let files = index.files();
     let read = |path: &str| {
         let blob = files.get(path).map(|file| file.blob);
@@ -248,30 +273,32 @@ fn view(snapshot: &Snapshot, index: &SiteIndex, wishes: &Wishes) -> Result<View,
     };
     let sites = files.iter().map(|(path, file)| (path.as_str(), &*file.found));
     let plan = plan(sites, read, wishes, MOST_FOREIGN_PROBLEMS)?;
+    let parts = split(&plan, wishes, grouping, read)?;
     let (parents, is_vouched_for) = (snapshot.parents()?, snapshot.is_vouched_for()?);
-    Ok(View { message: snapshot.message()?, parents, is_vouched_for, plan })
+    Ok(View { message: snapshot.message()?, parents, is_vouched_for, plan, parts })
 }
 
-fn draft(order: &Order, signer: Option<&Signer>, ground: Ground, plan: &Plan) -> Draft {
-    let edits = plan.files.iter();
-    Draft {
+fn draft(
+    order: &Order,
+    signer: Option<&Signer>,
+    ground: Ground,
+    view: &View,
+) -> Result<Draft, RepositoryError> {
+    let commit = |plan: &Plan| {
+        let edits = plan.files.iter();
+        let edits = edits.map(|file| FileEdit { path: file.path.clone(), content: file.content.clone() });
+        let message = order.settings.wording.compose(&plan.moves(&order.wishes))?;
+        Ok(DraftCommit { edits: edits.collect(), message })
+    };
+    Ok(Draft {
         start: ground.start,
-        commits: vec![DraftCommit {
-            edits: edits
-                .map(|file| FileEdit { path: file.path.clone(), content: file.content.clone() })
-                .collect(),
-            message: compose(&order.key.namespace, &plan.moves(&order.wishes)),
-        }],
+        commits: view.parts().iter().map(commit).collect::<Result<_, RepositoryError>>()?,
         vouches: ground.vouches,
         author_name: order.author.name.clone(),
         author_email: order.author.email.clone(),
         at: Timestamp::now(),
         signer: signer.cloned(),
-    }
-}
-
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
+    })
 }
 
 /// How long to wait after a lost race: longer each time, and never the same for two that race each other.

@@ -1,8 +1,17 @@
 //! What a commit says: for people first, with one line for each policy that machines can read.
 
+mod grammar;
+mod plain;
+mod template;
+mod wording;
+
 use std::fmt::Write as _;
 
 use semver::Version;
+
+use plain::{one_word, plain};
+pub use template::InvalidTemplate;
+pub use wording::Wording;
 
 /// The trailer by which a later run recognises what a commit did.
 const TRAILER: &str = "Tagtide-Update";
@@ -29,25 +38,35 @@ pub struct Move {
     pub places: Vec<(String, u64)>,
 }
 
-/// The message for these moves in a namespace. Every text in it that came from outside has one line and no control
-/// characters, so that none can begin a trailer of its own.
+/// The usual message for these moves in a namespace. Every text in it that came from outside is made plain, so that none
+/// can begin a trailer of its own.
 #[must_use]
 pub fn compose(namespace: &str, moves: &[Move]) -> String {
-    let mut text = subject(namespace, moves);
-    text.push_str("\n\n");
+    format!("{}\n\n{}\n{}", subject(namespace, moves), account(moves), trailers(moves))
+}
+
+/// The usual body: what moves where, and how to take it back.
+fn account(moves: &[Move]) -> String {
+    let mut text = String::new();
     for one in moves {
         paragraph(&mut text, one);
     }
     let avoid: Vec<String> =
-        moves.iter().map(|one| format!("{} of {}", clean(&one.to), clean(&one.policy))).collect();
+        moves.iter().map(|one| format!("{} of {}", plain(&one.to), plain(&one.policy))).collect();
     let _ = writeln!(
         text,
-        "Undo: git revert this commit, and put {} into spec.avoid of its policy,\nor it is chosen again.\n",
+        "Undo: git revert this commit, and put {} into spec.avoid of its policy,\nor it is chosen again.",
         listed(&avoid, 3)
     );
+    text
+}
+
+/// The last paragraph, which is Tagtide's alone.
+fn trailers(moves: &[Move]) -> String {
+    let mut text = String::new();
     for one in moves {
-        let digest = one.digest.as_deref().map(|digest| format!(" {}", clean(digest))).unwrap_or_default();
-        let (policy, from, to) = (clean(&one.policy), one_word(&one.from), one_word(&one.to));
+        let digest = one.digest.as_deref().map(|digest| format!(" {}", plain(digest))).unwrap_or_default();
+        let (policy, from, to) = (plain(&one.policy), one_word(&one.from), one_word(&one.to));
         let _ = writeln!(text, "{TRAILER}: {policy} {from} {to}{digest}");
     }
     text
@@ -56,29 +75,29 @@ pub fn compose(namespace: &str, moves: &[Move]) -> String {
 fn subject(namespace: &str, moves: &[Move]) -> String {
     let mut bumps: Vec<String> = Vec::new();
     for one in moves {
-        let bump = format!("{} to {}", clean(&one.image), clean(&one.to));
+        let bump = format!("{} to {}", plain(&one.image), plain(&one.to));
         if !bumps.contains(&bump) {
             bumps.push(bump);
         }
     }
-    let whole = format!("Bump {} in {}", listed(&bumps, usize::MAX), clean(namespace));
+    let whole = format!("Bump {} in {}", listed(&bumps, usize::MAX), plain(namespace));
     if whole.chars().count() <= 100 || bumps.len() == 1 {
         return whole;
     }
-    format!("Bump {} images in {}", bumps.len(), clean(namespace))
+    format!("Bump {} images in {}", bumps.len(), plain(namespace))
 }
 
 fn paragraph(text: &mut String, one: &Move) {
     let distance = distance(&one.from, &one.to).map(|distance| format!(" ({distance})")).unwrap_or_default();
-    let (policy, image, from, to) = (clean(&one.policy), clean(&one.image), clean(&one.from), clean(&one.to));
+    let (policy, image, from, to) = (plain(&one.policy), plain(&one.image), plain(&one.from), plain(&one.to));
     let _ = writeln!(text, "{policy}  {image}  {from} → {to}{distance}");
     for (file, line) in one.places.iter().take(MAX_PLACES) {
-        let _ = writeln!(text, "  {}:{line}", clean(file));
+        let _ = writeln!(text, "  {}:{line}", plain(file));
     }
     if let Some(more @ 1..) = one.places.len().checked_sub(MAX_PLACES) {
         let _ = writeln!(text, "  and {more} more");
     }
-    let _ = writeln!(text, "  why: {}\n", clean(&one.why));
+    let _ = writeln!(text, "  why: {}\n", plain(&one.why));
 }
 
 /// How far apart two versions are by semver.
@@ -109,35 +128,21 @@ fn listed(all: &[String], most: usize) -> String {
     }
 }
 
-/// Foreign text in one line: without control characters, and without the characters that turn text around in a
-/// terminal (Unicode's bidirectional controls).
-fn clean(text: &str) -> String {
-    let is_unfit = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
-    };
-    text.chars().filter(|&c| !is_unfit(c)).take(300).collect()
-}
-
-fn one_word(text: &str) -> String {
-    let word: String = clean(text).split_whitespace().collect::<Vec<_>>().join("_");
-    if word.is_empty() { "-".to_owned() } else { word }
-}
-
 /// Whether a commit with this message wrote `tag` for `policy`.
 #[must_use]
 pub fn wrote(message: &str, policy: &str, tag: &str) -> bool {
-    message.lines().filter_map(|line| line.strip_prefix(TRAILER)?.strip_prefix(": ")).any(|trailer| {
+    let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    last.lines().filter_map(|line| line.strip_prefix(TRAILER)?.strip_prefix(": ")).any(|trailer| {
         let mut words = trailer.split(' ');
         words.next() == Some(policy) && words.nth(1) == Some(tag)
     })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn one(policy: &str, image: &str, from: &str, to: &str) -> Move {
+    pub(super) fn one(policy: &str, image: &str, from: &str, to: &str) -> Move {
         Move {
             policy: policy.into(),
             image: image.into(),

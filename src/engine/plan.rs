@@ -99,14 +99,19 @@ fn resolve<'a>(wishes: &'a Wishes, key: &ObjectKey, nearest: &Nearest<'_>) -> Re
     let Some(wish) = wishes.get(key) else { return Resolution::Unknown { nearest: nearest.to(key) } };
     match wish {
         Err(why) => Resolution::NotChosen { why: why.clone() },
-        Ok(wish) => Resolution::Wanted(Wanted {
-            image: wish.policy.image(),
-            tag: &wish.selection.tag,
-            digest: wish.selection.digest.as_ref(),
-            pin: wish.policy.pin(),
-            downgrade: wish.policy.downgrade(),
-            standing: Box::new(|held, chosen| wish.policy.standing(held, chosen)),
-        }),
+        Ok(wish) => Resolution::Wanted(wanted(wish)),
+    }
+}
+
+/// What a wish asks of a file.
+pub(super) fn wanted(wish: &Wish) -> Wanted<'_> {
+    Wanted {
+        image: wish.policy.image(),
+        tag: &wish.selection.tag,
+        digest: wish.selection.digest.as_ref(),
+        pin: wish.policy.pin(),
+        downgrade: wish.policy.downgrade(),
+        standing: Box::new(|held, chosen| wish.policy.standing(held, chosen)),
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::message::{InvalidTemplate, Wording};
 use super::scope::{InvalidGlob, Scope};
 use super::settings::Settings;
 use super::world::{SecretError, World};
-use crate::api::{InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
+use crate::api::{Grouping, InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
 use crate::git::{
     self, Branch, BranchName, GitSecret, InvalidGitSecret, RemoteAccess, RepositoryUrl, Signer,
     proxy_from_secret,
@@ -23,6 +24,8 @@ pub(super) struct RepositorySettings {
     target: Option<BranchName>,
     pub(super) interval: Duration,
     pub(super) scope: Scope,
+    pub(super) grouping: Grouping,
+    pub(super) wording: Wording,
     pub(super) secret: Option<ObjectKey>,
     proxy: Option<ObjectKey>,
     signing: Option<ObjectKey>,
@@ -44,6 +47,8 @@ pub(super) enum RepositoryError {
     Git(#[from] git::Error),
     #[error(transparent)]
     Glob(#[from] InvalidGlob),
+    #[error(transparent)]
+    Template(#[from] InvalidTemplate),
     #[error("spec.interval: {0}")]
     Interval(#[from] InvalidInterval),
     #[error(transparent)]
@@ -70,7 +75,7 @@ impl RepositoryError {
     pub(super) const fn reason(&self) -> Reason {
         match self {
             Self::Git(error) => error.reason(),
-            Self::Glob(_) | Self::Interval(_) | Self::Field { .. } => Reason::InvalidSpec,
+            Self::Glob(_) | Self::Template(_) | Self::Interval(_) | Self::Field { .. } => Reason::InvalidSpec,
             Self::Secret(_) | Self::Proxy(_) | Self::Signing(_) => Reason::SecretInvalid,
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::PushRefused(_) => Reason::PushRejected,
@@ -160,6 +165,8 @@ impl RepositorySettings {
             target,
             interval: spec.interval.duration()?,
             scope,
+            grouping: spec.commit.grouping,
+            wording: Wording::read(key, &spec.commit)?,
             secret,
             proxy,
             signing,

@@ -110,7 +110,7 @@ impl RepositoryState {
     pub(super) fn take(&mut self, report: &Report) {
         self.remember_request();
         self.head = Some(report.head.to_string());
-        if let Some(committed) = &report.committed {
+        if let Some(committed) = report.committed.last() {
             self.last_commit = Some(last_commit(committed));
         }
         let sites = sites(&report.plan);
@@ -181,7 +181,7 @@ fn last_commit(committed: &Committed) -> LastCommit {
     });
     LastCommit {
         id: committed.id.to_string(),
-        subject: committed.subject.clone(),
+        subject: committed.subject().to_owned(),
         at: Time(committed.at),
         changes: changes.take(MOST_LISTED).collect(),
     }
@@ -243,7 +243,7 @@ pub(super) fn holdings(
     chosen.map(|(key, selection)| (key.clone(), holding(key, selection.tag.as_str()))).collect()
 }
 
-/// Which commit wrote the tag: the one just pushed, the one known from before, else the branch's head, which either says
+/// Which commit wrote the tag: one just pushed, the one known from before, else the branch's head, which either says
 /// in its trailer that it did, as after a crash between push and status, or is the first in which the tag was seen.
 fn written(
     repository: &str,
@@ -252,14 +252,15 @@ fn written(
     report: &Report,
     before: Option<Written>,
 ) -> Written {
-    let pushed = report.committed.as_ref().filter(|_| wrote(&report.head_message.0, &key.to_string(), tag));
+    let is_of = |commit: &&Committed| wrote(&commit.message, &key.to_string(), tag);
+    let pushed = report.committed.iter().rev().find(is_of);
     if let Some(before) = before.filter(|before| before.tag == tag && pushed.is_none()) {
         return before;
     }
-    let at = pushed.map_or(report.head_message.1, |committed| committed.at);
+    let (commit, at) = pushed.map_or((report.head, report.head_message.1), |commit| (commit.id, commit.at));
     Written {
         repository: repository.to_owned(),
-        commit: report.head.to_string(),
+        commit: commit.to_string(),
         tag: tag.to_owned(),
         at: Time(at),
     }

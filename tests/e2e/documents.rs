@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::install_crds;
 use crate::support::control_plane::ControlPlane;
+use crate::support::infra_repo::hermetic_git;
 use crate::support::{tagtide, workspace};
 
 #[test]
@@ -147,6 +148,7 @@ async fn every_example_is_planned_without_a_problem() {
         ("quick-start", &["shop/api=1.9.4"][..], 1),
         ("many-apps", &["shop/api=1.9.9", "shop/worker=main-1001", "shop/web=2026-11-20", &gateway], 4),
         ("private", &[private.as_str()], 1),
+        ("commits", &["shop/api=1.9.4", "shop/web=3.1.0"], 2),
     ] {
         let folder = workspace::checkout().join("examples").join(example);
         let (policies, repo) = (folder.display().to_string(), folder.join("repo").display().to_string());
@@ -158,4 +160,30 @@ async fn every_example_is_planned_without_a_problem() {
         assert_eq!(plan["problems"], json!([]), "{example}");
         assert_eq!(plan["changes"].as_array().unwrap().len(), changes, "{example}: {plan}");
     }
+}
+
+#[tokio::test]
+async fn the_example_of_commits_is_worded_as_its_page_says() {
+    let folder = workspace::checkout().join("examples/commits");
+    let repo = workspace::folder("commits");
+    let file = "apps/shop/values.yaml";
+    std::fs::create_dir_all(repo.path().join("apps/shop")).unwrap();
+    std::fs::copy(folder.join("repo").join(file), repo.path().join(file)).unwrap();
+    let git = |args: &[&str]| {
+        let output = hermetic_git(repo.path()).args(args).output().expect("git");
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "Begin"]);
+    let (policies, repo) = (folder.display().to_string(), repo.path().display().to_string());
+    let from = ["apply", "--policies", &policies, "--repository", "shop/infra", "--repo", &repo];
+    tagtide::run(&[&from[..], &["--select", "shop/api=1.9.4", "--select", "shop/web=3.0.1"]].concat())
+        .await
+        .success();
+    let wanted = "chore(prod): api to 1.9.4\n\nghcr.io/acme/api 1.9.3 -> 1.9.4 (patch)\n\ngiven on the command line\n\
+        - apps/shop/values.yaml:3\n\nTagtide-Update: shop/api 1.9.3 1.9.4\n\n";
+    assert_eq!(git(&["log", "-1", "--format=%B"]), wanted);
+    assert_eq!(git(&["log", "-1", "--format=%an <%ae>"]), "Tagtide <tagtide@acme.example>\n");
 }

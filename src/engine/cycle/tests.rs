@@ -1,6 +1,7 @@
 //! Whole cycles over a bare repository of this machine.
 
 mod target;
+mod words;
 
 use git2::{Commit, FileMode, Oid, Repository, Signature, Time, build::TreeUpdateBuilder};
 use prometheus_client::registry::Registry;

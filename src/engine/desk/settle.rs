@@ -120,9 +120,9 @@ impl<W: World> Engine<W> {
         let pace = match report {
             Ok(report) => {
                 state.take(&report);
-                if let Some(committed) = &report.committed {
+                for committed in &report.committed {
                     self.metrics.committed();
-                    tracing::info!(repository = %key, commit = %committed.id, subject = committed.subject, "pushed");
+                    tracing::info!(repository = %key, commit = %committed.id, subject = committed.subject(), "pushed");
                 }
                 self.note_holdings(key, wishes, &report);
                 Pace::Steady

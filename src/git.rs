@@ -7,6 +7,7 @@
 //! The way of one commit: [`Branch::bring_up_to_date`] → [`Branch::snapshot`] → [`Snapshot::changed_files`] →
 //! [`Branch::publish`].
 
+mod authorization;
 mod branch;
 mod coverage;
 mod credentials;
@@ -14,6 +15,7 @@ mod draft;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod github_app;
 mod handle;
 mod head;
 mod http;
@@ -36,6 +38,7 @@ pub use coverage::{Coverage, FileFilter};
 pub use credentials::{GitSecret, InvalidGitSecret, proxy_from_secret};
 pub use draft::{Draft, DraftCommit, FileEdit, Start};
 pub use error::Error;
+pub use github_app::{AppError, GitHubApp};
 pub use handle::{Branch, Published, RemoteAccess};
 pub use head::head_branch;
 pub use id::{BlobId, CommitId, TreeId};

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
 use reqwest::header::HeaderValue;
 
+use super::authorization::Authorization;
+use super::github_app::{AppTokens, GitHubApp};
 use super::ssh::{InvalidKnownHosts, SshSecret};
-use crate::net::{ClientCertificate, ClientSettings, InvalidProxy, Proxy, SecretText};
+use crate::net::{ClientCertificate, ClientSettings, Connections, InvalidProxy, Proxy, SecretText};
 
 /// What a Secret for a repository holds: who asks, and whom to trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +28,7 @@ pub struct GitSecret {
 enum Login {
     Basic { username: String, password: SecretText },
     Bearer(SecretText),
+    App(GitHubApp),
 }
 
 /// A Secret that does not hold what is needed. Its text never holds a value.
@@ -32,8 +36,8 @@ enum Login {
 pub enum InvalidGitSecret {
     /// Neither way to log in is there, nor a certificate.
     #[error(
-        "the Secret has none of the keys username and password, bearerToken, tls.crt and tls.key, ca.crt, and identity \
-         and known_hosts"
+        "the Secret has none of the keys username and password, bearerToken, githubAppID and githubAppPrivateKey, tls.crt \
+         and tls.key, ca.crt, and identity and known_hosts"
     )]
     Empty,
     /// One of two keys is missing.
@@ -44,9 +48,24 @@ pub enum InvalidGitSecret {
         /// The key that is not.
         lacks: &'static str,
     },
-    /// Two ways to log in.
-    #[error("the Secret has both a password and a bearerToken; keep one of them")]
+    /// More than one way to log in.
+    #[error(
+        "the Secret has more than one of a password, a bearerToken and a githubAppPrivateKey; keep one of them"
+    )]
     Both,
+    /// A key of a GitHub App that can not be used.
+    #[error("the Secret's {key} {problem}")]
+    App {
+        /// The key of the Secret.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        problem: &'static str,
+    },
+    /// A GitHub App for an address that is none of GitHub's.
+    #[error(
+        "the Secret is one of a GitHub App, but spec.url is not like https://github.com/OWNER/REPOSITORY"
+    )]
+    NotOnGitHub,
     /// SSH's keys for an address of another kind.
     #[error("the Secret is one for SSH (it has the key identity), but spec.url does not start with ssh://")]
     NotForHttp,
@@ -99,9 +118,10 @@ pub enum InvalidGitSecret {
 }
 
 impl GitSecret {
-    /// Reads the data of a Secret: `username` and `password`, or `bearerToken`; `tls.crt` with `tls.key`, and `ca.crt`,
-    /// beside them or alone; or, for SSH, `identity` and `known_hosts`, with the `password` of an encrypted identity. A line break at the end of a
-    /// value, which `kubectl create --from-file` leaves there, is taken off.
+    /// Reads the data of a Secret: `username` and `password`, or `bearerToken`, or the keys of a GitHub App; `tls.crt` with
+    /// `tls.key`, and `ca.crt`, beside them or alone; or, for SSH, `identity` and `known_hosts`, with the `password` of an
+    /// encrypted identity. A line break at the end of a value, which `kubectl create --from-file` leaves there, is taken
+    /// off.
     ///
     /// # Errors
     /// `InvalidGitSecret` names the key that is missing or unfit.
@@ -121,22 +141,25 @@ impl GitSecret {
             (None, Some(_)) => return Err(InvalidGitSecret::Half { has: "tls.key", lacks: "tls.crt" }),
             (None, None) => None,
         };
-        let login = match (username, password, bearer) {
-            (_, Some(_), Some(_)) => return Err(InvalidGitSecret::Both),
-            (_, None, Some(token)) => Some(Login::Bearer(token.into())),
-            (Some(username), Some(password), None) => {
+        let login = match (username, password, bearer, GitHubApp::read(data)?) {
+            (_, Some(_), Some(_), _) | (_, Some(_), _, Some(_)) | (_, _, Some(_), Some(_)) => {
+                return Err(InvalidGitSecret::Both);
+            }
+            (_, None, None, Some(app)) => Some(Login::App(app)),
+            (_, None, Some(token), None) => Some(Login::Bearer(token.into())),
+            (Some(username), Some(password), None, None) => {
                 Some(Login::Basic { username, password: password.into() })
             }
-            (Some(_), None, None) => {
+            (Some(_), None, None, None) => {
                 return Err(InvalidGitSecret::Half { has: "username", lacks: "password" });
             }
-            (None, Some(_), None) => {
+            (None, Some(_), None, None) => {
                 return Err(InvalidGitSecret::Half { has: "password", lacks: "username" });
             }
-            (None, None, None) if ca_pem.is_none() && certificate.is_none() => {
+            (None, None, None, None) if ca_pem.is_none() && certificate.is_none() => {
                 return Err(InvalidGitSecret::Empty);
             }
-            (None, None, None) => None,
+            (None, None, None, None) => None,
         };
         Ok(Self { login, ca_pem, certificate, ssh: None })
     }
@@ -154,28 +177,40 @@ impl GitSecret {
         self.ssh.as_ref().ok_or(InvalidGitSecret::NotForSsh)
     }
 
-    /// The value of the Authorization header (RFC 7617 for Basic, RFC 6750 for Bearer), marked as sensitive so that it
-    /// is never printed.
+    /// What the server at `url` is told of who asks (RFC 7617 for Basic, RFC 6750 for Bearer).
     ///
     /// # Errors
-    /// `InvalidGitSecret::NotText` where the token has a character that no header can carry, and
-    /// `InvalidGitSecret::NotForHttp` where the Secret is one for SSH.
-    pub fn authorization(&self) -> Result<Option<HeaderValue>, InvalidGitSecret> {
+    /// `InvalidGitSecret::NotText` where the token has a character that no header can carry,
+    /// `InvalidGitSecret::NotForHttp` where the Secret is one for SSH, and where the key of an App can not be used.
+    pub(super) fn authorization(
+        &self,
+        connections: &Connections,
+        client: &reqwest::Client,
+        url: &Url,
+    ) -> Result<Authorization, InvalidGitSecret> {
         if self.ssh.is_some() {
             return Err(InvalidGitSecret::NotForHttp);
         }
-        let value = match &self.login {
-            None => return Ok(None),
+        match &self.login {
+            None => Ok(Authorization::Nobody),
             Some(Login::Basic { username, password }) => {
-                format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose())))
+                fixed(&format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose()))))
             }
-            Some(Login::Bearer(token)) => format!("Bearer {}", token.expose()),
-        };
-        let mut header =
-            HeaderValue::from_str(&value).map_err(|_| InvalidGitSecret::NotText { key: "bearerToken" })?;
-        header.set_sensitive(true);
-        Ok(Some(header))
+            Some(Login::Bearer(token)) => fixed(&format!("Bearer {}", token.expose())),
+            Some(Login::App(app)) => {
+                let tokens = AppTokens::new(connections.clone(), client.clone(), app, url)?;
+                Ok(Authorization::App(Box::new(tokens)))
+            }
+        }
     }
+}
+
+/// The same header each time, marked as sensitive so that it is never printed.
+fn fixed(value: &str) -> Result<Authorization, InvalidGitSecret> {
+    let mut header =
+        HeaderValue::from_str(value).map_err(|_| InvalidGitSecret::NotText { key: "bearerToken" })?;
+    header.set_sensitive(true);
+    Ok(Authorization::Fixed(header))
 }
 
 /// Reads the data of a Secret for a proxy: `address`, and `username` with `password` where it asks for them.
@@ -235,10 +270,18 @@ mod tests {
         GitSecret::read(&data)
     }
 
+    fn authorization(secret: &GitSecret) -> Result<Authorization, InvalidGitSecret> {
+        let connections = Connections::new(crate::net::AddressGuard::default());
+        let client = connections.client(&ClientSettings::default()).unwrap();
+        secret.authorization(&connections, &client, &"https://github.com/acme/infra".parse().unwrap())
+    }
+
     #[test]
     fn reads_basic_and_bearer_and_a_certificate_alone() {
-        let header =
-            |secret: GitSecret| secret.authorization().unwrap().map(|h| h.to_str().unwrap().to_owned());
+        let header = |secret: GitSecret| match authorization(&secret).unwrap() {
+            Authorization::Fixed(header) => Some(header.to_str().unwrap().to_owned()),
+            Authorization::Nobody | Authorization::App(_) => None,
+        };
         let basic = read(&[("username", "bot"), ("password", "pass\n")]).unwrap();
         assert_eq!(header(basic).unwrap(), "Basic Ym90OnBhc3M=");
         assert_eq!(header(read(&[("bearerToken", "abc")]).unwrap()).unwrap(), "Bearer abc");
@@ -251,7 +294,12 @@ mod tests {
             (&[][..], "none of the keys"),
             (&[("username", "hunter2")], "not password"),
             (&[("password", "hunter2")], "not username"),
-            (&[("username", "a"), ("password", "hunter2"), ("bearerToken", "hunter2")], "both"),
+            (&[("username", "a"), ("password", "hunter2"), ("bearerToken", "hunter2")], "more than one of"),
+            (
+                &[("bearerToken", "hunter2"), ("githubAppID", "1"), ("githubAppPrivateKey", "hunter2")],
+                "more than one of",
+            ),
+            (&[("githubAppID", "1")], "not githubAppPrivateKey"),
             (&[("bearerToken", "hun\nter2")], "bearerToken"),
         ] {
             let error = read(entries).unwrap_err().to_string();
@@ -262,7 +310,8 @@ mod tests {
     #[test]
     fn prints_nothing_of_its_values() {
         let secret = read(&[("username", "bot"), ("password", "hunter2")]).unwrap();
-        assert!(!format!("{secret:?} {:?}", secret.authorization()).contains("hunter2"));
-        assert!(!format!("{:?}", secret.authorization()).contains("Basic"));
+        assert!(!format!("{secret:?}").contains("hunter2"));
+        let Authorization::Fixed(header) = authorization(&secret).unwrap() else { panic!("a header") };
+        assert!(!format!("{header:?}").contains("Basic"));
     }
 }

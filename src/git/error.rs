@@ -94,6 +94,7 @@ impl Error {
             Self::Net(error) => error.reason(),
             Self::Wire(error) => match error {
                 WireError::Net(error) => error.reason(),
+                WireError::App(error) => error.reason(),
                 WireError::Ssh(SshError::Host(_)) => Reason::HostKeyRejected,
                 WireError::Ssh(SshError::Refused { .. }) => Reason::AuthenticationFailed,
                 WireError::CutShort | WireError::Ssh(_) => Reason::Unreachable,
@@ -116,6 +117,7 @@ impl Error {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Wire(WireError::RateLimited { retry_after, .. }) => *retry_after,
+            Self::Wire(WireError::App(error)) => error.retry_after(),
             _ => None,
         }
     }

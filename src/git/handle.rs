@@ -94,8 +94,8 @@ impl Branch {
         let transport = match url {
             RepositoryUrl::Local(path) => return Ok(Self::open_local(path, name)),
             RepositoryUrl::Http(url) => {
-                let authorization = secret.authorization()?;
                 let client = connections.client(&secret.client_settings(proxy.as_ref()))?;
+                let authorization = secret.authorization(&connections, &client, url)?;
                 AnyTransport::Http(HttpTransport::new(connections, client, url, authorization))
             }
             RepositoryUrl::Ssh(url) => {

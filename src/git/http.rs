@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Response, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::{RequestBuilder, Response, Url};
 
+use super::authorization::Authorization;
 use super::wire::{Chunks, MAX_ANSWER, Service, Transport, WHOLE_EXCHANGE, WireError, cleaned};
 use crate::net::{Body, Connections, Limits, retry_after};
 
@@ -21,40 +22,51 @@ pub(super) struct HttpTransport {
     connections: Connections,
     client: reqwest::Client,
     base: String,
-    authorization: Option<HeaderValue>,
+    authorization: Authorization,
 }
 
 impl HttpTransport {
-    /// The transport for `url`, with the value of the Authorization header where credentials are sent.
+    /// The transport for `url`.
     pub(super) fn new(
         connections: Connections,
         client: reqwest::Client,
         url: &Url,
-        authorization: Option<HeaderValue>,
+        authorization: Authorization,
     ) -> Self {
         let base = url.as_str().trim_end_matches('/').to_owned();
         Self { connections, client, base, authorization }
     }
 
-    fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert("git-protocol", HeaderValue::from_static("version=2"));
-        if let Some(value) = &self.authorization {
-            headers.insert(AUTHORIZATION, value.clone());
+    /// Sends a request, and once more where the credentials were refused and there are others.
+    async fn send(&self, request: RequestBuilder) -> Result<Body, WireError> {
+        let again = request.try_clone().filter(|_| self.authorization.renews());
+        let header = self.authorization.header(None).await?;
+        match (self.send_as(request, header.as_ref()).await, again) {
+            (Err(WireError::AuthenticationFailed { .. }), Some(again)) => {
+                let other = self.authorization.header(header.as_ref()).await?;
+                self.send_as(again, other.as_ref()).await
+            }
+            (outcome, _) => outcome,
         }
-        headers
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Body, WireError> {
+    async fn send_as(
+        &self,
+        request: RequestBuilder,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Body, WireError> {
         let limits = Limits::new(MAX_ANSWER, WHOLE_EXCHANGE, SILENCE);
-        let request = request.headers(self.headers());
+        let mut request = request.header("git-protocol", "version=2");
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
         let response = self.connections.send(&self.client, request, &limits).await?;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers(), Timestamp::now());
         match status {
             200 => Ok(Body::new(response, limits)),
             300..=399 => Err(WireError::Redirected { to: redirect_target(&response) }),
-            401 => Err(WireError::AuthenticationFailed { sent: self.authorization.is_some() }),
+            401 => Err(WireError::AuthenticationFailed { sent: authorization.is_some() }),
             403 => Err(WireError::AccessDenied(error_words(response).await)),
             404 => Err(WireError::RepositoryNotFound),
             429 | 503 if status == 429 || retry_after.is_some() => {

@@ -72,6 +72,9 @@ pub enum WireError {
     /// No connection, or one that broke, stalled or brought too much.
     #[error(transparent)]
     Net(#[from] crate::net::Error),
+    /// No token of a GitHub App.
+    #[error(transparent)]
+    App(#[from] super::github_app::AppError),
     /// No SSH connection.
     #[error(transparent)]
     Ssh(#[from] super::ssh::SshError),

@@ -29,6 +29,7 @@ mod faulty_server;
 mod fetch;
 mod foreign_content;
 mod forge;
+mod github_app;
 mod local;
 mod parts;
 mod push;

@@ -18,6 +18,8 @@ pub(crate) mod fuzzing;
 mod github_app;
 mod handle;
 mod head;
+#[cfg(test)]
+mod hostile_packs;
 mod http;
 mod id;
 mod lacking;

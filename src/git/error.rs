@@ -61,6 +61,14 @@ pub enum Error {
         /// libgit2's words.
         problem: String,
     },
+    /// The commit is larger than one that is read.
+    #[error("the commit has more than {most} {what}, and is not read")]
+    TooLarge {
+        /// How many are read.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
     /// The commit would change nothing.
     #[error("the commit would change nothing")]
     NothingChanges,
@@ -90,6 +98,7 @@ impl Error {
             Self::Secret(_) | Self::NotSigned(_) => Reason::SecretInvalid,
             Self::BranchNotFound { .. } => Reason::BranchNotFound,
             Self::Cache { .. } | Self::Objects { .. } => Reason::MirrorFailed,
+            Self::TooLarge { .. } => Reason::TooLarge,
             Self::NothingChanges | Self::Interrupted(_) => Reason::InternalError,
             Self::Net(error) => error.reason(),
             Self::Wire(error) => match error {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use git2::{ObjectType, Odb, OdbLookupFlags, Repository, Tree};
 
-use super::snapshot::MAX_DEPTH;
+use super::snapshot::{MAX_DEPTH, MAX_ENTRIES, TOO_MANY_ENTRIES};
 use super::{BlobId, CommitId, Coverage, Error};
 
 /// More files than this are not asked for one by one: the whole commit comes at less cost.
@@ -16,7 +16,7 @@ const MOST: usize = 20_000;
 /// Unlike for reading, links count as files: the server takes it that whoever holds a commit holds its links too.
 ///
 /// # Errors
-/// `Error::Objects` where a commit or a folder can not be read.
+/// `Error::Objects` where a commit or a folder can not be read, and `Error::TooLarge` for more entries than are looked at.
 pub(super) fn lacking(
     repository: &Repository,
     held: Option<CommitId>,
@@ -26,7 +26,7 @@ pub(super) fn lacking(
     let tree = |id: CommitId| repository.find_commit(id.0).and_then(|commit| commit.tree()).map_err(unread);
     let before = held.map(tree).transpose()?;
     let odb = repository.odb().map_err(unread)?;
-    let mut search = Search { repository, odb, coverage, found: HashSet::new() };
+    let mut search = Search { repository, odb, coverage, entries: MAX_ENTRIES, found: HashSet::new() };
     search.enter(before.as_ref(), &tree(commit)?, &mut String::new(), 0)?;
     Ok((search.found.len() <= MOST).then(|| search.found.into_iter().collect()))
 }
@@ -45,6 +45,7 @@ struct Search<'a> {
     repository: &'a Repository,
     odb: Odb<'a>,
     coverage: &'a Coverage,
+    entries: usize,
     found: HashSet<BlobId>,
 }
 
@@ -58,6 +59,7 @@ impl Search<'_> {
     ) -> Result<(), Error> {
         let parent = path.len();
         for entry in after {
+            self.entries = self.entries.checked_sub(1).ok_or(TOO_MANY_ENTRIES)?;
             let twin = before.and_then(|tree| tree.get_name_bytes(entry.name_bytes()));
             if twin.as_ref().is_some_and(|twin| twin.id() == entry.id()) || self.found.len() > MOST {
                 continue;

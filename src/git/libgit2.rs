@@ -1,6 +1,12 @@
-//! The settings of libgit2 that hold for the whole process, and what it leaves in the allocator.
+//! The settings of libgit2 that hold for the whole process, and what it takes of the allocator and leaves there.
+
+#[cfg(target_os = "linux")]
+mod memory;
 
 use std::sync::Once;
+
+#[cfg(target_os = "linux")]
+pub(super) use memory::bounded;
 
 /// Sets libgit2 up, once: no configuration of the host is read, and its caches stay small.
 ///
@@ -13,7 +19,15 @@ pub(super) fn set_up() {
         git2::opts::strict_hash_verification(false);
         git2::opts::enable_caching(false);
         set_paths_and_windows();
+        #[cfg(target_os = "linux")]
+        memory::install();
     });
+}
+
+/// On other systems the C library does not tell how large a block is, and libgit2 takes what it wants.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn bounded<T>(_bytes: usize, work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 #[expect(unsafe_code, reason = "libgit2's global options; called once, before any other call into libgit2")]

@@ -4,12 +4,15 @@
 //! fetched again. It holds one commit, whole or as far as it is read, and no history; two commits, where another branch
 //! is written than read.
 
+use std::cell::Cell;
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use git2::{Repository, RepositoryInitOptions};
+use git2::{ErrorClass, Repository, RepositoryInitOptions};
 use tokio::sync::mpsc;
 
 use super::{CommitId, Coverage, Error};
@@ -51,8 +54,15 @@ const MIN_GROWTH: u64 = 64 << 20;
 /// that beyond this a whole fetch is cheaper, and a hostile server can not keep a core busy.
 pub(super) const MAX_INCREMENTAL_OBJECTS: u32 = 2_500;
 
-/// The most objects that a whole pack may have.
-pub(super) const MAX_OBJECTS: u32 = 10_000_000;
+/// The most objects that a whole pack may have. libgit2 keeps some 200 bytes of each while it takes them in.
+pub(super) const MAX_OBJECTS: u32 = 500_000;
+
+/// What libgit2 may hold while it takes a pack in, in bytes: its caches, what it keeps of each object, and a base, a
+/// difference and what they make.
+const MAX_MEMORY: usize = 192 << 20;
+
+/// How long libgit2 may put differences together, once all of a pack is here. Of an honest one that is a second.
+const MAX_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// The folder of one branch of one repository.
 pub(super) struct Mirror {
@@ -188,11 +198,29 @@ impl Mirror {
     /// Takes a pack in as it arrives. Blocks.
     ///
     /// # Errors
-    /// `Error::Objects` with libgit2's words where the pack is not one, lacks a base, or ends early.
-    pub(super) fn take_in(&self, mut incoming: IncomingPack) -> Result<Intake, Error> {
+    /// `Error::Objects` with libgit2's words where the pack is not one, lacks a base, ends early, or takes too much to be
+    /// put together; `Error::Cache` where the disk takes no more.
+    pub(super) fn take_in(&self, incoming: IncomingPack) -> Result<Intake, Error> {
+        self.take_in_within(incoming, MAX_MEMORY, MAX_PATIENCE)
+    }
+
+    /// As [`Self::take_in`], with bounds of its own.
+    pub(super) fn take_in_within(
+        &self,
+        incoming: IncomingPack,
+        memory: usize,
+        patience: Duration,
+    ) -> Result<Intake, Error> {
+        super::libgit2::bounded(memory, || self.take_in_patiently(incoming, patience))
+    }
+
+    fn take_in_patiently(&self, mut incoming: IncomingPack, patience: Duration) -> Result<Intake, Error> {
         let repository = self.repository()?;
         let odb = repository.odb().map_err(|source| Error::objects("opened", source))?;
         let mut writer = odb.packwriter().map_err(|source| Error::objects("written", source))?;
+        let until = Rc::new(Cell::new(None));
+        let clock = Rc::clone(&until);
+        writer.progress(move |_| clock.get().is_none_or(|until| Instant::now() < until));
         let mut head = PackHead::default();
         let (mut has_ended, mut is_large) = (false, false);
         while let Some(piece) = incoming.bytes.blocking_recv() {
@@ -209,17 +237,36 @@ impl Mirror {
                 }
                 is_large = objects > MAX_INCREMENTAL_OBJECTS;
             }
-            writer.write_all(&bytes).map_err(|_| last_error("taken in"))?;
+            // `io::Error` carries none of libgit2's words; it left them behind.
+            writer.write_all(&bytes).map_err(|_| self.not_taken(&git2::Error::last_error(-1)))?;
         }
         if !has_ended {
             return Err(Error::Objects { step: "taken in", problem: "the pack ended early".to_owned() });
         }
-        writer.commit().map_err(|source| Error::objects("taken in", source))?;
+        let end = Instant::now() + patience;
+        until.set(Some(end));
+        writer.commit().map_err(|source| {
+            if Instant::now() < end {
+                return self.not_taken(&source);
+            }
+            let problem =
+                format!("its differences take too long to put together, more than {} s", patience.as_secs());
+            Error::Objects { step: "taken in", problem }
+        })?;
         drop(writer);
         if is_large {
             super::libgit2::give_memory_back();
         }
         Ok(Intake::Taken)
+    }
+
+    /// A full disk says nothing against what is here already.
+    fn not_taken(&self, source: &git2::Error) -> Error {
+        let problem = source.message().to_owned();
+        match source.class() {
+            ErrorClass::Os => Error::Cache { path: self.dir.clone(), problem },
+            _ => Error::Objects { step: "taken in", problem },
+        }
     }
 
     fn pack_folder(&self) -> PathBuf {
@@ -253,11 +300,6 @@ fn belongs_to_a_whole_pack(path: &Path) -> bool {
     let is_named_so =
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("pack-"));
     is_named_so && path.with_extension("pack").exists() && path.with_extension("idx").exists()
-}
-
-/// The message that libgit2 left behind: `io::Error` carries none.
-fn last_error(step: &'static str) -> Error {
-    Error::objects(step, git2::Error::last_error(-1))
 }
 
 /// The first twelve bytes of a pack: `PACK`, the version, the number of objects (gitformat-pack).
@@ -316,6 +358,21 @@ mod tests {
         assert_eq!(mirror.pack_sizes().len(), 0);
         assert_eq!(take(&mirror, vec![Piece::Bytes(pack), Piece::End], 9).unwrap(), Intake::Taken);
         assert_eq!(mirror.pack_sizes().len(), 1);
+    }
+
+    #[test]
+    fn a_pack_that_is_cut_at_any_byte_leaves_nothing() {
+        let (_cache, mirror) = mirror();
+        let pack = Bytes::from(pack_of_one_blob());
+        for end in 0..pack.len() {
+            for ended in [&[][..], &[()]] {
+                let mut pieces = vec![Piece::Bytes(pack.slice(..end))];
+                pieces.extend(ended.iter().map(|()| Piece::End));
+                assert!(take(&mirror, pieces, 9).is_err(), "{end}");
+            }
+            assert_eq!(std::fs::read_dir(mirror.pack_folder()).unwrap().count(), 0, "{end}");
+        }
+        assert_eq!(take(&mirror, vec![Piece::Bytes(pack), Piece::End], 9).unwrap(), Intake::Taken);
     }
 
     #[test]

@@ -8,6 +8,16 @@ use super::{BlobId, CommitId, Error, TreeId};
 /// Deeper folders than this are not entered.
 pub(super) const MAX_DEPTH: usize = 64;
 
+/// The most entries of folders that are looked at. A few folders within each other can make any number of them: each time
+/// the same one ten times over, say.
+pub(super) const MAX_ENTRIES: usize = 2_000_000;
+
+pub(super) const TOO_MANY_ENTRIES: Error =
+    Error::TooLarge { most: MAX_ENTRIES, what: "entries in its folders" };
+
+/// The largest commit, without its tree, that is read, in bytes.
+const MAX_COMMIT: usize = 1 << 20;
+
 /// One commit, ready to be read. Its methods block.
 pub struct Snapshot {
     repository: Repository,
@@ -35,8 +45,12 @@ pub enum FileChange<'a> {
 impl Snapshot {
     /// Opens a commit.
     pub(super) fn open(repository: Repository, commit: CommitId) -> Result<Self, Error> {
-        let tree =
-            repository.find_commit(commit.0).map_err(|source| Error::objects("read", source))?.tree_id();
+        let unread = |source| Error::objects("read", source);
+        let (size, _) = repository.odb().and_then(|odb| odb.read_header(commit.0)).map_err(unread)?;
+        if size > MAX_COMMIT {
+            return Err(Error::TooLarge { most: MAX_COMMIT, what: "bytes in its message" });
+        }
+        let tree = repository.find_commit(commit.0).map_err(unread)?.tree_id();
         Ok(Self { repository, commit, tree: TreeId(tree) })
     }
 
@@ -109,15 +123,25 @@ impl Snapshot {
     /// as no file.
     ///
     /// # Errors
-    /// `Error::Objects` where the mirror can not be read, or `before` is not here.
+    /// `Error::Objects` where the mirror can not be read, or `before` is not here; `Error::TooLarge` where the folders have
+    /// more entries than are looked at.
     pub fn changed_files(
         &self,
         before: Option<TreeId>,
         each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.changed_among(before, MAX_ENTRIES, each)
+    }
+
+    fn changed_among(
+        &self,
+        before: Option<TreeId>,
+        mut entries: usize,
+        each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let after = self.find(self.tree.0)?;
         let before = before.map(|tree| self.find(tree.0)).transpose()?;
-        let compared = self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, each);
+        let compared = self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, &mut entries, each);
         if before.is_none() {
             super::libgit2::give_memory_back();
         }
@@ -134,6 +158,7 @@ impl Snapshot {
         after: Option<&Tree<'_>>,
         path: &mut String,
         depth: usize,
+        entries: &mut usize,
         each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if depth > MAX_DEPTH {
@@ -144,6 +169,7 @@ impl Snapshot {
         for (tree, other, is_after) in [(before, after, false), (after, before, true)] {
             let Some(tree) = tree else { continue };
             for entry in tree {
+                *entries = entries.checked_sub(1).ok_or(TOO_MANY_ENTRIES)?;
                 let Some(name) = entry.name().ok().filter(|name| is_honest(name)) else {
                     continue;
                 };
@@ -165,11 +191,18 @@ impl Snapshot {
                         let inner = self.find(entry.id())?;
                         let twin =
                             twin.filter(|_| twin_kind == Some(Kind::Folder)).map(|t| self.find(t.id()));
-                        self.compare(twin.transpose()?.as_ref(), Some(&inner), path, depth + 1, each)?;
+                        self.compare(
+                            twin.transpose()?.as_ref(),
+                            Some(&inner),
+                            path,
+                            depth + 1,
+                            entries,
+                            each,
+                        )?;
                     }
                     (Kind::Folder, false) if twin_kind != Some(Kind::Folder) => {
                         let inner = self.find(entry.id())?;
-                        self.compare(Some(&inner), None, path, depth + 1, each)?;
+                        self.compare(Some(&inner), None, path, depth + 1, entries, each)?;
                     }
                     (Kind::File | Kind::Folder, false) | (Kind::Other, _) => {}
                 }
@@ -319,6 +352,43 @@ mod tests {
             .unwrap();
         assert_eq!(seen.len(), 1, "{seen:?}");
         assert!(seen[0].contains("ok.yaml") && Kind::of(FILE) == Kind::File);
+    }
+
+    #[test]
+    fn folders_that_hold_each_other_over_and_over_are_not_walked_to_their_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path()).unwrap();
+        let blob = repository.blob(b"x").unwrap();
+        let mut inner = (blob, FILE);
+        for _ in 0..12 {
+            let mut tree = repository.treebuilder(None).unwrap();
+            for name in 0..10 {
+                tree.insert(format!("{name}"), inner.0, inner.1).unwrap();
+            }
+            inner = (tree.write().unwrap(), 0o040_000);
+        }
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        let top = repository.find_tree(inner.0).unwrap();
+        let commit = CommitId(repository.commit(None, &author, &author, "x", &top, &[]).unwrap());
+        let snapshot = Snapshot::open(Repository::open(dir.path()).unwrap(), commit).unwrap();
+        let (mut seen, all) = (0, 1_000);
+        let walked = snapshot.changed_among(None, all, &mut |_| {
+            seen += 1;
+            Ok(())
+        });
+        assert_eq!(walked.unwrap_err().reason(), crate::api::Reason::TooLarge);
+        assert!(seen < all);
+    }
+
+    #[test]
+    fn a_commit_that_is_all_message_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path()).unwrap();
+        let tree = repository.find_tree(repository.treebuilder(None).unwrap().write().unwrap()).unwrap();
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        let id = repository.commit(None, &author, &author, &"x".repeat(MAX_COMMIT), &tree, &[]).unwrap();
+        let opened = Snapshot::open(Repository::open(dir.path()).unwrap(), CommitId(id));
+        assert_eq!(opened.err().unwrap().reason(), crate::api::Reason::TooLarge);
     }
 
     #[test]

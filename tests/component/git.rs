@@ -17,7 +17,10 @@
 //! | bogus packs | `fetch`, and the fuzzer |
 //! | ref names that attack | `stages`, and the fuzzer |
 //! | one of a hundred files broken | e2e `git_faults` |
-//! | crash leftovers | `fetch` |
+//! | killed at any byte of a pack, crash leftovers | `crash`, `fetch` |
+//! | disk full | `crash` |
+//! | packs that unfold, claim or repeat without end | `hostile_packs` beside the code |
+//! | a token of a GitHub App revoked or at its end | `github_app` |
 //! | every wording of a lost race | `wordings` |
 //! | slow link | `stages` |
 //! | a server that hangs holds up no other repository | e2e `git_faults` |
@@ -25,6 +28,7 @@
 //! | all of it at random | e2e `soak` |
 
 mod access;
+mod crash;
 mod faulty_server;
 mod fetch;
 mod foreign_content;

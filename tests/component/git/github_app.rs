@@ -194,6 +194,12 @@ impl Scene {
         (error.reason(), text)
     }
 
+    /// How many tokens were asked for, and how often an installation was looked up.
+    fn asked(&self) -> (usize, usize) {
+        let forge = lock(&self.forge);
+        (forge.issued, forge.lookups)
+    }
+
     fn check(&self) {
         assert_eq!(lock(&self.forge).faults, [""; 0]);
     }
@@ -230,7 +236,7 @@ async fn an_app_reads_and_writes_with_one_token() {
     branch.bring_up_to_date().await.unwrap();
     set(&branch, "a.yaml", "2").await;
     assert_eq!(scene.repo.read("main", "a.yaml"), "2");
-    assert_eq!((lock(&scene.forge).issued, lock(&scene.forge).lookups), (1, 0));
+    assert_eq!(scene.asked(), (1, 0));
     // The signed request goes to the API alone, and the token to the Git server alone.
     let sent = scene.server.authorizations();
     assert_eq!(sent.iter().filter(|value| value.starts_with("Bearer ")).count(), 1);
@@ -245,7 +251,7 @@ async fn an_installation_is_found_by_its_repository_and_every_form_of_key_signs(
     lock(&scene.forge).key = public_key(&key);
     let branch = scene.open(&key, &[("githubAppInstallationOwner", "acme")]).unwrap();
     set(&branch, "a.yaml", "2").await;
-    assert_eq!((lock(&scene.forge).issued, lock(&scene.forge).lookups), (1, 1));
+    assert_eq!(scene.asked(), (1, 1));
     scene.check();
 }
 

@@ -1,0 +1,53 @@
+//! The operator, and what it is asked for.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::support::control_plane::ControlPlane;
+use crate::support::process::{Process, free_address};
+use crate::support::tagtide;
+
+/// Starts the operator with an empty cache in `folder`. A Lease of its own: that of the one before has to run out first.
+pub fn start(plane: &ControlPlane, folder: &Path, lease: &str) -> Process {
+    let cache = format!("--cache-dir={}", folder.join("cache").display());
+    let listen = format!("--listen={}", free_address());
+    let lease = format!("--lease-name={lease}");
+    let args = [
+        "run",
+        "--namespace=shop",
+        "--watch-namespace=shop",
+        "--allow-http",
+        "--allow-cidr=127.0.0.0/8",
+        "--gather=10ms",
+        &cache,
+        &listen,
+        &lease,
+    ];
+    let mut command = tagtide::command(&args);
+    command.env("KUBECONFIG", plane.kubeconfig());
+    tagtide::start(command, folder)
+}
+
+/// Asks for a scan or a look at Git at once.
+pub async fn request<K: Resource + Clone + Debug + DeserializeOwned>(api: &Api<K>, name: &str, what: &str) {
+    let patch = json!({"metadata": {"annotations": {"tagtide.dev/requestedAt": what}}});
+    api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("the annotation");
+}
+
+/// Waits for a value, and looks often.
+pub async fn wait_for<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(180);
+    loop {
+        if let Some(value) = probe().await {
+            return value;
+        }
+        assert!(Instant::now() < until, "waited three minutes for {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

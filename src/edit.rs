@@ -25,9 +25,11 @@ mod tests;
 
 use std::ops::Range;
 
+use crate::api::ObjectKey;
+
 pub use marker::{Marker, Part};
 pub use plan::{Change, FilePlan, Held, Resolution, Wanted, plan_file};
-pub use problem::{Problem, ProblemReason};
+pub use problem::{Problem, ProblemReason, unknown_policy};
 
 /// The largest file that is read, in bytes. Kubernetes itself takes no object above 1.5 MiB.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -115,6 +117,15 @@ impl FileSites {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sites.is_empty() && self.problems.is_empty()
+    }
+
+    /// Line and policy of the only site, where a marker names the policy and nothing else is to be said of the file.
+    #[must_use]
+    pub fn sole_marker(&self) -> Option<(u64, &ObjectKey)> {
+        match (self.sites.as_slice(), self.problems.as_slice()) {
+            ([site], []) => Some((site.line, &site.marker.policy)),
+            _ => None,
+        }
     }
 
     fn of_problem(line: u64, reason: ProblemReason, message: String) -> Self {

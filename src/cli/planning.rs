@@ -12,7 +12,7 @@ use super::live::{LiveRegistries, Question, Source};
 use super::repo_files::{MarkedFiles, Repo};
 use super::{BadInput, object_key, output};
 use crate::api::{Author, ImagePolicy, InfraRepository, ObjectKey};
-use crate::engine::{Kind, Plan, Scope, Selection, Wish, Wishes, Wording, plan};
+use crate::engine::{Kind, Known, Plan, Scope, Selection, Wish, Wishes, Wording, plan};
 use crate::folder::{Folder, FolderProblem};
 use crate::git::BranchName;
 use crate::image::{Digest, Tag};
@@ -127,7 +127,7 @@ impl PlanningArgs {
         let text = |path: &str| {
             Ok::<_, Infallible>(files.get(path).map(|file| file.text.clone()).unwrap_or_default())
         };
-        let sites = files.iter().map(|(path, file)| (path.as_str(), &file.found));
+        let sites = files.iter().map(|(path, file)| (path.as_str(), Known::Sites(&file.found)));
         let Ok(plan) = plan(sites, text, &wishes, EVERY_PROBLEM);
         let author = repository.map(|repository| repository.spec.commit.author.clone());
         Ok(Planned {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::problem::unknown_policy;
 use super::splice::{Splice, splice};
 use super::value::{Verdict, judge};
 use super::yaml::{self, Replaced};
@@ -159,10 +160,7 @@ fn judge_all<'s, 'a>(
         let policy = &site.marker.policy;
         match resolved.entry(policy).or_insert_with(|| resolve(policy)) {
             Resolution::Unknown { nearest } => {
-                let hint =
-                    nearest.as_ref().map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
-                let message = format!("the marker names the policy {policy}, which does not exist{hint}");
-                problems.push(site.problem(ProblemReason::UnknownPolicy, message));
+                problems.push(unknown_policy(site.line, policy, nearest.as_ref()));
             }
             Resolution::NotChosen { why } => {
                 let message = format!("the policy {policy} has chosen no tag: {why}");

@@ -46,6 +46,18 @@ pub enum ProblemReason {
     NotVerified,
 }
 
+/// A marker that names no policy; `nearest` is the one that may be meant.
+#[must_use]
+pub fn unknown_policy(line: u64, policy: &ObjectKey, nearest: Option<&ObjectKey>) -> Problem {
+    let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+    Problem {
+        line,
+        reason: ProblemReason::UnknownPolicy,
+        message: format!("the marker names the policy {policy}, which does not exist{hint}"),
+        policy: Some(policy.clone()),
+    }
+}
+
 impl ProblemReason {
     /// The reason as one word.
     #[must_use]

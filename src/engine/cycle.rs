@@ -223,9 +223,9 @@ impl Workbench {
         let (mut index, scope) = (std::mem::take(kept), self.settings.scope.clone());
         let grouping = self.settings.grouping;
         let work = tokio::task::spawn_blocking(move || {
-            let view = branch.snapshot(commit).and_then(|snapshot| {
-                index.update(&snapshot, &scope)?;
-                view(&snapshot, &index, &wishes, grouping)
+            let view = branch.snapshot(commit).and_then(|mut snapshot| {
+                index.update(&mut snapshot, &scope, &wishes)?;
+                view(&snapshot, &mut index, &wishes, grouping)
             });
             (index, view)
         });
@@ -261,20 +261,25 @@ impl View {
 
 fn view(
     snapshot: &Snapshot,
-    index: &SiteIndex,
+    index: &mut SiteIndex,
     wishes: &Wishes,
     grouping: Grouping,
 ) -> Result<View, git::Error> {
+    let rest = index.rest().cloned();
     let files = index.files();
     let read = |path: &str| {
         let blob = files.get(path).map(|file| file.blob);
         let text = blob.map(|blob| snapshot.read(blob, MAX_FILE)).transpose()?;
         Ok::<_, git::Error>(text.flatten().unwrap_or_default())
     };
-    let sites = files.iter().map(|(path, file)| (path.as_str(), &*file.found));
-    let plan = plan(sites, read, wishes, MOST_FOREIGN_PROBLEMS)?;
+    let known = files.iter().map(|(path, file)| (&**path, file.known()));
+    let plan = match rest {
+        Some(plan) => plan,
+        None => plan(known, read, wishes, MOST_FOREIGN_PROBLEMS)?,
+    };
     let parts = split(&plan, wishes, grouping, read)?;
     let (parents, is_vouched_for) = (snapshot.parents()?, snapshot.is_vouched_for()?);
+    index.set_rest(&plan);
     Ok(View { message: snapshot.message()?, parents, is_vouched_for, plan, parts })
 }
 

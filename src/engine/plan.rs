@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::message::Move;
 use super::selection::Selection;
 use crate::api::ObjectKey;
-use crate::edit::{Change, FileSites, Part, Problem, ProblemReason, Resolution, Wanted, plan_file};
+use crate::edit::{
+    Change, FileSites, Part, Problem, ProblemReason, Resolution, Wanted, plan_file, unknown_policy,
+};
 use crate::image::ImageReference;
 use crate::policy::Policy;
 
@@ -20,8 +22,29 @@ pub struct Wish {
     pub selection: Selection,
 }
 
+/// Two wishes are one where the same compiled policy chose the same; one that was compiled again counts as another.
+impl PartialEq for Wish {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.policy, &other.policy) && self.selection == other.selection
+    }
+}
+
 /// What the policies want that may write to one repository; for one that wants nothing, why.
 pub type Wishes = BTreeMap<ObjectKey, Result<Wish, String>>;
+
+/// What is known of a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// All that it holds.
+    Sites(&'a FileSites),
+    /// That it holds one marker, and that its policy is not among the wishes.
+    Elsewhere {
+        /// The line of the marker, from 1.
+        line: u64,
+        /// The policy, as namespace/name.
+        policy: &'a str,
+    },
+}
 
 /// A file with its new content.
 #[derive(Clone, Debug)]
@@ -67,14 +90,21 @@ pub struct Plan {
 /// # Errors
 /// The first error of `read`; half a plan is none.
 pub fn plan<'a, E>(
-    files: impl IntoIterator<Item = (&'a str, &'a FileSites)>,
+    files: impl IntoIterator<Item = (&'a str, Known<'a>)>,
     mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
     wishes: &Wishes,
     most_foreign: usize,
 ) -> Result<Plan, E> {
     let mut whole = Plan::default();
     let nearest = Nearest::among(wishes);
-    for (path, found) in files {
+    for (path, known) in files {
+        let found = match known {
+            Known::Sites(found) => found,
+            Known::Elsewhere { line, policy } => {
+                whole.note_elsewhere(path, line, policy, &nearest, most_foreign);
+                continue;
+            }
+        };
         whole.sites += found.sites.len() as u64;
         whole.files_with_sites += u64::from(!found.sites.is_empty());
         let file = plan_file(path, || read(path), found, &|key| resolve(wishes, key, &nearest))?;
@@ -143,6 +173,19 @@ impl<'a> Nearest<'a> {
 }
 
 impl Plan {
+    /// Counts a file with one marker for a policy that is not here, and lists it where there is room.
+    fn note_elsewhere(&mut self, path: &str, line: u64, policy: &str, nearest: &Nearest<'_>, most: usize) {
+        self.sites += 1;
+        self.files_with_sites += 1;
+        *self.problem_counts.entry(ProblemReason::UnknownPolicy).or_default() += 1;
+        if self.problems.len() < most
+            && let Some(policy) = ObjectKey::parse(policy)
+        {
+            let problem = unknown_policy(line, &policy, nearest.to(&policy).as_ref());
+            self.problems.push(FileProblem { file: path.to_owned(), problem });
+        }
+    }
+
     /// What the commit of this plan says of each policy that moves, in the order of their names.
     #[must_use]
     pub fn moves(&self, wishes: &Wishes) -> Vec<Move> {

@@ -90,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::plan::{Wish, plan};
+    use crate::engine::plan::{Known, Wish, plan};
     use crate::engine::selection::Selection;
     use crate::policy::compile;
 
@@ -111,7 +111,8 @@ mod tests {
         let found: Vec<_> =
             files.iter().map(|(path, text)| (*path, find_sites(path, text.as_bytes()))).collect();
         let read = |path: &str| Ok::<_, Infallible>(files[path].as_bytes().to_vec());
-        let Ok(whole) = plan(found.iter().map(|(path, found)| (*path, found)), read, wishes, 9);
+        let known = found.iter().map(|(path, found)| (*path, Known::Sites(found)));
+        let Ok(whole) = plan(known, read, wishes, 9);
         let Ok(plans) = split(&whole, wishes, grouping, read);
         let text = |file: &PlannedFile| (file.path.clone(), String::from_utf8(file.content.clone()).unwrap());
         plans.iter().map(|plan| plan.files.iter().map(text).collect()).collect()

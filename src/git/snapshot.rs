@@ -141,11 +141,19 @@ impl Snapshot {
     ) -> Result<(), Error> {
         let after = self.find(self.tree.0)?;
         let before = before.map(|tree| self.find(tree.0)).transpose()?;
-        let compared = self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, &mut entries, each);
-        if before.is_none() {
-            super::libgit2::give_memory_back();
-        }
-        compared
+        self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, &mut entries, each)
+    }
+
+    /// Gives back what was kept of the packs that were read, and opens them anew at the next read. libgit2 keeps the bases
+    /// of deltas, up to 16 MiB for each pack (`GIT_PACK_CACHE_MEMORY_LIMIT`, fixed when it is built).
+    ///
+    /// # Errors
+    /// `Error::Objects` where the mirror can not be opened.
+    pub fn let_go(&mut self) -> Result<(), Error> {
+        let path = self.repository.path().to_owned();
+        self.repository = Repository::open(path).map_err(|source| Error::objects("opened", source))?;
+        super::libgit2::give_memory_back();
+        Ok(())
     }
 
     fn find(&self, id: Oid) -> Result<Tree<'_>, Error> {

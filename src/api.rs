@@ -13,7 +13,7 @@ mod object;
 mod reason;
 
 pub use cluster_image_registry::{
-    ClusterImageRegistry, ClusterImageRegistrySpec, ClusterImageRegistryStatus,
+    ClusterImageRegistry, ClusterImageRegistrySpec, ClusterImageRegistryStatus, RegistryLimits,
 };
 pub use condition::{Conditions, Health};
 pub use image_policy::{

@@ -1,5 +1,7 @@
 //! `ClusterImageRegistry`: how one registry host is spoken to.
 
+use std::num::NonZeroU32;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,40 @@ pub struct ClusterImageRegistrySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 255)))]
     pub allowed_realms: Vec<String>,
+
+    /// How much this registry is asked at most; without it, as fast as it answers, in up to 32 scans at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RegistryLimits>,
+}
+
+/// How much a registry is asked at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.requestsPerSecond) || has(self.concurrency)").message("limits must have requestsPerSecond or concurrency, or both"))]
+pub struct RegistryLimits {
+    /// At most this many requests go out in a second, evenly spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub requests_per_second: Option<NonZeroU32>,
+
+    /// At most this many images are scanned at once; 32 without it, and never more than requestsPerSecond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: Option<NonZeroU32>,
+}
+
+impl RegistryLimits {
+    /// The most scans at once where nothing is said.
+    const USUAL_CONCURRENCY: u32 = 32;
+
+    /// How many images are scanned at once. A scan that waits for its turn would only keep others waiting, so there are
+    /// never more than requests in a second.
+    #[must_use]
+    pub fn scans_at_once(self) -> usize {
+        let wanted = self.concurrency.map_or(Self::USUAL_CONCURRENCY, NonZeroU32::get);
+        let most = self.requests_per_second.map_or(u32::MAX, NonZeroU32::get);
+        usize::try_from(wanted.min(most)).unwrap_or(1)
+    }
 }
 
 /// Whether a ClusterImageRegistry is usable.
@@ -64,4 +100,26 @@ pub struct ClusterImageRegistryStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_registry_is_asked_by_few_at_once() {
+        for (requests_per_second, concurrency, expected) in [
+            (None, None, 32),
+            (None, Some(64), 64),
+            (Some(5), None, 5),
+            (Some(5), Some(2), 2),
+            (Some(100), Some(64), 64),
+        ] {
+            let limits = RegistryLimits {
+                requests_per_second: requests_per_second.and_then(NonZeroU32::new),
+                concurrency: concurrency.and_then(NonZeroU32::new),
+            };
+            assert_eq!(limits.scans_at_once(), expected, "{limits:?}");
+        }
+    }
 }

@@ -36,8 +36,8 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TIME", default_value = "100ms", env = "TAGTIDE_GATHER", value_parser = pause)]
     pub gather: Duration,
 
-    /// How many scans run at once
-    #[arg(long, value_name = "N", default_value_t = 64, env = "TAGTIDE_CONCURRENT_SCANS")]
+    /// How many scans run at once, at all registries together
+    #[arg(long, value_name = "N", default_value_t = 128, env = "TAGTIDE_CONCURRENT_SCANS")]
     pub concurrent_scans: usize,
 
     /// How many repositories are worked on at once

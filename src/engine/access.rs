@@ -144,6 +144,7 @@ async fn host_settings<S: SecretSource>(
         insecure: registry.spec.insecure,
         ca_pem,
         allowed_realms: registry.spec.allowed_realms.clone(),
+        requests_per_second: registry.spec.limits.and_then(|limits| limits.requests_per_second),
     })
 }
 

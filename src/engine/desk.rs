@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod intake;
+mod scans;
 mod settle;
 mod show;
 

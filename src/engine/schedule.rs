@@ -19,6 +19,9 @@ pub(super) enum Pace {
     AfterFailure(Option<Duration>),
 }
 
+/// A place in the order of what is due: first what somebody waits for, then what is due longest.
+pub(super) type Turn = (bool, Option<Instant>);
+
 /// The schedule of one thing that is done again and again, never twice at once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slot {
@@ -27,6 +30,8 @@ pub(super) struct Slot {
     failures: u32,
     /// Asked for while it ran.
     asked: Option<Instant>,
+    /// Somebody waits for it: it goes before what is due by itself.
+    is_urgent: bool,
     /// The server does not want to be asked before.
     not_before: Option<Instant>,
 }
@@ -48,9 +53,22 @@ impl Slot {
         *wish = Some(wish.map_or(at, |known| known.min(at)));
     }
 
+    /// Asks for it now, and before everything that nobody waits for.
+    pub(super) fn ask_urgently(&mut self) {
+        self.ask(Instant::now());
+        self.is_urgent = true;
+    }
+
+    /// Its place among those that are due.
+    pub(super) fn turn(&self) -> Turn {
+        (!self.is_urgent, self.due)
+    }
+
     /// Notes that it runs.
     pub(super) fn start(&mut self) {
         self.is_running = true;
+        // What is asked for from now on is another run.
+        self.is_urgent = false;
         self.due = None;
     }
 
@@ -117,6 +135,21 @@ mod tests {
         slot.finish(MINUTE, Pace::AfterFailure(Some(10 * MINUTE)));
         slot.ask(Instant::now());
         assert_eq!(slot.due().unwrap() - Instant::now(), 10 * MINUTE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_waits_for_comes_first() {
+        let (mut regular, mut urgent) = (Slot::default(), Slot::default());
+        regular.ask(Instant::now() - MINUTE);
+        urgent.ask_urgently();
+        assert!(urgent.turn() < regular.turn());
+        urgent.start();
+        urgent.ask_urgently();
+        urgent.finish(MINUTE, Pace::Steady);
+        assert!(urgent.turn() < regular.turn(), "asked for while it ran");
+        urgent.start();
+        urgent.finish(MINUTE, Pace::Steady);
+        assert!(urgent.turn() > regular.turn(), "once is enough");
     }
 
     #[tokio::test(start_paused = true)]

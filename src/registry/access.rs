@@ -1,6 +1,7 @@
 //! How a registry host is spoken to, and by whom.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::net::SecretText;
@@ -24,6 +25,8 @@ pub struct HostSettings {
     pub ca_pem: Option<Arc<[u8]>>,
     /// Further hosts that may hand out tokens for this one, each with its port where it is not the scheme's own.
     pub allowed_realms: Vec<String>,
+    /// At most this many requests go out in a second; without it, as many as there are.
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 /// Who asks.
@@ -46,6 +49,7 @@ impl fmt::Debug for HostSettings {
             .field("insecure", &self.insecure)
             .field("ca_bytes", &self.ca_pem.as_ref().map(|pem| pem.len()))
             .field("allowed_realms", &self.allowed_realms)
+            .field("requests_per_second", &self.requests_per_second)
             .finish()
     }
 }

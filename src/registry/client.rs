@@ -1,10 +1,14 @@
 //! The one client of the process: its connections, and what it learned about hosts.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+
 use super::challenge::Challenge;
+use super::pace::Pace;
 use super::page_size::PageSize;
 use super::session::Session;
 use super::token::Tokens;
@@ -29,6 +33,8 @@ pub(super) struct Shared {
     pub(super) tokens: Tokens,
     /// The page size that a host admits, by its origin.
     pub(super) page_sizes: Cache<String, PageSize>,
+    /// How fast a host is asked, by its name.
+    pub(super) paces: Cache<String, Arc<Pace>>,
 }
 
 impl Client {
@@ -43,6 +49,7 @@ impl Client {
                 challenges: Cache::new(1024),
                 tokens: Tokens::default(),
                 page_sizes: Cache::new(1024),
+                paces: Cache::new(1024),
             }),
         }
     }
@@ -62,6 +69,13 @@ impl Client {
     ) -> Result<Listing, Error> {
         let session = Session::open(&self.shared, image, access)?;
         listing::list(&session, each).await
+    }
+
+    /// Until when the registry of this image wants to be left alone. Before, it is not asked: every question to it is
+    /// [`Error::RateLimited`] at once.
+    #[must_use]
+    pub fn left_alone_until(&self, image: &ImageName) -> Option<Instant> {
+        self.shared.paces.get(image.host())?.left_alone_until(Instant::now())
     }
 
     /// The digest of the manifest or index that `tag` names now.
@@ -85,8 +99,24 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         Self { entries: Mutex::default(), most }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(super) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// The value of a key, which is the default one where there was none: one for all who ask at once.
+    pub(super) fn get_or_default(&self, key: &K) -> V
+    where
+        K: Clone,
+        V: Default,
+    {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= self.most && !entries.contains_key(key) {
+            entries.clear();
+        }
+        entries.entry(key.clone()).or_default().clone()
     }
 
     pub(super) fn insert(&self, key: K, value: V) {

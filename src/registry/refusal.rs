@@ -8,7 +8,8 @@ use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
 use super::Error;
-use crate::net::{Limits, read_capped, retry_after};
+use super::rate_limit::{Plea, plea};
+use crate::net::{Limits, read_capped};
 
 /// The most that is read of an error's body, in bytes.
 const MAX_BODY: u64 = 64 * 1024;
@@ -22,7 +23,8 @@ pub(super) struct Refusal {
     /// The first message of the error envelope, as `: "…"`, or nothing.
     pub(super) said: String,
     codes: Vec<OciErrorCode>,
-    retry_after: Option<Duration>,
+    /// The wish to be asked less, and how long, where that is said.
+    plea: Option<Option<Duration>>,
     redirect: Option<String>,
 }
 
@@ -30,7 +32,10 @@ impl Refusal {
     /// Reads what it says. A body that is no error envelope, such as a proxy's HTML, is not shown.
     pub(super) async fn read(response: Response, limits: &Limits) -> Self {
         let status = response.status();
-        let retry_after = retry_after(response.headers(), Timestamp::now());
+        let plea = plea(status, response.headers(), Timestamp::now()).map(|plea| match plea {
+            Plea::For(pause) => Some(pause),
+            Plea::Unsaid => None,
+        });
         let redirect = status.is_redirection().then(|| target(&response));
         let body = read_capped(response, Limits { bytes: MAX_BODY, ..*limits }).await.unwrap_or_default();
         let errors =
@@ -40,7 +45,7 @@ impl Refusal {
             status,
             said: said.map(|message| quoted(message)).unwrap_or_default(),
             codes: errors.into_iter().map(|error| error.code).collect(),
-            retry_after,
+            plea,
             redirect,
         }
     }
@@ -62,14 +67,14 @@ impl Refusal {
 
     /// What it means for a question about `what` (the repository, perhaps with a tag).
     pub(super) fn into_error(self, host: &str, repository: &str, what: &str) -> Error {
-        let Self { status, said, retry_after, redirect, codes: _ } = self;
+        let Self { status, said, plea, redirect, codes: _ } = self;
         let host = host.to_owned();
         let repository = repository.to_owned();
-        match (status.as_u16(), redirect, retry_after) {
+        match (status.as_u16(), redirect, plea) {
             (_, Some(target), _) => Error::Redirected { host, target },
             (403, None, _) => Error::Denied { host, repository, said },
             (404, None, _) => Error::NotFound { host, what: what.to_owned(), said },
-            (429, None, _) | (503, None, Some(_)) => Error::RateLimited { host, retry_after },
+            (429 | 503, None, Some(retry_after)) => Error::RateLimited { host, retry_after },
             (status, None, _) => Error::Server { host, status, said },
         }
     }

@@ -2,13 +2,17 @@
 
 mod authorization;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use tokio::time::Instant;
 
 use super::challenge::Challenge;
 use super::client::Shared;
+use super::pace::Pace;
 use super::page_size::PageSize;
 use super::refusal::{Refusal, is_passing};
 use super::{Access, Error, realm};
@@ -28,6 +32,7 @@ pub(super) struct Session<'a> {
     /// Scheme, host and port; the path is `/`.
     base: Url,
     origin: String,
+    pace: Arc<Pace>,
 }
 
 impl<'a> Session<'a> {
@@ -53,7 +58,8 @@ impl<'a> Session<'a> {
             }
         };
         let origin = realm::origin(&base);
-        Ok(Self { shared, image, access, http, base, origin })
+        let pace = shared.paces.get_or_default(&image.host().to_owned());
+        Ok(Self { shared, image, access, http, base, origin, pace })
     }
 
     /// The registry as people name it.
@@ -118,23 +124,32 @@ impl<'a> Session<'a> {
     }
 
     /// Sends, and sends again after a short pause where the connection broke or the server failed for the moment.
-    async fn send(
-        &self,
-        limits: &Limits,
-        request: impl Fn() -> RequestBuilder,
-    ) -> Result<Response, net::Error> {
-        let send = || self.shared.connections.send(&self.http, request(), limits);
+    async fn send(&self, limits: &Limits, request: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
         let mut pause = FIRST_PAUSE;
         for _ in 0..RETRIES {
-            match send().await {
+            match self.send_once(limits, request()).await {
                 Ok(response) if is_passing(&response) => {}
-                Err(net::Error::Unreachable { .. }) => {}
+                Err(Error::Net(net::Error::Unreachable { .. })) => {}
                 settled => return settled,
             }
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
             pause *= 2;
         }
-        send().await
+        self.send_once(limits, request()).await
+    }
+
+    /// Sends when it is its turn, unless the host wants to be left alone. The token server counts as the host.
+    async fn send_once(&self, limits: &Limits, request: RequestBuilder) -> Result<Response, Error> {
+        let turn = self.pace.turn(self.access.host.requests_per_second, Instant::now());
+        let turn = turn
+            .map_err(|rest| Error::RateLimited { host: self.host().to_owned(), retry_after: Some(rest) })?;
+        if turn >= limits.until {
+            return Err(net::Error::OutOfTime { host: self.host().to_owned() }.into());
+        }
+        tokio::time::sleep_until(turn).await;
+        let response = self.shared.connections.send(&self.http, request, limits).await?;
+        self.pace.note(response.status(), response.headers(), Instant::now(), Timestamp::now());
+        Ok(response)
     }
 }
 

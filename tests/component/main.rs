@@ -13,6 +13,7 @@ mod embedded_registry;
 mod git;
 mod harness;
 mod registry;
+mod scanning;
 mod structure;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test program uses its own part of the harness")]

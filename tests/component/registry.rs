@@ -1,6 +1,6 @@
 //! The registry client against a real registry, and against one that misbehaves.
 
-mod fault_server;
+pub mod fault_server;
 mod faults;
 
 use std::collections::BTreeMap;

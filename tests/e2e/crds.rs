@@ -60,6 +60,7 @@ async fn good_objects_are_taken() {
              branch: main, publish: {push: {branch: main}}}",
         ),
         ("ClusterImageRegistry", "{host: 'registry.acme.example:5000', insecure: true}"),
+        ("ClusterImageRegistry", "{host: docker.io, limits: {requestsPerSecond: 5, concurrency: 2}}"),
         (
             "ClusterImageRegistry",
             "{host: ghcr.io, caSecretRef: {name: ca}, credentials: {secretRef: {name: pull}}, allowedRealms: [auth.acme.example]}",
@@ -82,6 +83,7 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
         |rest: &str| ("InfraRepository", format!("{{url: 'https://git.example.com/infra.git', {rest}}}"));
     let url = |url: &str| ("InfraRepository", format!("{{url: '{url}'}}"));
     let host = |host: &str| ("ClusterImageRegistry", format!("{{host: '{host}'}}"));
+    let limits = |limits: &str| ("ClusterImageRegistry", format!("{{host: ghcr.io, limits: {limits}}}"));
     let one_of = "select must have exactly one of semver, calver, numerical and alphabetical";
     for ((kind, spec), wanted) in [
         (
@@ -145,6 +147,8 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
             "host must be a host with an optional port, without scheme and path, such as ghcr.io or registry.acme.example:5000",
         ),
         (host(""), "spec.host"),
+        (limits("{}"), "limits must have requestsPerSecond or concurrency, or both"),
+        (limits("{requestsPerSecond: 0}"), "spec.limits.requestsPerSecond"),
     ] {
         let done = try_out(plane, kind, &spec).await;
         assert_eq!(done.code, Some(1), "{kind} {spec}: {done:?}");

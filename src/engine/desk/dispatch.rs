@@ -11,26 +11,11 @@ use crate::engine::access::{AccessError, check_registry};
 use crate::engine::cycle;
 use crate::engine::plan::Wishes;
 use crate::engine::repository_state::RepositoryState;
-use crate::engine::scan::{self, Member, ScanKey};
 use crate::engine::schedule::Slot;
 use crate::engine::world::World;
 use crate::git::{BranchName, RepositoryUrl};
 
 impl<W: World> Engine<W> {
-    pub(super) fn ask_for_scan(&mut self, key: Option<ScanKey>, at: Instant) {
-        if let Some(key) = key {
-            self.scans.entry(key).or_default().ask(at);
-        }
-    }
-
-    pub(super) fn drop_scan_without_members(&mut self, key: Option<ScanKey>) {
-        if let Some(key) = key
-            && !self.policies.values().any(|state| state.scan_key() == Some(&key))
-        {
-            self.scans.remove(&key);
-        }
-    }
-
     /// Asks for a cycle of every repository that takes this policy.
     pub(super) fn ask_for_cycles_of(&mut self, policy: &ObjectKey, at: Instant) {
         let Some(state) = self.policies.get(policy) else { return };
@@ -48,11 +33,7 @@ impl<W: World> Engine<W> {
         if !self.is_complete {
             return next;
         }
-        let running_scans = self.scans.values().filter(|slot| slot.is_running()).count();
-        let free_scans = self.settings.scans_at_once.saturating_sub(running_scans);
-        for key in due(&self.scans, now, &mut next).into_iter().take(free_scans) {
-            self.start_scan(key);
-        }
+        self.start_scans(now, &mut next);
         self.start_cycles(now, &mut next);
         for name in due(&self.checks, now, &mut next) {
             self.start_check(name);
@@ -82,28 +63,6 @@ impl<W: World> Engine<W> {
     fn branch_of(&self, key: &ObjectKey) -> Option<BranchOfTenant> {
         let settings = self.repositories.get(key)?.active_settings()?;
         Some((key.namespace.clone(), settings.url.clone(), settings.written().clone()))
-    }
-
-    fn start_scan(&mut self, key: ScanKey) {
-        let members: Vec<Member> = self
-            .policies
-            .iter()
-            .filter(|(_, state)| state.scan_key() == Some(&key))
-            .filter_map(|(policy_key, state)| {
-                let policy = Arc::clone(state.active_policy()?);
-                Some(Member { key: policy_key.clone(), revision: state.revision(), policy })
-            })
-            .collect();
-        let Some(slot) = self.scans.get_mut(&key) else { return };
-        slot.start();
-        let (world, client) = (Arc::clone(&self.world), self.client.clone());
-        let registry = self.registry_of(key.image.host());
-        let job = Job::Scan(key.clone(), members.clone());
-        self.start(job, async move {
-            let began = Instant::now();
-            let scan = scan::scan(&*world, &client, &key, registry, members).await;
-            Done::Scan(scan, began.elapsed())
-        });
     }
 
     fn start_cycle(&mut self, key: ObjectKey) {
@@ -143,11 +102,11 @@ impl<W: World> Engine<W> {
     }
 
     /// What says how a host is spoken to: the first by name, where there are several.
-    fn registry_of(&self, host: &str) -> Option<Arc<ClusterImageRegistry>> {
+    pub(super) fn registry_of(&self, host: &str) -> Option<Arc<ClusterImageRegistry>> {
         self.registries.values().find(|registry| registry.spec.host == host).cloned()
     }
 
-    fn start(&mut self, job: Job, work: impl Future<Output = Done> + Send + 'static) {
+    pub(super) fn start(&mut self, job: Job, work: impl Future<Output = Done> + Send + 'static) {
         let task = self.tasks.spawn(work);
         self.jobs.insert(task.id(), job);
     }

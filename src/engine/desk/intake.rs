@@ -57,7 +57,7 @@ impl<W: World> Engine<W> {
             new.metadata.labels != old_object.metadata.labels || new.spec != old_object.spec
         });
         if asked == Asked::ScanNow {
-            self.ask_for_scan(scan_key.clone(), now);
+            self.ask_for_scan_first(scan_key.clone());
         }
         if old_scan != scan_key {
             self.drop_scan_without_members(old_scan);

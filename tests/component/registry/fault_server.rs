@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -18,6 +19,7 @@ pub struct Asked {
     pub body: String,
     /// How often this very method and target had been asked before.
     pub nth: usize,
+    pub at: Instant,
 }
 
 /// A running server, on a free port of 127.0.0.1.
@@ -69,8 +71,8 @@ async fn note(log: &Mutex<Vec<Asked>>, request: Request) -> Asked {
     let (method, target) = (head.method.to_string(), head.uri.to_string());
     let nth = log.iter().filter(|asked| asked.method == method && asked.target == target).count();
     let authorization = authorization(&head.headers);
-    let asked =
-        Asked { method, target, authorization, body: String::from_utf8_lossy(&body).into_owned(), nth };
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let asked = Asked { method, target, authorization, body, nth, at: Instant::now() };
     log.push(asked.clone());
     asked
 }
@@ -96,4 +98,14 @@ pub fn page(tags: &[&str]) -> Response<Body> {
 /// A page that says where the next one is.
 pub fn page_before(tags: &[&str], next: &str) -> Response<Body> {
     with(page(tags), "link", &format!("<{next}>; rel=\"next\""))
+}
+
+/// The same answer, whose body comes only after a while.
+pub fn late(response: Response<Body>, after: Duration) -> Response<Body> {
+    let (head, body) = response.into_parts();
+    let later = futures::stream::once(async move {
+        tokio::time::sleep(after).await;
+        to_bytes(body, 1 << 20).await.map_err(std::io::Error::other)
+    });
+    Response::from_parts(head, Body::from_stream(later))
 }

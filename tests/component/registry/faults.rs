@@ -1,6 +1,7 @@
 //! A registry that misbehaves never makes half a list look whole, and never learns what is not meant for it.
 
-use std::time::Duration;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::Response;
@@ -194,6 +195,59 @@ async fn a_rate_limit_is_obeyed_and_tells_how_long() {
     let error = error_of(&server).await;
     assert_eq!(error.retry_after(), Some(Duration::from_secs(6 * 60 * 60)), "capped");
     assert_eq!(server.targets().len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_asks_for_a_pause_is_not_asked_before_and_others_are() {
+    let busy = FaultServer::start(|asked| match asked.nth {
+        0 => with(status(429), "retry-after", "2"),
+        _ => page(&["1.0"]),
+    })
+    .await;
+    let idle = FaultServer::start(|_| page(&["1.0"])).await;
+    let client = client();
+    let began = Instant::now();
+    assert_eq!(client.left_alone_until(&api_of(&busy)), None);
+    scan_error(&client, &api_of(&busy), &plain_http()).await;
+    for (repository, access) in [("acme/api", with_password(USER, PASSWORD)), ("acme/web", plain_http())] {
+        let error = scan_error(&client, &image(busy.host(), repository), &access).await;
+        assert_eq!(error.reason(), Reason::RateLimited);
+        assert!(error.retry_after().unwrap() <= Duration::from_secs(2), "{error}");
+    }
+    assert_eq!(busy.asked().len(), 1, "{:?}", busy.targets());
+    list(&client, &api_of(&idle), &plain_http()).await.unwrap();
+
+    let until = client.left_alone_until(&api_of(&busy)).unwrap();
+    tokio::time::sleep_until(until).await;
+    list(&client, &api_of(&busy), &plain_http()).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_registry_that_counts_its_requests_down_is_left_alone_at_none() {
+    let server = FaultServer::start(|asked| {
+        let page = page_of_five(asked_page(asked));
+        let left = (3 - asked_page(asked).min(3)).to_string();
+        with(with(page, "ratelimit-remaining", &left), "ratelimit-reset", "60")
+    })
+    .await;
+    let error = error_of(&server).await;
+    assert_eq!(error.reason(), Reason::RateLimited, "half a list is none: {error}");
+    assert_eq!(server.targets().len(), 3);
+}
+
+#[tokio::test]
+async fn requests_go_out_no_faster_than_they_may() {
+    let server = FaultServer::start(|asked| page_of_five(asked_page(asked))).await;
+    let mut access = plain_http();
+    access.host.requests_per_second = NonZeroU32::new(20);
+    let client = client();
+    let image = api_of(&server);
+    let scans = (0..4).map(|_| list(&client, &image, &access));
+    futures::future::try_join_all(scans).await.unwrap();
+    let times: Vec<Instant> = server.asked().iter().map(|asked| asked.at).collect();
+    assert_eq!(times.len(), 20);
+    assert!(times[19] - times[0] >= Duration::from_millis(900), "{:?}", times[19] - times[0]);
 }
 
 #[tokio::test]

@@ -1,0 +1,113 @@
+//! Scans: which are due, how many run at once, and what they are given.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Done, Engine, Job};
+use crate::engine::scan::{self, Member, ScanKey};
+use crate::engine::schedule::Turn;
+use crate::engine::world::World;
+
+impl<W: World> Engine<W> {
+    pub(super) fn ask_for_scan(&mut self, key: Option<ScanKey>, at: Instant) {
+        if let Some(key) = key {
+            self.scans.entry(key).or_default().ask(at);
+        }
+    }
+
+    pub(super) fn drop_scan_without_members(&mut self, key: Option<ScanKey>) {
+        if let Some(key) = key
+            && !self.policies.values().any(|state| state.scan_key() == Some(&key))
+        {
+            self.scans.remove(&key);
+        }
+    }
+
+    /// Somebody waits for this scan: it goes before those that are due by themselves.
+    pub(super) fn ask_for_scan_first(&mut self, key: Option<ScanKey>) {
+        if let Some(key) = key {
+            self.scans.entry(key).or_default().ask_urgently();
+        }
+    }
+
+    /// Starts the scans that are due, as many as may run at once in all and at each host. A host that wants to be left
+    /// alone is; others keep their pace.
+    pub(super) fn start_scans(&mut self, now: Instant, next: &mut Instant) {
+        let mut hosts: HashMap<&str, Host<'_>> = HashMap::new();
+        let mut free = self.settings.scans_at_once;
+        for (key, slot) in &self.scans {
+            let name = key.image.host();
+            let host = hosts.entry(name).or_insert_with(|| self.host_of(key));
+            match slot.due() {
+                _ if slot.is_running() => {
+                    free = free.saturating_sub(1);
+                    host.free = host.free.saturating_sub(1);
+                }
+                Some(at) if at <= now => host.due.push((slot.turn(), key)),
+                Some(at) => *next = (*next).min(at),
+                None => {}
+            }
+        }
+        let mut first = Vec::new();
+        for host in hosts.into_values().filter(|host| !host.due.is_empty()) {
+            match host.left_alone_until {
+                Some(until) => *next = (*next).min(until),
+                None => first.extend(host.first()),
+            }
+        }
+        first.sort_unstable();
+        let keys: Vec<ScanKey> = first.into_iter().take(free).map(|(_, key)| key.clone()).collect();
+        for key in keys {
+            self.start_scan(key);
+        }
+    }
+
+    fn host_of(&self, key: &ScanKey) -> Host<'_> {
+        let limits = self.registry_of(key.image.host()).and_then(|registry| registry.spec.limits);
+        let left_alone_until = self.client.left_alone_until(&key.image);
+        Host { free: limits.unwrap_or_default().scans_at_once(), left_alone_until, due: Vec::new() }
+    }
+
+    fn start_scan(&mut self, key: ScanKey) {
+        let members: Vec<Member> = self
+            .policies
+            .iter()
+            .filter(|(_, state)| state.scan_key() == Some(&key))
+            .filter_map(|(policy_key, state)| {
+                let policy = Arc::clone(state.active_policy()?);
+                Some(Member { key: policy_key.clone(), revision: state.revision(), policy })
+            })
+            .collect();
+        let Some(slot) = self.scans.get_mut(&key) else { return };
+        slot.start();
+        let (world, client) = (Arc::clone(&self.world), self.client.clone());
+        let registry = self.registry_of(key.image.host());
+        let job = Job::Scan(key.clone(), members.clone());
+        self.start(job, async move {
+            let began = Instant::now();
+            let scan = scan::scan(&*world, &client, &key, registry, members).await;
+            Done::Scan(scan, began.elapsed())
+        });
+    }
+}
+
+/// One host, and what is due there.
+struct Host<'a> {
+    /// How many more scans may begin.
+    free: usize,
+    left_alone_until: Option<Instant>,
+    due: Vec<(Turn, &'a ScanKey)>,
+}
+
+impl<'a> Host<'a> {
+    /// The scans whose turn it is, as many as may begin. Not sorted: thousands may wait.
+    fn first(mut self) -> Vec<(Turn, &'a ScanKey)> {
+        if self.free < self.due.len() {
+            self.due.select_nth_unstable(self.free);
+            self.due.truncate(self.free);
+        }
+        self.due
+    }
+}

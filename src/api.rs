@@ -18,7 +18,7 @@ pub use cluster_image_registry::{
 pub use condition::{Conditions, Health};
 pub use image_policy::{
     Alphabetical, Calver, Credentials, Downgrade, ImagePolicy, ImagePolicySpec, ImagePolicyStatus, Numerical,
-    Order, Pin, Refused, Scanned, Select, Selected, Semver, TagFilter, Written,
+    Order, Pin, Provider, Refused, Scanned, Select, Selected, Semver, TagFilter, Written,
 };
 pub use infra_repository::{
     Author, CommitSettings, CommittedChange, Grouping, InfraRepository, InfraRepositorySpec,

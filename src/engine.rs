@@ -4,6 +4,7 @@
 //! image choose; [`cycle`] brings one branch up to date, plans, commits and pushes; the board shows statuses.
 
 mod access;
+mod asker;
 mod board;
 mod cycle;
 mod desk;
@@ -24,6 +25,7 @@ mod split;
 mod world;
 
 pub use access::{AccessError, access_for, check_registry};
+pub use asker::Asker;
 pub use desk::Engine;
 pub use index::MAX_FILE;
 pub use message::{InvalidTemplate, Move, Wording, compose};
@@ -33,5 +35,6 @@ pub use scope::Scope;
 pub use selection::Selection;
 pub use settings::Settings;
 pub use world::{
-    Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, Update, World, WorldError,
+    AccountData, AccountError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, Update,
+    World, WorldError,
 };

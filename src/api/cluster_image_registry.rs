@@ -43,7 +43,13 @@ pub struct ClusterImageRegistrySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretRef>,
 
-    /// Who asks where an ImagePolicy names no credentials of its own. The Secret is read from the operator's namespace.
+    /// A Secret of the operator's namespace with the keys `tls.crt` and `tls.key`: a certificate for a registry that asks
+    /// its clients for one. Its token server is shown it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_secret_ref: Option<SecretRef>,
+
+    /// Who asks where an ImagePolicy names no credentials of its own. Secret and ServiceAccount are of the operator's
+    /// namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
 

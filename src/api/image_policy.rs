@@ -47,6 +47,9 @@ pub struct ImagePolicySpec {
 
     /// Who asks the registry; without it, what the ClusterImageRegistry of the host says, else anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = Rule::new("self.provider == 'Generic' || has(self.serviceAccountName)").message("provider must have a serviceAccountName here: the operator's own identity asks only where a ClusterImageRegistry says so")
+    )]
     pub credentials: Option<Credentials>,
 
     /// Which tags compete at all.
@@ -75,12 +78,41 @@ pub struct ImagePolicySpec {
 }
 
 /// Who asks the registry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("self.provider == 'Generic' ? has(self.secretRef) != has(self.serviceAccountName) : !has(self.secretRef)").message("credentials must have exactly one of secretRef, serviceAccountName and a provider other than Generic; only that provider may have a serviceAccountName beside it"))]
 pub struct Credentials {
     /// A Secret of type `kubernetes.io/dockerconfigjson`, or with the keys `username` and `password`: of this namespace, or
     /// of the operator's where a ClusterImageRegistry names it.
-    pub secret_ref: SecretRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+
+    /// A ServiceAccount, of the namespace of which a Secret would be: its `imagePullSecrets` ask; or its identity in the
+    /// cloud, where `provider` names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+
+    /// Where the credentials come from: `Generic` from Kubernetes, the others from the cloud whose registry it is. In a
+    /// ClusterImageRegistry, a cloud without a ServiceAccount means the operator's own identity there.
+    #[serde(default)]
+    pub provider: Provider,
+}
+
+/// Where the credentials come from.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Provider {
+    /// From a Secret.
+    #[default]
+    Generic,
+    /// From AWS, for its Elastic Container Registry.
+    Aws,
+    /// From Google Cloud, for its Artifact Registry.
+    Gcp,
+    /// From Azure, for its Container Registry.
+    Azure,
 }
 
 /// Which tags compete.

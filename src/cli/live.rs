@@ -7,11 +7,11 @@ use futures::{StreamExt as _, stream};
 
 use super::engine_args::ConnectionArgs;
 use crate::api::{ImagePolicy, ObjectKey, Pin};
-use crate::engine::{SecretData, SecretError, SecretSource, Selection, Wish, access_for};
+use crate::engine::{Asker, SecretData, SecretError, SecretSource, Selection, Wish, access_for};
 use crate::folder::{Folder, OPERATOR_NAMESPACE};
 use crate::image::ImageName;
 use crate::policy::{Choice, Policy};
-use crate::registry::{Access, Client};
+use crate::registry::{Access, Client, Identities, Variables};
 
 /// How many registries are asked at once.
 const SCANS_AT_ONCE: usize = 16;
@@ -23,13 +23,14 @@ const NO_REFUSED: usize = 0;
 pub(super) struct LiveRegistries {
     folder: Arc<Folder>,
     client: Client,
+    identities: Identities,
 }
 
 /// One image as one caller sees it: what is asked once, however many policies share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Source {
     image: ImageName,
-    secret: Option<ObjectKey>,
+    asker: Option<Asker>,
 }
 
 /// A policy that a registry must be asked for.
@@ -44,16 +45,16 @@ type Answer = (ObjectKey, anyhow::Result<Result<Wish, String>>);
 
 impl Source {
     pub(super) fn of(object: &ImagePolicy, policy: &Policy) -> Self {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let secret = object.spec.credentials.as_ref().map(|c| ObjectKey::new(namespace, &c.secret_ref.name));
-        Self { image: policy.image().clone(), secret }
+        Self { image: policy.image().clone(), asker: Asker::of_policy(object) }
     }
 }
 
 impl LiveRegistries {
     pub(super) fn new(folder: Arc<Folder>, connections: &ConnectionArgs) -> Self {
-        let client = Client::new(connections.connections(&[]), connections.allow_http);
-        Self { folder, client }
+        let allow_http = connections.allow_http;
+        let connections = connections.connections(&[]);
+        let identities = Identities::new(&connections, Variables::of_this_process());
+        Self { folder, client: Client::new(connections, allow_http), identities }
     }
 
     /// How the source is asked.
@@ -61,7 +62,7 @@ impl LiveRegistries {
         let host = source.image.host();
         let registry = self.folder.registries.values().find(|registry| registry.spec.host == host);
         let registry = registry.map(Arc::as_ref);
-        Ok(access_for(self, &source.image, source.secret.as_ref(), registry).await?)
+        Ok(access_for(self, &self.identities, &source.image, source.asker.as_ref(), registry).await?)
     }
 
     /// Lets the policies choose from one list.

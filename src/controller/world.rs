@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ObjectReference, Secret};
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{ObjectReference, Secret, ServiceAccount};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
@@ -15,8 +16,13 @@ use tokio::time::Instant;
 use super::FIELD_MANAGER;
 use crate::api::{ClusterImageRegistry, ImagePolicy, InfraRepository, ObjectKey};
 use crate::engine::{
-    Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, World, WorldError,
+    AccountData, AccountError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, World,
+    WorldError,
 };
+use crate::net::SecretText;
+
+/// How long a token of a ServiceAccount lives, in seconds: the least that Kubernetes gives. It is exchanged at once.
+const TOKEN_SECONDS: i64 = 600;
 
 /// How long one read of a Secret may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,6 +63,42 @@ impl SecretSource for KubeWorld {
         let secret = read.map_err(|error| unreadable(error.to_string()))?;
         let data = secret.ok_or_else(|| SecretError::Missing(key.clone()))?.data.unwrap_or_default();
         Ok(data.into_iter().map(|(name, value)| (name, value.0)).collect())
+    }
+
+    async fn service_account(&self, key: &ObjectKey) -> Result<AccountData, AccountError> {
+        let unreadable = |problem: String| AccountError::Unreadable { key: key.clone(), problem };
+        let accounts = self.api::<ServiceAccount>(key);
+        let read = tokio::time::timeout(READ_TIMEOUT, accounts.get_opt(&key.name)).await;
+        let read = read.map_err(|_| unreadable("the API server did not answer in time".to_owned()))?;
+        let account = read.map_err(|error| unreadable(error.to_string()))?;
+        let account = account.ok_or_else(|| AccountError::Missing(key.clone()))?;
+        let pull_secrets = account.image_pull_secrets.unwrap_or_default();
+        Ok(AccountData {
+            annotations: account.metadata.annotations.unwrap_or_default(),
+            pull_secrets: pull_secrets.into_iter().map(|reference| reference.name).collect(),
+        })
+    }
+
+    async fn account_token(&self, key: &ObjectKey, audience: &str) -> Result<SecretText, String> {
+        let spec = TokenRequestSpec {
+            audiences: vec![audience.to_owned()],
+            expiration_seconds: Some(TOKEN_SECONDS),
+            bound_object_ref: None,
+        };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let (accounts, params) = (self.api::<ServiceAccount>(key), PostParams::default());
+        let asked = accounts.create_token_request(&key.name, &params, &request);
+        match tokio::time::timeout(READ_TIMEOUT, asked).await {
+            Err(_) => Err("the API server did not answer in time".to_owned()),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                Err("the operator may not ask for it; allow it with cloudIdentities of its chart".to_owned())
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Ok(given)) => match given.status {
+                Some(status) => Ok(SecretText::from(status.token)),
+                None => Err("the API server gave none".to_owned()),
+            },
+        }
     }
 
     fn operator_namespace(&self) -> &str {

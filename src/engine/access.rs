@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use super::asker::Asker;
 use super::settings::Settings;
-use super::world::{SecretError, SecretSource};
+use super::world::{AccountError, SecretError, SecretSource};
 use crate::api::{ClusterImageRegistry, ObjectKey, Reason};
 use crate::image::ImageName;
-use crate::registry::{Access, Credential, CredentialError, HostSettings, credential_from_secret};
+use crate::net::ClientCertificate;
+use crate::registry::{Access, CredentialError, HostSettings, Identities, IdentityError};
 
-/// The key of a Secret that holds certificates.
+/// The keys of a Secret that hold certificates, and the private key of one.
 const CA_KEY: &str = "ca.crt";
+const CERTIFICATE_KEY: &str = "tls.crt";
+const PRIVATE_KEY: &str = "tls.key";
 
 /// Why a registry can not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +37,37 @@ pub enum AccessError {
         /// The image.
         image: String,
     },
-    /// A Secret has no certificates.
-    #[error("the Secret {key} has no key ca.crt")]
+    /// A ServiceAccount is missing or can not be read.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A ServiceAccount is there, but none of its pull secrets is for this registry.
+    #[error("the ServiceAccount {account} has no pull secret with an entry for {image}")]
+    NoPullSecret {
+        /// The ServiceAccount.
+        account: ObjectKey,
+        /// The image.
+        image: String,
+    },
+    /// A cloud gives no credential.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The credentials say nothing, or two things. The API server refuses this; a folder does not.
+    #[error(
+        "spec.credentials must have exactly one of secretRef, serviceAccountName and a provider other than Generic"
+    )]
+    Ambiguous,
+    /// An ImagePolicy asks for the operator's own identity. The API server refuses this; a folder does not.
+    #[error(
+        "spec.credentials.provider must have a serviceAccountName here: the operator's own identity asks only where a ClusterImageRegistry says so"
+    )]
+    OperatorIdentity,
+    /// A Secret lacks a key.
+    #[error("the Secret {key} has no key {lacks}")]
     NoCertificates {
         /// The Secret.
         key: ObjectKey,
+        /// The key of its data.
+        lacks: &'static str,
     },
     /// The certificates can not be used.
     #[error("the Secret {key}: {source}")]
@@ -68,38 +98,41 @@ impl AccessError {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Secret(_)
+            | Self::Account(_)
             | Self::Credentials { .. }
             | Self::NoEntry { .. }
+            | Self::NoPullSecret { .. }
             | Self::NoCertificates { .. }
             | Self::Certificates { .. } => Reason::SecretInvalid,
+            Self::Identity(error) => error.reason(),
             Self::PlainHttp => Reason::NotAllowed,
-            Self::Host(_) | Self::Taken(..) => Reason::InvalidSpec,
+            Self::Host(_) | Self::Taken(..) | Self::Ambiguous | Self::OperatorIdentity => Reason::InvalidSpec,
         }
     }
 }
 
-/// How to ask for the tags of `image`: with the Secret of the policy where it names one, else as the
-/// ClusterImageRegistry of the host says, else anonymously. Secrets are read anew each time, so that a rotated one works
-/// at once.
+/// How to ask for the tags of `image`: as the policy says where it does, else as the ClusterImageRegistry of the host
+/// says, else anonymously. Secrets and ServiceAccounts are read anew each time, so that a rotated one works at once.
 ///
 /// # Errors
-/// A Secret that is named but can not be used is an error: going on anonymously could show another list.
+/// What is named but can not be used is an error: going on anonymously could show another list.
 pub async fn access_for<S: SecretSource>(
-    secrets: &S,
+    source: &S,
+    identities: &Identities,
     image: &ImageName,
-    secret: Option<&ObjectKey>,
+    asker: Option<&Asker>,
     registry: Option<&ClusterImageRegistry>,
 ) -> Result<Access, AccessError> {
     let host = match registry {
-        Some(registry) => host_settings(secrets, registry).await?,
+        Some(registry) => host_settings(source, registry).await?,
         None => HostSettings::default(),
     };
-    let secret = secret.cloned().or_else(|| {
-        let reference = registry?.spec.credentials.as_ref()?.secret_ref.name.clone();
-        Some(ObjectKey::new(secrets.operator_namespace(), reference))
-    });
-    let credential = match secret {
-        Some(key) => Some(credential(secrets, key, image).await?),
+    let of_registry = || {
+        let credentials = registry?.spec.credentials.clone()?;
+        Some(Asker::of_operator(source.operator_namespace(), credentials))
+    };
+    let credential = match asker.cloned().or_else(of_registry) {
+        Some(asker) => Some(asker.credential(source, identities, image).await?),
         None => None,
     };
     Ok(Access { host, credential })
@@ -110,7 +143,8 @@ pub async fn access_for<S: SecretSource>(
 /// # Errors
 /// The first thing that is wrong.
 pub async fn check_registry<S: SecretSource>(
-    secrets: &S,
+    source: &S,
+    identities: &Identities,
     settings: &Settings,
     registry: &ClusterImageRegistry,
 ) -> Result<(), AccessError> {
@@ -120,43 +154,48 @@ pub async fn check_registry<S: SecretSource>(
     if registry.spec.insecure && !settings.allow_http {
         return Err(AccessError::PlainHttp);
     }
-    match access_for(secrets, &image, None, Some(registry)).await {
+    match access_for(source, identities, &image, None, Some(registry)).await {
         // The entries may all be for paths of the host, which the probe is not in.
-        Ok(_) | Err(AccessError::NoEntry { .. }) => Ok(()),
+        Ok(_) | Err(AccessError::NoEntry { .. } | AccessError::NoPullSecret { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
 async fn host_settings<S: SecretSource>(
-    secrets: &S,
+    source: &S,
     registry: &ClusterImageRegistry,
 ) -> Result<HostSettings, AccessError> {
-    let ca_pem = match &registry.spec.ca_secret_ref {
+    let spec = &registry.spec;
+    let read = async |name: &str| {
+        let key = ObjectKey::new(source.operator_namespace(), name);
+        let data = source.secret(&key).await?;
+        Ok::<_, AccessError>((key, data))
+    };
+    let ca_pem = match &spec.ca_secret_ref {
         None => None,
         Some(reference) => {
-            let key = ObjectKey::new(secrets.operator_namespace(), &reference.name);
-            let data = secrets.secret(&key).await?;
-            let pem = data.get(CA_KEY).ok_or(AccessError::NoCertificates { key })?;
+            let (key, data) = read(&reference.name).await?;
+            let pem = data.get(CA_KEY).ok_or(AccessError::NoCertificates { key, lacks: CA_KEY })?;
             Some(Arc::from(pem.as_slice()))
         }
     };
+    let certificate = match &spec.client_certificate_secret_ref {
+        None => None,
+        Some(reference) => {
+            let (key, data) = read(&reference.name).await?;
+            let value = |lacks| {
+                let lacking = || AccessError::NoCertificates { key: key.clone(), lacks };
+                data.get(lacks).cloned().ok_or_else(lacking)
+            };
+            let (chain_pem, key_pem) = (value(CERTIFICATE_KEY)?, value(PRIVATE_KEY)?);
+            Some(Arc::new(ClientCertificate { chain_pem, key_pem }))
+        }
+    };
     Ok(HostSettings {
-        insecure: registry.spec.insecure,
+        insecure: spec.insecure,
         ca_pem,
-        allowed_realms: registry.spec.allowed_realms.clone(),
-        requests_per_second: registry.spec.limits.and_then(|limits| limits.requests_per_second),
+        certificate,
+        allowed_realms: spec.allowed_realms.clone(),
+        requests_per_second: spec.limits.and_then(|limits| limits.requests_per_second),
     })
-}
-
-async fn credential<S: SecretSource>(
-    secrets: &S,
-    key: ObjectKey,
-    image: &ImageName,
-) -> Result<Credential, AccessError> {
-    let data = secrets.secret(&key).await?;
-    match credential_from_secret(&data, image) {
-        Ok(Some(credential)) => Ok(credential),
-        Ok(None) => Err(AccessError::NoEntry { key, image: image.to_string() }),
-        Err(source) => Err(AccessError::Credentials { key, source }),
-    }
 }

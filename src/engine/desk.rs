@@ -32,6 +32,7 @@ use super::settings::Settings;
 use super::world::{ObjectId, Status, Update, World};
 use crate::api::{ClusterImageRegistry, ObjectKey};
 use crate::registry;
+use scans::KnownList;
 
 /// How long running cycles may take to end after the process was asked to stop.
 const GRACE: Duration = Duration::from_secs(25);
@@ -44,12 +45,15 @@ pub struct Engine<W> {
     world: Arc<W>,
     settings: Arc<Settings>,
     client: registry::Client,
+    identities: registry::Identities,
     metrics: Metrics,
     board: Board,
     policies: BTreeMap<ObjectKey, PolicyState>,
     repositories: BTreeMap<ObjectKey, RepositoryState>,
     registries: BTreeMap<String, Arc<ClusterImageRegistry>>,
     scans: BTreeMap<ScanKey, Slot>,
+    /// The lists that registries know again.
+    known_lists: BTreeMap<ScanKey, KnownList>,
     cycles: BTreeMap<ObjectKey, Slot>,
     checks: BTreeMap<String, Slot>,
     benches: BTreeMap<ObjectKey, Workbench>,
@@ -106,16 +110,20 @@ impl<W: World> Engine<W> {
 
     fn new(world: Arc<W>, settings: Settings, metrics: Metrics, board: Board) -> Self {
         let client = registry::Client::new(settings.connections.clone(), settings.allow_http);
+        let variables = registry::Variables::of_this_process();
+        let identities = registry::Identities::new(&settings.connections, variables);
         Self {
             world,
             settings: Arc::new(settings),
             client,
+            identities,
             metrics,
             board,
             policies: BTreeMap::new(),
             repositories: BTreeMap::new(),
             registries: BTreeMap::new(),
             scans: BTreeMap::new(),
+            known_lists: BTreeMap::new(),
             cycles: BTreeMap::new(),
             checks: BTreeMap::new(),
             benches: BTreeMap::new(),

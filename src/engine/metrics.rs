@@ -75,10 +75,12 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn scanned(&self, seconds: f64, tags: u64) {
-        self.scans.get_or_create(&Outcome { result: "whole" }).inc();
+    /// `tags` were read, or none because the list is the one before.
+    pub(super) fn scanned(&self, seconds: f64, tags: Option<u64>) {
+        let result = if tags.is_some() { "whole" } else { "unchanged" };
+        self.scans.get_or_create(&Outcome { result }).inc();
         self.scan_seconds.observe(seconds);
-        self.tags.inc_by(tags);
+        self.tags.inc_by(tags.unwrap_or_default());
     }
 
     pub(super) fn scan_failed(&self, reason: Reason) {

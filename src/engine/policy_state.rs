@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::ResourceExt as _;
 
+use super::asker::Asker;
 use super::plan::Wish;
 use super::scan::{ScanKey, Verdict};
 use super::selection::Selection;
 use super::world::Notice;
 use crate::api::{
-    Conditions, Health, ImagePolicy, ImagePolicyStatus, ObjectKey, Reason, Refused, Scanned, Written,
-    requested_at,
+    Conditions, Health, ImagePolicy, ImagePolicyStatus, Reason, Refused, Scanned, Written, requested_at,
 };
+use crate::image::Tag;
 use crate::policy::{Choice, Policy, Standing, compile};
 
 /// What is known of one ImagePolicy.
@@ -145,10 +145,7 @@ impl PolicyState {
 
     fn make_scan_key(&self) -> Option<ScanKey> {
         let policy = self.active_policy()?;
-        let namespace = self.object.namespace().unwrap_or_default();
-        let secret =
-            self.object.spec.credentials.as_ref().map(|c| ObjectKey::new(namespace, &c.secret_ref.name));
-        Some(ScanKey { image: policy.image().clone(), secret })
+        Some(ScanKey { image: policy.image().clone(), asker: Asker::of_policy(&self.object) })
     }
 
     /// The policy, unless it is suspended or invalid.
@@ -166,25 +163,40 @@ impl PolicyState {
         }
     }
 
-    /// Takes over what a whole list gave.
-    pub(super) fn take(&mut self, verdict: Verdict, fingerprint: u64, now: Timestamp) -> Moved {
+    /// What this policy chose, where it would choose the same from the same list.
+    pub(super) fn chosen_tag(&self) -> Option<&Tag> {
+        self.selection.as_ref().filter(|_| self.lowering.is_none()).map(|selection| &selection.tag)
+    }
+
+    /// Takes over what a whole list gave; `fingerprint` is the list's, where it is not the one before.
+    pub(super) fn take(&mut self, verdict: Verdict, fingerprint: Option<u64>, now: Timestamp) -> Moved {
         if verdict.member.revision != self.revision {
             // The scan began under older rules; the one that follows the change is on its way.
             return Moved::No;
         }
         self.remember_request();
-        self.note_list(&verdict.choice, fingerprint, now);
-        let reason = verdict.choice.reason.clone();
-        let chosen = match (verdict.choice.winner, verdict.digest) {
-            (_, Err(error)) => {
+        if let (Some(choice), Some(fingerprint)) = (&verdict.choice, fingerprint) {
+            self.note_list(choice, fingerprint, now);
+        }
+        let digest = match verdict.digest {
+            Ok(digest) => digest,
+            Err(error) => {
                 let message = format!("the digest of the chosen tag can not be read: {error}");
                 self.health = Health::failed(error.reason(), message);
                 return Moved::No;
             }
-            (Some(winner), Ok(digest)) => {
-                Some(Selection { tag: winner.tag, version: winner.version, digest, reason: reason.clone() })
+        };
+        let (chosen, reason) = match (verdict.choice, &self.selection) {
+            (Some(Choice { winner: Some(winner), reason, .. }), _) => {
+                let (tag, version) = (winner.tag, winner.version);
+                (Some(Selection { tag, version, digest, reason: reason.clone() }), reason)
             }
-            (None, Ok(_)) => None,
+            (Some(Choice { winner: None, reason, .. }), _) => (None, reason),
+            (None, Some(standing)) => {
+                (Some(Selection { digest, ..standing.clone() }), standing.reason.clone())
+            }
+            // Only who has chosen takes part in a scan that may find the list unchanged.
+            (None, None) => return Moved::No,
         };
         if self.must_be_confirmed(&verdict.member.policy, chosen.as_ref()) {
             return self.hold_back(chosen, &reason);

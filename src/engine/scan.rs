@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::access::{AccessError, access_for};
+use super::asker::Asker;
 use super::world::World;
 use crate::api::{ClusterImageRegistry, ObjectKey, Pin, Reason};
-use crate::image::{Digest, ImageName};
+use crate::image::{Digest, ImageName, Tag};
 use crate::policy::{Choice, Policy};
-use crate::registry::{self, Listing};
+use crate::registry::{self, Identities, ListVersion, Listed, Listing};
 
 /// The nearest misses that a status shows.
 const MOST_REFUSED: usize = 10;
@@ -17,8 +18,8 @@ const MOST_REFUSED: usize = 10;
 pub(super) struct ScanKey {
     /// The image.
     pub(super) image: ImageName,
-    /// The Secret that the policies name; `None` is what the ClusterImageRegistry says, else anonymous.
-    pub(super) secret: Option<ObjectKey>,
+    /// Who asks, where the policies say it; `None` is what the ClusterImageRegistry says, else anonymous.
+    pub(super) asker: Option<Asker>,
 }
 
 /// A policy that takes part in a scan.
@@ -28,12 +29,17 @@ pub(super) struct Member {
     /// Tells a later version of the policy from this one.
     pub(super) revision: u64,
     pub(super) policy: Arc<Policy>,
+    /// What it chose from the list that is known, where it would choose the same from the same list.
+    pub(super) chosen: Option<Tag>,
 }
 
 /// What a whole list gave.
 #[derive(Debug)]
 pub(super) struct Scan {
-    pub(super) listing: Listing,
+    /// `None` where the list is the one that was known.
+    pub(super) listing: Option<Listing>,
+    /// By what the registry knows the list again, where it does.
+    pub(super) version: Option<ListVersion>,
     pub(super) verdicts: Vec<Verdict>,
 }
 
@@ -41,7 +47,8 @@ pub(super) struct Scan {
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) member: Member,
-    pub(super) choice: Choice,
+    /// `None` where the list is the one from which it chose before.
+    pub(super) choice: Option<Choice>,
     /// The digest of the chosen tag, for a policy that pins it.
     pub(super) digest: Result<Option<Digest>, registry::Error>,
 }
@@ -76,24 +83,37 @@ impl ScanError {
 pub(super) async fn scan<W: World>(
     world: &W,
     client: &registry::Client,
+    identities: &Identities,
     key: &ScanKey,
     registry: Option<Arc<ClusterImageRegistry>>,
+    known: Option<ListVersion>,
     members: Vec<Member>,
 ) -> Result<Scan, ScanError> {
-    let access = access_for(world, &key.image, key.secret.as_ref(), registry.as_deref()).await?;
+    let access = access_for(world, identities, &key.image, key.asker.as_ref(), registry.as_deref()).await?;
     let mut choosers: Vec<_> = members.iter().map(|member| member.policy.chooser(MOST_REFUSED)).collect();
     let mut offer = |tag: &str| choosers.iter_mut().for_each(|chooser| chooser.offer(tag));
-    let listing = client.list_tags(&key.image, &access, &mut offer).await?;
-    let choices: Vec<Choice> = choosers.into_iter().map(|chooser| chooser.finish()).collect();
+    let known = known.filter(|_| members.iter().all(|member| member.chosen.is_some()));
+    let listed = client.list_tags_since(&key.image, &access, known.as_ref(), &mut offer).await?;
+    let (listing, version) = match listed {
+        Listed::Whole(listing, version) => (Some(listing), version),
+        Listed::Unchanged => (None, known),
+    };
+    let choices: Vec<Option<Choice>> =
+        choosers.into_iter().map(|chooser| listing.is_some().then(|| chooser.finish())).collect();
     let mut verdicts = Vec::with_capacity(members.len());
     for (member, choice) in members.into_iter().zip(choices) {
-        let digest = match (&choice.winner, member.policy.pin()) {
-            (Some(winner), Some(Pin::TagAndDigest | Pin::Digest)) => {
-                client.digest(&key.image, &winner.tag, &access).await.map(Some)
+        let tag = match &choice {
+            Some(choice) => choice.winner.as_ref().map(|winner| &winner.tag),
+            None => member.chosen.as_ref(),
+        };
+        // A tag may have moved in a list that has not.
+        let digest = match (tag, member.policy.pin()) {
+            (Some(tag), Some(Pin::TagAndDigest | Pin::Digest)) => {
+                client.digest(&key.image, tag, &access).await.map(Some)
             }
             (Some(_) | None, _) => Ok(None),
         };
         verdicts.push(Verdict { member, choice, digest });
     }
-    Ok(Scan { listing, verdicts })
+    Ok(Scan { listing, version, verdicts })
 }

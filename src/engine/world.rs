@@ -9,6 +9,7 @@ use crate::api::{
     ClusterImageRegistry, ClusterImageRegistryStatus, ImagePolicy, ImagePolicyStatus, InfraRepository,
     InfraRepositoryStatus, ObjectKey, Reason,
 };
+use crate::net::SecretText;
 
 /// The data of a Secret.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
@@ -23,6 +24,34 @@ pub enum SecretError {
     #[error("the Secret {key} can not be read: {problem}")]
     Unreadable {
         /// The Secret.
+        key: ObjectKey,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// What a ServiceAccount says of who asks a registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountData {
+    /// Its annotations: they name its identity in a cloud.
+    pub annotations: BTreeMap<String, String>,
+    /// The names of its `imagePullSecrets`.
+    pub pull_secrets: Vec<String>,
+}
+
+/// Why a ServiceAccount can not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// There is none of that name.
+    #[error("there is no ServiceAccount {0}")]
+    Missing(ObjectKey),
+    /// There is no cluster that could have one.
+    #[error("the ServiceAccount {0} can not be read without a cluster; name a Secret by secretRef")]
+    NoCluster(ObjectKey),
+    /// It can not be read.
+    #[error("the ServiceAccount {key} can not be read: {problem}")]
+    Unreadable {
+        /// The ServiceAccount.
         key: ObjectKey,
         /// What is wrong.
         problem: String,
@@ -112,6 +141,23 @@ pub struct WorldError(pub String);
 pub trait SecretSource: Send + Sync {
     /// Reads a Secret.
     fn secret(&self, key: &ObjectKey) -> impl Future<Output = Result<SecretData, SecretError>> + Send;
+
+    /// Reads a ServiceAccount. Without a cluster there is none.
+    fn service_account(
+        &self,
+        key: &ObjectKey,
+    ) -> impl Future<Output = Result<AccountData, AccountError>> + Send {
+        async { Err(AccountError::NoCluster(key.clone())) }
+    }
+
+    /// A short-lived token of a ServiceAccount for one audience, or in words why there is none.
+    fn account_token(
+        &self,
+        key: &ObjectKey,
+        _audience: &str,
+    ) -> impl Future<Output = Result<SecretText, String>> + Send {
+        async { Err(AccountError::NoCluster(key.clone()).to_string()) }
+    }
 
     /// The namespace whose Secrets cluster-scoped objects refer to.
     fn operator_namespace(&self) -> &str;

@@ -28,6 +28,12 @@ impl AddressGuard {
         Self { allow: allow.into() }
     }
 
+    /// This guard, which lets through what lies in one of `more` besides.
+    #[must_use]
+    pub(super) fn admitting(&self, more: impl Iterator<Item = Cidr>) -> Self {
+        Self { allow: self.allow.iter().copied().chain(more).collect() }
+    }
+
     /// Whether `address` may be connected to.
     #[must_use]
     pub fn permits(&self, address: IpAddr) -> bool {

@@ -20,7 +20,7 @@ pub struct ClientSettings<'a> {
 }
 
 /// A certificate with its private key, for servers that ask for one.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClientCertificate {
     /// The certificate and those that lead to its authority (PEM).
     pub chain_pem: Vec<u8>,

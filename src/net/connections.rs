@@ -1,5 +1,6 @@
 //! HTTP clients that can reach only what may be reached.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 
 use super::error::ResolvedToRefused;
-use super::{AddressGuard, ClientSettings, Error, Limits};
+use super::{AddressGuard, Cidr, ClientSettings, Error, Limits};
 
 /// How long DNS, TCP and TLS may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +28,11 @@ const USER_AGENT: &str = concat!("tagtide/", env!("CARGO_PKG_VERSION"));
 pub struct Connections {
     guard: AddressGuard,
     system_roots: Arc<RootCertStore>,
+    names: Names,
 }
+
+/// Names whose addresses are known without DNS.
+type Names = Arc<BTreeMap<String, SocketAddr>>;
 
 impl Connections {
     /// Reads the system's certificates once; `guard` applies to every client made from here.
@@ -37,7 +42,23 @@ impl Connections {
     pub fn new(guard: AddressGuard) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self { guard, system_roots: Arc::new(roots) }
+        Self { guard, system_roots: Arc::new(roots), names: Arc::default() }
+    }
+
+    /// These connections, which may reach addresses in `ranges` besides.
+    #[must_use]
+    pub(crate) fn admitting(&self, ranges: impl Iterator<Item = Cidr>) -> Self {
+        Self { guard: self.guard.admitting(ranges), ..self.clone() }
+    }
+
+    /// These connections, which know the addresses of some names without DNS, as `/etc/hosts` does, and trust further
+    /// certificates (PEM) for every server. The guard holds for those addresses too.
+    ///
+    /// # Errors
+    /// As [`Connections::client`].
+    pub fn with_hosts(&self, names: BTreeMap<String, SocketAddr>, ca_pem: &[u8]) -> Result<Self, Error> {
+        let roots = with_bundle(RootCertStore::clone(&self.system_roots), ca_pem)?;
+        Ok(Self { guard: self.guard.clone(), system_roots: Arc::new(roots), names: Arc::new(names) })
     }
 
     /// A client with its own pool of connections.
@@ -59,7 +80,7 @@ impl Connections {
         builder
             .user_agent(USER_AGENT)
             .tls_backend_preconfigured(self.tls(settings)?)
-            .dns_resolver(GuardedResolver(self.guard.clone()))
+            .dns_resolver(GuardedResolver(self.guard.clone(), Arc::clone(&self.names)))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -175,14 +196,17 @@ fn with_bundle(mut roots: RootCertStore, pem: &[u8]) -> Result<RootCertStore, Er
     Ok(roots)
 }
 
-/// The system's resolver, less the addresses that may not be connected to.
-struct GuardedResolver(AddressGuard);
+/// The known names, then the system's resolver, less the addresses that may not be connected to.
+struct GuardedResolver(AddressGuard, Names);
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0.clone();
+        let (guard, known) = (self.0.clone(), self.1.get(name.as_str()).copied());
         Box::pin(async move {
-            let all: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let all: Vec<SocketAddr> = match known {
+                Some(address) => vec![address],
+                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+            };
             let (permitted, refused): (Vec<_>, Vec<_>) =
                 all.into_iter().partition(|address| guard.permits(address.ip()));
             match refused.first() {

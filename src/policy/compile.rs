@@ -37,8 +37,8 @@ pub fn compile(spec: &ImagePolicySpec) -> Result<Policy, InvalidPolicy> {
         ImageName::parse(&spec.image).map_err(|error| InvalidPolicy::new("spec.image", error.to_string()))?;
     let interval =
         spec.interval.duration().map_err(|error| InvalidPolicy::new("spec.interval", error.to_string()))?;
-    if let Some(credentials) = &spec.credentials {
-        check_secret_name(&credentials.secret_ref.name)?;
+    if let Some(secret) = spec.credentials.as_ref().and_then(|credentials| credentials.secret_ref.as_ref()) {
+        check_secret_name(&secret.name)?;
     }
     let filter = Filter::compile(spec.tags.as_ref().unwrap_or(&Default::default()))?;
     let scale = Scale::compile(&spec.select)?;
@@ -80,8 +80,8 @@ mod tests {
             ),
             (
                 changed(|spec| {
-                    let secret_ref = SecretRef { name: String::new() };
-                    spec.credentials = Some(Credentials { secret_ref });
+                    let secret_ref = Some(SecretRef { name: String::new() });
+                    spec.credentials = Some(Credentials { secret_ref, ..Credentials::default() });
                 }),
                 "spec.credentials.secretRef.name: it must have 1 to 253 characters",
             ),

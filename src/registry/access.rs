@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::net::SecretText;
+use crate::net::{ClientCertificate, SecretText};
 
 /// How one image is read. Everything that is cached is kept apart by the whole of it, so that two tenants never share
 /// rights.
@@ -23,6 +23,8 @@ pub struct HostSettings {
     pub insecure: bool,
     /// Certificates (PEM) that are trusted besides the system's.
     pub ca_pem: Option<Arc<[u8]>>,
+    /// A certificate for registries that ask for one.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Further hosts that may hand out tokens for this one, each with its port where it is not the scheme's own.
     pub allowed_realms: Vec<String>,
     /// At most this many requests go out in a second; without it, as many as there are.
@@ -48,6 +50,7 @@ impl fmt::Debug for HostSettings {
         f.debug_struct("HostSettings")
             .field("insecure", &self.insecure)
             .field("ca_bytes", &self.ca_pem.as_ref().map(|pem| pem.len()))
+            .field("has_certificate", &self.certificate.is_some())
             .field("allowed_realms", &self.allowed_realms)
             .field("requests_per_second", &self.requests_per_second)
             .finish()

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{Hash, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
@@ -12,9 +12,9 @@ use super::pace::Pace;
 use super::page_size::PageSize;
 use super::session::Session;
 use super::token::Tokens;
-use super::{Access, Error, Listing, listing, manifest};
+use super::{Access, Error, HostSettings, ListVersion, Listed, Listing, listing, manifest};
 use crate::image::{Digest, ImageName, Tag};
-use crate::net::Connections;
+use crate::net::{ClientCertificate, ClientSettings, Connections};
 
 /// Asks registries. A clone is cheap and shares connections, tokens and what is known about hosts.
 #[derive(Clone)]
@@ -26,8 +26,8 @@ pub struct Client {
 pub(super) struct Shared {
     pub(super) connections: Connections,
     pub(super) allow_plain_http: bool,
-    /// One pool of connections for each set of trusted certificates.
-    pub(super) pools: Cache<Option<Arc<[u8]>>, reqwest::Client>,
+    /// One pool of connections for each set of trusted certificates and each one that is shown.
+    pub(super) pools: Cache<PoolKey, reqwest::Client>,
     /// What a host asks for, by its origin; `None` where it asks for nothing.
     pub(super) challenges: Cache<String, Option<Challenge>>,
     pub(super) tokens: Tokens,
@@ -35,7 +35,10 @@ pub(super) struct Shared {
     pub(super) page_sizes: Cache<String, PageSize>,
     /// How fast a host is asked, by its name.
     pub(super) paces: Cache<String, Arc<Pace>>,
+    pub(super) hasher: RandomState,
 }
+
+pub(super) type PoolKey = (Option<Arc<[u8]>>, Option<Arc<ClientCertificate>>);
 
 impl Client {
     /// A client over `connections`. Plain HTTP needs `allow_plain_http` and the registry's own setting, both.
@@ -50,6 +53,7 @@ impl Client {
                 tokens: Tokens::default(),
                 page_sizes: Cache::new(1024),
                 paces: Cache::new(1024),
+                hasher: RandomState::new(),
             }),
         }
     }
@@ -67,8 +71,29 @@ impl Client {
         access: &Access,
         each: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Listing, Error> {
+        match self.list_tags_since(image, access, None, each).await? {
+            Listed::Whole(listing, _) => Ok(listing),
+            Listed::Unchanged => Err(Error::Protocol {
+                host: image.host().to_owned(),
+                problem: "it says that the list has not changed, which nobody asked".to_owned(),
+            }),
+        }
+    }
+
+    /// [`Client::list_tags`], unless the list is the one that is known: then nothing is read but the head of an answer,
+    /// and `each` sees nothing.
+    ///
+    /// # Errors
+    /// As [`Client::list_tags`].
+    pub async fn list_tags_since(
+        &self,
+        image: &ImageName,
+        access: &Access,
+        known: Option<&ListVersion>,
+        each: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Listed, Error> {
         let session = Session::open(&self.shared, image, access)?;
-        listing::list(&session, each).await
+        listing::list(&session, known, each).await
     }
 
     /// Until when the registry of this image wants to be left alone. Before, it is not asked: every question to it is
@@ -85,6 +110,20 @@ impl Client {
     pub async fn digest(&self, image: &ImageName, tag: &Tag, access: &Access) -> Result<Digest, Error> {
         let session = Session::open(&self.shared, image, access)?;
         manifest::digest(&session, tag).await
+    }
+}
+
+impl Shared {
+    /// The connections to hosts that are spoken to in this way.
+    pub(super) fn pool(&self, host: &HostSettings) -> Result<reqwest::Client, Error> {
+        let key = (host.ca_pem.clone(), host.certificate.clone());
+        if let Some(http) = self.pools.get(&key) {
+            return Ok(http);
+        }
+        let (ca_pem, certificate) = (key.0.as_deref(), key.1.as_deref());
+        let http = self.connections.client(&ClientSettings { ca_pem, certificate, proxy: None })?;
+        self.pools.insert(key, http.clone());
+        Ok(http)
     }
 }
 

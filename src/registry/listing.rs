@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, RandomState};
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
-use reqwest::{Method, Response, Url};
+use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use super::Error;
 use super::link::next_page;
@@ -21,7 +21,10 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 const TOTAL_TIME: Duration = Duration::from_secs(5 * 60);
 const STALL_TIME: Duration = Duration::from_secs(30);
 
-const ACCEPT: HeaderValue = HeaderValue::from_static("application/json");
+/// The longest entity tag that is kept, in bytes.
+const MAX_ETAG: usize = 256;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What a whole scan saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,44 +42,89 @@ pub struct Listing {
     pub bytes: u64,
 }
 
+/// What became of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// The list was read as a whole; with its version, where the registry gives one.
+    Whole(Listing, Option<ListVersion>),
+    /// The list is the one that was known.
+    Unchanged,
+}
+
+/// By what a registry knows a list again: its entity tag (RFC 9110, 8.8.3), as one caller saw it.
+///
+/// Only a list of one page has one: a tag of the first page says nothing about the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListVersion {
+    etag: Box<str>,
+    /// The question and the caller; others must not use it.
+    seen_with: u64,
+}
+
+impl ListVersion {
+    fn read(headers: &HeaderMap, seen_with: u64) -> Option<Self> {
+        let etag = headers.get(ETAG)?.to_str().ok()?;
+        (!etag.is_empty() && etag.len() <= MAX_ETAG).then(|| Self { etag: etag.into(), seen_with })
+    }
+}
+
 pub(super) async fn list(
     session: &Session<'_>,
+    known: Option<&ListVersion>,
     each: &mut (dyn FnMut(&str) + Send),
-) -> Result<Listing, Error> {
+) -> Result<Listed, Error> {
     let limits = Limits::new(MAX_PAGE_BYTES, TOTAL_TIME, STALL_TIME);
     let mut scan = Scan { session, each, listing: Listing::default(), before_page: Listing::default() };
     let mut loops = LoopCheck::default();
-    let mut response = first_page(session, &limits).await?;
+    let (mut response, seen_with) = match first_page(session, known, &limits).await? {
+        Some(first) => first,
+        None => return Ok(Listed::Unchanged),
+    };
+    let mut version = ListVersion::read(response.headers(), seen_with);
     loop {
         let next = next_page(response.headers(), &session.url("tags/list"))
             .map_err(|problem| session.protocol_error(problem))?;
         scan.read_page(response, &limits).await?;
-        let Some(next) = next else { return Ok(scan.listing) };
+        let Some(next) = next else { return Ok(Listed::Whole(scan.listing, version)) };
+        version = None;
         if scan.listing.pages >= MAX_PAGES {
             return Err(scan.too_large(format!("more than {MAX_PAGES} pages")));
         }
         if loops.leads_back(&next, &scan) {
             return Err(session.protocol_error("its pages lead back to one that was read already"));
         }
-        response = session.ask(&Method::GET, &next, &ACCEPT, &limits).await?;
+        response = session.ask(&Method::GET, &next, &JSON, &limits).await?;
         if !response.status().is_success() {
             return Err(session.error(Refusal::read(response, &limits).await, session.repository()));
         }
     }
 }
 
-/// Asks for big pages, and for smaller ones where the registry refuses them.
-async fn first_page(session: &Session<'_>, limits: &Limits) -> Result<Response, Error> {
+/// Asks for big pages, and for smaller ones where the registry refuses them. `None` where the list is the known one.
+async fn first_page(
+    session: &Session<'_>,
+    known_list: Option<&ListVersion>,
+    limits: &Limits,
+) -> Result<Option<(Response, u64)>, Error> {
     let known = session.page_size();
     let mut size = known;
     loop {
         let url = size.first_page(session.url("tags/list"));
-        let response = session.ask(&Method::GET, &url, &ACCEPT, limits).await?;
+        let seen_with = session.fingerprint(&url);
+        let mut headers = HeaderMap::from_iter([(ACCEPT, JSON)]);
+        let known_list = known_list.filter(|known| known.seen_with == seen_with);
+        let etag = known_list.and_then(|known| HeaderValue::from_str(&known.etag).ok());
+        let is_conditional = etag.is_some();
+        headers.extend(etag.map(|etag| (IF_NONE_MATCH, etag)));
+        let response = session.ask_with(&Method::GET, &url, &headers, limits).await?;
+        if is_conditional && response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
         if response.status().is_success() {
             if size != known {
                 session.remember_page_size(size);
             }
-            return Ok(response);
+            return Ok(Some((response, seen_with)));
         }
         let refusal = Refusal::read(response, limits).await;
         size = match size.next_to_try() {

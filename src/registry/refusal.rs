@@ -95,7 +95,7 @@ fn target(response: &Response) -> String {
 }
 
 /// A foreign message in quotes, cut, with everything escaped that could disturb a terminal or a log.
-fn quoted(message: &str) -> String {
+pub(super) fn quoted(message: &str) -> String {
     let cut: String = message.chars().take(MAX_MESSAGE).collect();
     format!(": {cut:?}")
 }

@@ -2,11 +2,12 @@
 
 mod authorization;
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ use super::page_size::PageSize;
 use super::refusal::{Refusal, is_passing};
 use super::{Access, Error, realm};
 use crate::image::ImageName;
-use crate::net::{self, ClientSettings, Limits};
+use crate::net::{self, Limits};
 
 /// How often a request is sent again after a passing failure, and how long the first pause is.
 const RETRIES: u32 = 2;
@@ -46,17 +47,7 @@ impl<'a> Session<'a> {
         };
         let base = Url::parse(&format!("{scheme}://{}/", image.api_host()))
             .map_err(|_| Error::NoUrl { image: image.as_str().to_owned() })?;
-        let ca = &access.host.ca_pem;
-        let http = match shared.pools.get(ca) {
-            Some(http) => http,
-            None => {
-                let http = shared
-                    .connections
-                    .client(&ClientSettings { ca_pem: ca.as_deref(), ..ClientSettings::default() })?;
-                shared.pools.insert(ca.clone(), http.clone());
-                http
-            }
-        };
+        let http = shared.pool(&access.host)?;
         let origin = realm::origin(&base);
         let pace = shared.paces.get_or_default(&image.host().to_owned());
         Ok(Self { shared, image, access, http, base, origin, pace })
@@ -95,8 +86,20 @@ impl<'a> Session<'a> {
         accept: &HeaderValue,
         limits: &Limits,
     ) -> Result<Response, Error> {
+        let headers = [(ACCEPT, accept.clone())].into_iter().collect();
+        self.ask_with(method, url, &headers, limits).await
+    }
+
+    /// [`Session::ask`] with any headers.
+    pub(super) async fn ask_with(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        limits: &Limits,
+    ) -> Result<Response, Error> {
         let request = |authorization: Option<&HeaderValue>| {
-            let request = self.http.request(method.clone(), url.clone()).header(ACCEPT, accept);
+            let request = self.http.request(method.clone(), url.clone()).headers(headers.clone());
             authorized(request, authorization)
         };
         let first = self.known_authorization(limits).await?;
@@ -112,6 +115,11 @@ impl<'a> Session<'a> {
             return Err(self.unauthorized(Refusal::read(response, limits).await));
         }
         Ok(response)
+    }
+
+    /// Tells this question, asked by this caller, from any other.
+    pub(super) fn fingerprint(&self, url: &Url) -> u64 {
+        self.shared.hasher.hash_one((url.as_str(), self.access))
     }
 
     /// The error for an answer that is not the wanted one to a question about `what`.

@@ -1,7 +1,5 @@
-//! Bearer tokens: fetched once for all who wait, kept until shortly before they end.
+//! Bearer tokens.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
@@ -9,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Access;
+use super::kept::{Fresh, Kept};
 
 /// How long a token is good for where the token server does not say ("Token Authentication", distribution project).
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
@@ -24,94 +23,36 @@ pub(super) struct TokenKey {
     pub(super) access: Access,
 }
 
-/// A token as it is sent.
-#[derive(Clone)]
-pub(super) struct Token {
-    header: HeaderValue,
-    renew_at: Instant,
-}
+/// The tokens in use, as headers.
+pub(super) type Tokens = Kept<TokenKey, HeaderValue>;
 
-type Slot = tokio::sync::Mutex<Option<Token>>;
-
-/// The tokens in use.
-#[derive(Default)]
-pub(super) struct Tokens {
-    slots: Mutex<HashMap<TokenKey, Arc<Slot>>>,
-}
-
-impl Tokens {
-    /// The token for `key` as a header, from `fetch` where none is kept. One that the registry `rejected` is not given
-    /// again. Callers with the same key wait for one fetch.
-    pub(super) async fn get<E, F: Future<Output = Result<Token, E>>>(
-        &self,
-        key: TokenKey,
-        rejected: Option<&HeaderValue>,
-        now: Instant,
-        fetch: impl FnOnce() -> F,
-    ) -> Result<HeaderValue, E> {
-        let slot = self.slot(key, now);
-        let mut kept = slot.lock().await;
-        if let Some(token) =
-            kept.as_ref().filter(|token| token.is_fresh(now) && Some(&token.header) != rejected)
-        {
-            return Ok(token.header.clone());
-        }
-        // Emptied first: when the fetch fails or is dropped, nothing stale stays.
-        *kept = None;
-        let token = fetch().await?;
-        let header = token.header.clone();
-        *kept = Some(token);
-        Ok(header)
+/// Reads a token server's answer; the error says what is wrong with it.
+pub(super) fn read_token(body: &[u8], now: Instant) -> Result<Fresh<HeaderValue>, String> {
+    /// Both names are in use: `token` by the distribution project, `access_token` by OAuth 2.0 (RFC 6749, 5.1).
+    #[derive(Deserialize)]
+    struct Answer {
+        token: Option<String>,
+        access_token: Option<String>,
+        #[serde(default)]
+        expires_in: Value,
     }
-
-    /// The place of a key. Places that nobody uses and that hold nothing of use are given up on the way, so that
-    /// credentials that were rotated away do not stay.
-    fn slot(&self, key: TokenKey, now: Instant) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.get(&key) {
-            return slot.clone();
-        }
-        slots.retain(|_, slot| match slot.try_lock() {
-            Ok(kept) => Arc::strong_count(slot) > 1 || kept.as_ref().is_some_and(|token| token.is_fresh(now)),
-            Err(_in_use) => true,
-        });
-        slots.entry(key).or_default().clone()
-    }
-}
-
-impl Token {
-    /// Reads a token server's answer; the error says what is wrong with it.
-    pub(super) fn from_answer(body: &[u8], now: Instant) -> Result<Self, String> {
-        /// Both names are in use: `token` by the distribution project, `access_token` by OAuth 2.0 (RFC 6749, 5.1).
-        #[derive(Deserialize)]
-        struct Answer {
-            token: Option<String>,
-            access_token: Option<String>,
-            #[serde(default)]
-            expires_in: Value,
-        }
-        // The parser's own message may quote the token.
-        let answer: Answer = serde_json::from_slice(body).map_err(|error| {
-            format!("its token is no JSON object of the right form, at column {}", error.column())
-        })?;
-        let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
-        let token = token.ok_or("it holds neither `token` nor `access_token`")?;
-        let mut header = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| "its token has characters that no header may have")?;
-        header.set_sensitive(true);
-        let lifetime = answer
-            .expires_in
-            .as_f64()
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .filter(|lifetime| !lifetime.is_zero())
-            .unwrap_or(DEFAULT_LIFETIME)
-            .min(MAX_LIFETIME);
-        Ok(Self { header, renew_at: now + lifetime.mul_f64(0.9) })
-    }
-
-    fn is_fresh(&self, now: Instant) -> bool {
-        now < self.renew_at
-    }
+    // The parser's own message may quote the token.
+    let answer: Answer = serde_json::from_slice(body).map_err(|error| {
+        format!("its token is no JSON object of the right form, at column {}", error.column())
+    })?;
+    let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
+    let token = token.ok_or("it holds neither `token` nor `access_token`")?;
+    let mut header = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| "its token has characters that no header may have")?;
+    header.set_sensitive(true);
+    let lifetime = answer
+        .expires_in
+        .as_f64()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|lifetime| !lifetime.is_zero())
+        .unwrap_or(DEFAULT_LIFETIME)
+        .min(MAX_LIFETIME);
+    Ok(Fresh::for_life(header, lifetime, now))
 }
 
 #[cfg(test)]
@@ -132,9 +73,9 @@ mod tests {
         }
     }
 
-    fn token(text: &str, now: Instant) -> Token {
+    fn token(text: &str, now: Instant) -> Fresh<HeaderValue> {
         let body = format!(r#"{{"token":"{text}","expires_in":100}}"#);
-        Token::from_answer(body.as_bytes(), now).unwrap()
+        read_token(body.as_bytes(), now).unwrap()
     }
 
     /// The token for `key` at `now`; where it must be fetched, it is `fetched`.
@@ -208,13 +149,13 @@ mod tests {
             let now = start + Duration::from_secs(60 * password);
             get(&tokens, key("a", &password.to_string()), None, now, "x").await;
         }
-        assert!(tokens.slots.lock().unwrap().len() < 5);
+        assert!(tokens.len() < 5);
     }
 
     #[test]
     fn reads_both_names_and_any_lifetime() {
         let now = Instant::now();
-        let lifetime = |body: &str| Token::from_answer(body.as_bytes(), now).unwrap().renew_at - now;
+        let lifetime = |body: &str| read_token(body.as_bytes(), now).unwrap().renew_at - now;
         assert_eq!(lifetime(r#"{"access_token":"x"}"#), Duration::from_secs(54));
         assert_eq!(
             lifetime(r#"{"token":"","access_token":"x","expires_in":300,"issued_at":"?"}"#).as_secs(),
@@ -230,7 +171,7 @@ mod tests {
         for body in
             ["", "{}", r#"{"token":""}"#, r#"{"token":"s3cret\n"}"#, r#""s3cret""#, r#"{"token":["s3cret"]}"#]
         {
-            let Err(error) = Token::from_answer(body.as_bytes(), Instant::now()) else { panic!("{body}") };
+            let Err(error) = read_token(body.as_bytes(), Instant::now()) else { panic!("{body}") };
             assert!(!error.contains("s3cret"), "{error}");
         }
     }

@@ -9,6 +9,7 @@
     reason = "what is not as it should be ends the test"
 )]
 
+mod accounts;
 mod embedded_registry;
 mod git;
 mod harness;

@@ -1,5 +1,6 @@
 //! The registry client against a real registry, and against one that misbehaves.
 
+mod clouds;
 pub mod fault_server;
 mod faults;
 
@@ -11,11 +12,12 @@ use serde_json::json;
 use tagtide::api::Reason;
 use tagtide::demo::registry::{PROGRAM, configuration};
 use tagtide::image::{ImageName, Tag};
-use tagtide::net::{AddressGuard, Connections, SecretText};
+use tagtide::net::{AddressGuard, ClientCertificate, Connections, SecretText};
 use tagtide::registry::{Access, Client, Credential, Error, HostSettings, Listing, credential_from_secret};
 
 use crate::support::process::{Process, free_address, tied};
 use crate::support::registry::{Access as Kind, PASSWORD, Registry, USER};
+use crate::support::tls::{Authority, Clients, in_tls};
 use crate::support::{wait_until, workspace};
 
 /// A client that may reach this machine, and may do so over plain HTTP.
@@ -165,6 +167,30 @@ async fn tls_trusts_the_given_certificates_and_is_never_skipped() {
     let broken = scan_error(&client, &image, &access).await;
     assert_eq!(broken.reason(), Reason::SecretInvalid);
     assert!(broken.to_string().contains("ca.crt holds no certificate"), "{broken}");
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_for_a_certificate_is_shown_one() {
+    let registry = Registry::start(Kind::Anonymous).await;
+    registry.push("acme/api", "1.0.0").await;
+    let authority = Authority::new();
+    let server = registry.host().parse().unwrap();
+    let address = in_tls(&authority, &["127.0.0.1"], Clients::Certified, server).await;
+    let (client, image) = (client(), image(&address.to_string(), "acme/api"));
+    let (certificate, key) = authority.issue(&[]);
+    let mut access = Access::default();
+    access.host.ca_pem = Some(Arc::from(authority.pem().into_bytes()));
+    let stranger = scan_error(&client, &image, &access).await;
+    assert_eq!(stranger.reason(), Reason::Unreachable, "{stranger}");
+
+    let (chain_pem, key_pem) = (certificate.pem().into_bytes(), key.serialize_pem().into_bytes());
+    let broken = ClientCertificate { chain_pem: chain_pem.clone(), key_pem: b"no key".to_vec() };
+    access.host.certificate = Some(Arc::new(broken));
+    let broken = scan_error(&client, &image, &access).await;
+    assert_eq!(broken.reason(), Reason::SecretInvalid, "{broken}");
+    access.host.certificate = Some(Arc::new(ClientCertificate { chain_pem, key_pem }));
+    let (tags, _) = list(&client, &image, &access).await.unwrap();
+    assert_eq!(tags, ["1.0.0"]);
 }
 
 #[tokio::test]

@@ -44,6 +44,10 @@ impl Running {
         Self { folder, _stop: stop.drop_guard() }
     }
 
+    fn write(&self, objects: &str) {
+        std::fs::write(self.folder.path().join("objects.yaml"), objects).unwrap();
+    }
+
     fn status(&self, policy: &str) -> Value {
         let file: PathBuf = self.folder.path().join(format!("statuses/ImagePolicy.shop.{policy}.json"));
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -132,4 +136,28 @@ async fn a_registry_is_scanned_by_as_many_at_once_as_its_limits_say() {
     for pair in times.windows(3) {
         assert!(pair[2] - pair[0] >= slow, "three at once: {times:?}");
     }
+}
+
+#[tokio::test]
+async fn a_list_that_has_not_changed_keeps_the_choice_and_one_more_policy_reads_it_anew() {
+    let server = FaultServer::start(|asked| match asked.header("if-none-match") {
+        "\"v1\"" => status(304),
+        _ => with(page(&["1.0.0"]), "etag", "\"v1\""),
+    })
+    .await;
+    let objects = registry("local", server.host(), "") + &policy("app", server.host(), "1s");
+    let running = Running::start(&objects);
+    let first = running.status_where("app", is_chosen).await;
+    wait_until("some scans", PATIENCE, async || {
+        let scans = server.asked().len();
+        if scans >= 4 { Ok(()) } else { Err(scans) }
+    })
+    .await;
+    let conditional = server.asked().iter().filter(|asked| !asked.header("if-none-match").is_empty()).count();
+    assert_eq!(conditional, server.asked().len() - 1, "all but the first");
+    assert_eq!(running.status("app"), first, "nothing is written");
+
+    let second = policy("app", server.host(), "1s").replace("name: app,", "name: second,");
+    running.write(&(objects + &second));
+    running.status_where("second", is_chosen).await;
 }

@@ -140,6 +140,7 @@ async fn may_do_what_it_needs_in_the_whole_cluster_and_no_more() {
     let everywhere = "\
         create,patch events.k8s.io/events
         get secrets
+        get serviceaccounts
         list,watch tagtide.dev/clusterimageregistries
         list,watch tagtide.dev/imagepolicies
         list,watch tagtide.dev/infrarepositories
@@ -167,6 +168,7 @@ async fn may_do_nothing_in_a_namespace_that_it_does_not_watch() {
     let watched = "\
         create,patch events.k8s.io/events
         get secrets
+        get serviceaccounts
         list,watch tagtide.dev/imagepolicies
         list,watch tagtide.dev/infrarepositories
         patch tagtide.dev/imagepolicies/status
@@ -174,12 +176,32 @@ async fn may_do_nothing_in_a_namespace_that_it_does_not_watch() {
     let leading = "\
         create coordination.k8s.io/leases
         get secrets
+        get serviceaccounts
         get,patch coordination.k8s.io/leases named tagtide";
     assert_eq!(rights(plane, &own, &other).await, lines(&[registries]));
     assert_eq!(rights(plane, &own, &shop).await, lines(&[registries, watched]));
     assert_eq!(rights(plane, &own, &own).await, lines(&[registries, leading]));
     let events = "create,patch events.k8s.io/events";
     assert_eq!(rights(plane, &own, "default").await, lines(&[registries, events]));
+    uninstall(plane, &own).await;
+}
+
+#[tokio::test]
+async fn may_make_tokens_of_service_accounts_only_where_that_is_asked_for() {
+    let plane = ControlPlane::shared().await;
+    let [own, shop] = [plane.namespace("tagtide").await, plane.namespace("shop").await];
+    let watch = format!("--set=watchNamespaces={{{shop}}}");
+    install(plane, &own, &["--set=crds.install=false", &watch]).await;
+    let tokens = "create serviceaccounts/token";
+    for namespace in [&own, &shop] {
+        assert!(!rights(plane, &own, namespace).await.contains(tokens), "{namespace}");
+    }
+    uninstall(plane, &own).await;
+    install(plane, &own, &["--set=crds.install=false,cloudIdentities=true", &watch]).await;
+    for namespace in [&own, &shop] {
+        assert!(rights(plane, &own, namespace).await.contains(tokens), "{namespace}");
+    }
+    assert!(!rights(plane, &own, "default").await.contains(tokens));
     uninstall(plane, &own).await;
 }
 

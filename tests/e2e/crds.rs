@@ -60,10 +60,16 @@ async fn good_objects_are_taken() {
              branch: main, publish: {push: {branch: main}}}",
         ),
         ("ClusterImageRegistry", "{host: 'registry.acme.example:5000', insecure: true}"),
+        (
+            "ImagePolicy",
+            "{image: gcr.io/acme/api, select: {numerical: {}}, credentials: {serviceAccountName: api, provider: Gcp}}",
+        ),
+        ("ImagePolicy", "{image: alpine, select: {numerical: {}}, credentials: {serviceAccountName: api}}"),
+        ("ClusterImageRegistry", "{host: acme.azurecr.io, credentials: {provider: Azure}}"),
         ("ClusterImageRegistry", "{host: docker.io, limits: {requestsPerSecond: 5, concurrency: 2}}"),
         (
             "ClusterImageRegistry",
-            "{host: ghcr.io, caSecretRef: {name: ca}, credentials: {secretRef: {name: pull}}, allowedRealms: [auth.acme.example]}",
+            "{host: ghcr.io, caSecretRef: {name: ca}, clientCertificateSecretRef: {name: own}, credentials: {secretRef: {name: pull}}, allowedRealms: [auth.acme.example]}",
         ),
     ] {
         let done = try_out(plane, kind, spec).await;
@@ -115,7 +121,26 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
             "interval must be a length of time: numbers with units ms, s, m or h, such as 30s or 1h30m",
         ),
         (policy("gates: {minimumAge: 2h}"), "unknown field \"spec.gates\""),
-        (policy("credentials: {}"), "spec.credentials.secretRef: Required value"),
+        (
+            policy("credentials: {}"),
+            "credentials must have exactly one of secretRef, serviceAccountName and a provider",
+        ),
+        (
+            policy("credentials: {secretRef: {name: a}, serviceAccountName: b}"),
+            "credentials must have exactly one of",
+        ),
+        (
+            policy("credentials: {secretRef: {name: a}, provider: Gcp}"),
+            "credentials must have exactly one of",
+        ),
+        (
+            policy("credentials: {provider: Aws}"),
+            "provider must have a serviceAccountName here: the operator's own",
+        ),
+        (
+            policy("credentials: {provider: Oracle}"),
+            "supported values: \"Generic\", \"Aws\", \"Gcp\", \"Azure\"",
+        ),
         (policy("avoid: ['']"), "spec.avoid[0]"),
         (url("git@git.example.com:infra.git"), "git@host:path is written as ssh://git@host/path"),
         (url("ssh://git:hunter2@git.example.com/infra.git"), "url must not hold"),

@@ -111,6 +111,37 @@ async fn from_missing_to_right(cluster: Cluster) {
 }
 
 /// Asks for a look at once, instead of after the pause that failures make longer each time.
+#[tokio::test]
+async fn the_pull_secrets_of_a_service_account_open_a_registry() {
+    let mut cluster = shared(Access::Password, &["--allow-http"]).await;
+    cluster.registry.push("acme/api", "1.1.0").await;
+    let credentials = "credentials: {serviceAccountName: puller}, select: {semver: {range: '*'}}";
+    cluster.apply(&cluster.policy_yaml("api", credentials)).await;
+    cluster.run_operator();
+    let namespace = cluster.namespace.clone();
+    let told = |words: String| {
+        move |s: &Value| condition(s, "Ready").is_some_and(|(_, message)| message.contains(&words))
+    };
+    let missing = format!("there is no ServiceAccount {namespace}/puller");
+    let status = cluster.status_where("imgpol/api", "missing", told(missing)).await;
+    assert!(is(&status, "SecretInvalid"), "{status}");
+
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": [{ "name": "gone" }, { "name": "registry" }],
+        "metadata": { "namespace": namespace, "name": "puller" },
+    });
+    cluster.apply(&account.to_string()).await;
+    cluster.request_scans("without").await;
+    cluster
+        .status_where("imgpol/api", "without", told("has no pull secret with an entry for".to_owned()))
+        .await;
+
+    cluster.apply(&registry_secret(&cluster, PASSWORD)).await;
+    cluster.request_scans("with").await;
+    cluster.status_where("imgpol/api", "chosen", |s| s["selected"]["tag"] == "1.1.0").await;
+    assert!(!cluster.operator().log().contains(PASSWORD));
+}
+
 async fn request_both(cluster: &Cluster, at: &str) {
     cluster.request_scans(at).await;
     let annotation = format!("tagtide.dev/requestedAt={at}");

@@ -18,6 +18,7 @@ pub mod process;
 pub mod registry;
 pub mod ssh_server;
 pub mod tagtide;
+pub mod tls;
 pub mod token_server;
 pub mod workspace;
 

@@ -7,10 +7,21 @@
   resources: [imagepolicies/status, infrarepositories/status]
   verbs: [patch]
 # Only those that an object names are read, one by one: never listed, never watched.
-- apiGroups: [""]
-  resources: [secrets]
-  verbs: [get]
+{{ include "tagtide.callerRules" . }}
 {{ include "tagtide.eventRules" . }}
+{{- end -}}
+
+{{/* What is read of who asks a registry or a repository. */}}
+{{- define "tagtide.callerRules" -}}
+- apiGroups: [""]
+  resources: [secrets, serviceaccounts]
+  verbs: [get]
+{{- if .Values.cloudIdentities }}
+# A token for a cloud, in exchange for which that cloud gives a credential of its own.
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  verbs: [create]
+{{- end }}
 {{- end -}}
 
 {{- define "tagtide.registryRules" -}}

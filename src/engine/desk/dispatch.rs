@@ -89,14 +89,15 @@ impl<W: World> Engine<W> {
         if let Some(slot) = self.checks.get_mut(&name) {
             slot.start();
         }
-        let (world, settings) = (Arc::clone(&self.world), Arc::clone(&self.settings));
+        let (world, settings, identities) =
+            (Arc::clone(&self.world), Arc::clone(&self.settings), self.identities.clone());
         let host = registry.spec.host.clone();
         let first =
             self.registry_of(&host).map(|first| ObjectKey::of(&*first).name).filter(|first| *first != name);
         self.start(Job::Check(name), async move {
             Done::Check(match first {
                 Some(first) => Err(AccessError::Taken(first, host)),
-                None => check_registry(&*world, &settings, &registry).await,
+                None => check_registry(&*world, &identities, &settings, &registry).await,
             })
         });
     }

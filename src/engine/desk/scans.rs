@@ -6,9 +6,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Done, Engine, Job};
-use crate::engine::scan::{self, Member, ScanKey};
+use crate::api::ObjectKey;
+use crate::engine::scan::{self, Member, Scan, ScanKey, Verdict};
 use crate::engine::schedule::Turn;
 use crate::engine::world::World;
+use crate::registry::ListVersion;
 
 impl<W: World> Engine<W> {
     pub(super) fn ask_for_scan(&mut self, key: Option<ScanKey>, at: Instant) {
@@ -22,6 +24,7 @@ impl<W: World> Engine<W> {
             && !self.policies.values().any(|state| state.scan_key() == Some(&key))
         {
             self.scans.remove(&key);
+            self.known_lists.remove(&key);
         }
     }
 
@@ -64,6 +67,18 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// Remembers a list that its registry knows again, for those who have seen it.
+    pub(super) fn note_list(&mut self, key: &ScanKey, scan: &Scan) {
+        match &scan.version {
+            Some(version) if self.scans.contains_key(key) => {
+                let seen_by = |verdict: &Verdict| (verdict.member.key.clone(), verdict.member.revision);
+                let members = scan.verdicts.iter().map(seen_by).collect();
+                self.known_lists.insert(key.clone(), KnownList { version: version.clone(), members });
+            }
+            Some(_) | None => drop(self.known_lists.remove(key)),
+        }
+    }
+
     fn host_of(&self, key: &ScanKey) -> Host<'_> {
         let limits = self.registry_of(key.image.host()).and_then(|registry| registry.spec.limits);
         let left_alone_until = self.client.left_alone_until(&key.image);
@@ -71,25 +86,43 @@ impl<W: World> Engine<W> {
     }
 
     fn start_scan(&mut self, key: ScanKey) {
+        let known = self.known_lists.get(&key);
         let members: Vec<Member> = self
             .policies
             .iter()
             .filter(|(_, state)| state.scan_key() == Some(&key))
             .filter_map(|(policy_key, state)| {
                 let policy = Arc::clone(state.active_policy()?);
-                Some(Member { key: policy_key.clone(), revision: state.revision(), policy })
+                let seen = known.is_some_and(|known| known.was_given_to(policy_key, state.revision()));
+                let chosen = state.chosen_tag().filter(|_| seen).cloned();
+                Some(Member { key: policy_key.clone(), revision: state.revision(), policy, chosen })
             })
             .collect();
+        let known = known.map(|known| known.version.clone());
         let Some(slot) = self.scans.get_mut(&key) else { return };
         slot.start();
-        let (world, client) = (Arc::clone(&self.world), self.client.clone());
+        let (world, client, identities) =
+            (Arc::clone(&self.world), self.client.clone(), self.identities.clone());
         let registry = self.registry_of(key.image.host());
         let job = Job::Scan(key.clone(), members.clone());
         self.start(job, async move {
             let began = Instant::now();
-            let scan = scan::scan(&*world, &client, &key, registry, members).await;
+            let scan = scan::scan(&*world, &client, &identities, &key, registry, known, members).await;
             Done::Scan(scan, began.elapsed())
         });
+    }
+}
+
+/// A list that its registry knows again, and the policies that have seen it.
+pub(super) struct KnownList {
+    version: ListVersion,
+    /// With their revisions.
+    members: Vec<(ObjectKey, u64)>,
+}
+
+impl KnownList {
+    fn was_given_to(&self, policy: &ObjectKey, revision: u64) -> bool {
+        self.members.iter().any(|(key, seen_as)| key == policy && *seen_as == revision)
     }
 }
 

@@ -56,8 +56,9 @@ impl<W: World> Engine<W> {
         let mut ask_again = false;
         let pace = match scan {
             Ok(scan) => {
-                self.metrics.scanned(took.as_secs_f64(), scan.listing.tags);
-                let fingerprint = scan.listing.fingerprint;
+                self.metrics.scanned(took.as_secs_f64(), scan.listing.map(|listing| listing.tags));
+                self.note_list(key, &scan);
+                let fingerprint = scan.listing.map(|listing| listing.fingerprint);
                 for verdict in scan.verdicts {
                     let policy = verdict.member.key.clone();
                     let Some(state) = self.policies.get_mut(&policy) else { continue };

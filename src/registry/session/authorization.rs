@@ -4,14 +4,16 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{StatusCode, Url};
 
 use super::{Session, authorized};
 use crate::net::{Limits, read_capped};
 use crate::registry::challenge::{Bearer, Challenge};
+use crate::registry::form::{FORM, form, with_query};
+use crate::registry::kept::Fresh;
 use crate::registry::refusal::Refusal;
-use crate::registry::token::{Token, TokenKey};
+use crate::registry::token::{TokenKey, read_token};
 use crate::registry::{Credential, Error, realm};
 
 /// The most that is read of a token server's answer, in bytes.
@@ -117,7 +119,7 @@ impl Session<'_> {
 
     /// Asks the token server: GET with user and password or with nothing ("Token Authentication" of the distribution
     /// project), POST with an identity token ("OAuth2 Token Authentication" there).
-    async fn fetch_token(&self, bearer: &Bearer, limits: &Limits) -> Result<Token, Error> {
+    async fn fetch_token(&self, bearer: &Bearer, limits: &Limits) -> Result<Fresh<HeaderValue>, Error> {
         let realm = realm::trusted(&bearer.realm, &self.base, &self.access.host.allowed_realms)?;
         let default_scope = format!("repository:{}:pull", self.repository());
         let scope = bearer.scope.as_ref().unwrap_or(&default_scope);
@@ -134,9 +136,7 @@ impl Session<'_> {
                 asked.extend([("grant_type", "refresh_token"), ("client_id", "tagtide")]);
                 asked.push(("refresh_token", token.expose()));
                 let form = form(&realm, &asked);
-                let post = || {
-                    self.http.post(realm.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                };
+                let post = || self.http.post(realm.clone()).header(CONTENT_TYPE, FORM);
                 self.send(limits, || post().body(form.clone())).await?
             }
         };
@@ -155,19 +155,6 @@ impl Session<'_> {
             });
         }
         let body = read_capped(response, Limits { bytes: MAX_TOKEN_ANSWER, ..*limits }).await?;
-        Token::from_answer(&body, Instant::now()).map_err(|problem| Error::Protocol { host: server, problem })
+        read_token(&body, Instant::now()).map_err(|problem| Error::Protocol { host: server, problem })
     }
-}
-
-fn with_query(url: &Url, pairs: &[(&str, &str)]) -> Url {
-    let mut url = url.clone();
-    url.query_pairs_mut().extend_pairs(pairs);
-    url
-}
-
-/// The pairs as a form's body, which has the syntax of a query.
-fn form(url: &Url, pairs: &[(&str, &str)]) -> String {
-    let mut bare = url.clone();
-    bare.set_query(None);
-    with_query(&bare, pairs).query().unwrap_or_default().to_owned()
 }

@@ -16,10 +16,23 @@ pub struct Asked {
     /// The path, with the query.
     pub target: String,
     pub authorization: Option<String>,
+    pub headers: HeaderMap,
     pub body: String,
     /// How often this very method and target had been asked before.
     pub nth: usize,
     pub at: Instant,
+}
+
+impl Asked {
+    /// The value of a header, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    /// The name under which the server was asked.
+    pub fn host(&self) -> &str {
+        self.header("host")
+    }
 }
 
 /// A running server, on a free port of 127.0.0.1.
@@ -72,7 +85,7 @@ async fn note(log: &Mutex<Vec<Asked>>, request: Request) -> Asked {
     let nth = log.iter().filter(|asked| asked.method == method && asked.target == target).count();
     let authorization = authorization(&head.headers);
     let body = String::from_utf8_lossy(&body).into_owned();
-    let asked = Asked { method, target, authorization, body, nth, at: Instant::now() };
+    let asked = Asked { method, target, authorization, headers: head.headers, body, nth, at: Instant::now() };
     log.push(asked.clone());
     asked
 }

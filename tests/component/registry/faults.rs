@@ -8,7 +8,7 @@ use axum::http::Response;
 use tagtide::api::Reason;
 use tagtide::image::{Digest, ImageName, Tag};
 use tagtide::net::SecretText;
-use tagtide::registry::{Access, Credential, Error};
+use tagtide::registry::{Access, Client, Credential, Error, ListVersion, Listed};
 
 use super::fault_server::{Asked, FaultServer, page, page_before, status, text, with};
 use super::{client, image, list, plain_http, scan_error, with_password};
@@ -248,6 +248,68 @@ async fn requests_go_out_no_faster_than_they_may() {
     let times: Vec<Instant> = server.asked().iter().map(|asked| asked.at).collect();
     assert_eq!(times.len(), 20);
     assert!(times[19] - times[0] >= Duration::from_millis(900), "{:?}", times[19] - times[0]);
+}
+
+/// The outcome of a scan that may find the list unchanged, and the tags that it gave.
+async fn list_since(
+    client: &Client,
+    image: &ImageName,
+    access: &Access,
+    known: Option<&ListVersion>,
+) -> (Listed, Vec<String>) {
+    let mut tags = Vec::new();
+    let mut each = |tag: &str| tags.push(tag.to_owned());
+    let listed = client.list_tags_since(image, access, known, &mut each).await.unwrap();
+    (listed, tags)
+}
+
+/// A registry whose list has an entity tag, `"v1"` at first and `"v2"` from the third request on.
+async fn registry_with_entity_tags() -> FaultServer {
+    FaultServer::start(|asked| {
+        let (etag, tags): (_, &[&str]) =
+            if asked.nth < 2 { ("\"v1\"", &["1.0"]) } else { ("\"v2\"", &["1.0", "2.0"]) };
+        match asked.header("if-none-match") == etag {
+            true => with(status(304), "etag", etag),
+            false => with(page(tags), "etag", etag),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_list_that_has_not_changed_is_not_read_again() {
+    let server = registry_with_entity_tags().await;
+    let (client, image) = (client(), api_of(&server));
+    let (first, tags) = list_since(&client, &image, &plain_http(), None).await;
+    let Listed::Whole(_, Some(known)) = first else { panic!("{first:?}") };
+    assert_eq!(tags, ["1.0"]);
+    let (second, tags) = list_since(&client, &image, &plain_http(), Some(&known)).await;
+    assert_eq!((second, tags.len()), (Listed::Unchanged, 0));
+    let (third, tags) = list_since(&client, &image, &plain_http(), Some(&known)).await;
+    assert!(matches!(third, Listed::Whole(_, Some(_))) && tags == ["1.0", "2.0"], "{third:?}");
+}
+
+#[tokio::test]
+async fn an_entity_tag_is_shown_only_by_who_got_it() {
+    let server = registry_with_entity_tags().await;
+    let (client, image) = (client(), api_of(&server));
+    let (first, _) = list_since(&client, &image, &plain_http(), None).await;
+    let Listed::Whole(_, known) = first else { panic!("{first:?}") };
+    list_since(&client, &image, &with_password(USER, PASSWORD), known.as_ref()).await;
+    assert!(server.asked().iter().all(|asked| asked.header("if-none-match").is_empty()));
+}
+
+#[tokio::test]
+async fn the_entity_tag_of_a_first_page_says_nothing_of_the_others() {
+    let server = FaultServer::start(|asked| with(page_of_five(asked_page(asked)), "etag", "\"v1\"")).await;
+    let (listed, tags) = list_since(&client(), &api_of(&server), &plain_http(), None).await;
+    assert!(matches!(listed, Listed::Whole(_, None)) && tags.len() == 10, "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_is_unchanged_without_a_question_is_an_error() {
+    let server = FaultServer::start(|_| status(304)).await;
+    assert_eq!(error_of(&server).await.reason(), Reason::ServerError);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! One branch of one repository, as it is read and written: brought up to date, and published to.
 
 mod catch_up;
+mod remembered;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
@@ -18,6 +19,7 @@ use super::transport::AnyTransport;
 use super::wire::{PushReport, PushRequest, ReadFeatures, WireError, WriteFeatures, list_branch, push_pack};
 use super::{BranchName, CommitId, Coverage, Error, GitSecret, RepositoryUrl};
 use crate::net::{Connections, Proxy};
+use remembered::Remembered;
 
 /// One branch of one repository.
 ///
@@ -44,9 +46,9 @@ struct Remote {
     coverage: Coverage,
     /// Whether the server turned down to send files by their ids.
     refuses_ids: AtomicBool,
-    /// What the server said that it can do, so that it is asked only once.
-    reads: OnceLock<ReadFeatures>,
-    writes: OnceLock<WriteFeatures>,
+    /// What the server said that it can do, so that it is not asked each time.
+    reads: Remembered<ReadFeatures>,
+    writes: Remembered<WriteFeatures>,
 }
 
 /// What a push came to.
@@ -109,8 +111,8 @@ impl Branch {
             mirror,
             coverage,
             refuses_ids: AtomicBool::new(false),
-            reads: OnceLock::new(),
-            writes: OnceLock::new(),
+            reads: Remembered::nothing(),
+            writes: Remembered::nothing(),
         };
         Ok(Self { name, target: None, place: Place::Remote(Box::new(remote)) })
     }
@@ -153,9 +155,12 @@ impl Branch {
                 blocking(move || local.tip(&name)).await?.ok_or_else(missing)
             }
             Place::Remote(remote) => {
-                let tip = remote.list(&self.name).await?.ok_or_else(missing)?;
-                remote.hold(Held::Base, tip).await?;
-                Ok(tip)
+                let brought = async {
+                    let tip = remote.list(&self.name).await?.ok_or_else(missing)?;
+                    remote.hold(Held::Base, tip).await?;
+                    Ok(tip)
+                };
+                brought.await.inspect_err(|_| remote.doubt())
             }
         }
     }
@@ -220,7 +225,7 @@ impl Branch {
             }
             Place::Remote(remote) => {
                 let held = if self.target.is_some() { Held::Target } else { Held::Base };
-                remote.publish(self.written(), held, draft).await
+                remote.publish(self.written(), held, draft).await.inspect_err(|_| remote.doubt())
             }
         }
     }
@@ -228,15 +233,21 @@ impl Branch {
 
 impl Remote {
     async fn list(&self, name: &BranchName) -> Result<Option<CommitId>, Error> {
-        Ok(list_branch(&self.transport, self.read_features().await?, name).await?)
+        Ok(list_branch(&self.transport, &self.read_features().await?, name).await?)
     }
 
-    async fn read_features(&self) -> Result<&ReadFeatures, Error> {
-        if let Some(features) = self.reads.get() {
-            return Ok(features);
+    async fn read_features(&self) -> Result<ReadFeatures, Error> {
+        match self.reads.get() {
+            Some(features) => Ok(features),
+            None => Ok(self.reads.keep(ReadFeatures::ask(&self.transport).await?)),
         }
-        let features = ReadFeatures::ask(&self.transport).await?;
-        Ok(self.reads.get_or_init(|| features))
+    }
+
+    /// Forgets what the server said of itself after something failed: it may be another one by now.
+    fn doubt(&self) {
+        self.reads.forget();
+        self.writes.forget();
+        self.refuses_ids.store(false, Ordering::Relaxed);
     }
 
     async fn publish(&self, name: &BranchName, held: Held, draft: Draft) -> Result<Published, Error> {
@@ -290,11 +301,10 @@ impl Remote {
     }
 
     async fn write_features(&self) -> Result<WriteFeatures, Error> {
-        if let Some(features) = self.writes.get() {
-            return Ok(*features);
+        match self.writes.get() {
+            Some(features) => Ok(features),
+            None => Ok(self.writes.keep(WriteFeatures::ask(&self.transport).await?)),
         }
-        let features = WriteFeatures::ask(&self.transport).await?;
-        Ok(*self.writes.get_or_init(|| features))
     }
 
     /// Puts what was pushed into the mirror, so that it need not be fetched.

@@ -139,6 +139,14 @@ impl Pack {
     }
 }
 
+impl Pack {
+    /// It is refused for want of memory.
+    fn starved(&self, memory: usize) {
+        let words = self.refused(memory, LONG);
+        assert!(words.ends_with("Out of memory"), "{words}");
+    }
+}
+
 const LONG: Duration = Duration::from_secs(600);
 
 #[test]
@@ -157,9 +165,9 @@ fn an_honest_pack_made_by_these_hands_is_taken() {
 #[test]
 fn a_size_that_is_claimed_is_not_set_aside() {
     let mut pack = Pack::default();
-    let base = pack.blob(1 << 40, &stored(b"x"));
+    let base = pack.blob(1 << 30, &stored(b"x"));
     pack.difference(base, &copies(MIB, 1));
-    pack.refused(64 * MIB, LONG);
+    pack.starved(2 << 30);
 }
 
 #[test]
@@ -172,16 +180,16 @@ fn a_file_that_unfolds_to_more_than_memory_is_no_base_of_others() {
     assert_eq!(taken.unwrap(), Intake::Taken);
     assert_eq!(mirror.repository().unwrap().odb().unwrap().foreach(|_| true), Ok(()));
     pack.difference(base, &copies(length, 1));
-    pack.refused(1 << 40, LONG);
+    pack.starved(1 << 40);
 }
 
 #[test]
 fn a_difference_that_makes_gigabytes_out_of_nothing_is_refused() {
     let mut pack = Pack::default();
     let base = pack.blob(MIB as u64, &zeros(MIB));
-    pack.difference(base, &copies(MIB, 8192));
-    assert!(pack.bytes().len() < 32 << 10);
-    pack.refused(1 << 40, LONG);
+    pack.difference(base, &copies(MIB, 1000));
+    assert!(pack.bytes().len() < 16 << 10);
+    pack.starved(1 << 40);
 }
 
 #[test]
@@ -191,7 +199,7 @@ fn objects_that_come_again_and_again_use_up_what_one_pack_may_hold() {
     for _ in 0..2_000 {
         pack.difference(base, &copies(MIB, 4));
     }
-    pack.refused(32 * MIB, LONG);
+    pack.starved(32 * MIB);
 }
 
 #[test]

@@ -22,6 +22,7 @@
 //! | packs that unfold, claim or repeat without end | `hostile_packs` beside the code |
 //! | a token of a GitHub App revoked or at its end | `github_app` |
 //! | every wording of a lost race | `wordings` |
+//! | server upgraded, or moved to another protocol | `upgrade` |
 //! | slow link | `stages` |
 //! | a server that hangs holds up no other repository | e2e `git_faults` |
 //! | signing key missing | `signing`; e2e `private` |
@@ -42,6 +43,7 @@ mod signing;
 mod ssh;
 mod stages;
 mod target;
+mod upgrade;
 mod ways;
 mod wordings;
 

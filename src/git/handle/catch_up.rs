@@ -153,7 +153,7 @@ impl Remote {
                 }
             }
         };
-        let (fetched, ()) = tokio::join!(fetch_pack(&self.transport, features, request, from_wire), forward);
+        let (fetched, ()) = tokio::join!(fetch_pack(&self.transport, &features, request, from_wire), forward);
         if fetched.is_ok() {
             // Where the mirror gave up, its own error below says why.
             let _ = to_mirror.send(Piece::End).await;

@@ -74,6 +74,10 @@ pub(super) async fn find_branch<S: Chunks>(
     for _ in 0..MAX_REFS {
         match reader.next().await? {
             Some(Pkt::Data(line)) if line.starts_with(b"# service=") => {}
+            // It lists no refs here any more, which says nothing of the branch.
+            Some(Pkt::Data(line)) if line.trim_ascii_end() == b"version 2" => {
+                return Err(WireError::Unsupported("the protocol that it spoke before; it is asked again"));
+            }
             Some(Pkt::Data(line)) => {
                 has_begun = true;
                 let line = line.split(|&byte| byte == 0).next().unwrap_or_default();
@@ -204,6 +208,10 @@ mod tests {
             find(&[&format!("{ONE} refs/heads/main\0shallow\n"), ""]).unwrap(),
             found,
             "the first ref"
+        );
+        assert!(
+            matches!(find(&["version 2\n", "ls-refs\n", ""]), Err(WireError::Unsupported(_))),
+            "upgraded"
         );
         let empty = format!("{} capabilities^{{}}\0shallow\n", ONE.replace('1', "0"));
         assert_eq!(find(&[&empty, ""]).unwrap(), None, "an empty repository");

@@ -179,8 +179,8 @@ pub enum Grouping {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Signing {
-    /// A Secret of this namespace with the key `identity`, an SSH private key, and with the `password` of an encrypted
-    /// one.
+    /// A Secret of this namespace with the key `identity`, an SSH private key, or `openpgp`, an OpenPGP one as
+    /// `gpg --export-secret-keys --armor` prints it; and with the `password` of an encrypted one.
     pub secret_ref: SecretRef,
 }
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 
+use super::InvalidOpenPgpKey;
 use super::authorization::Authorization;
 use super::github_app::{AppTokens, GitHubApp};
 use super::ssh::{InvalidKnownHosts, SshSecret};
@@ -81,8 +82,16 @@ pub enum InvalidGitSecret {
     #[error(transparent)]
     Proxy(#[from] InvalidProxy),
     /// No key to sign with.
-    #[error("the Secret has no key identity, which holds the private key to sign with")]
+    #[error(
+        "the Secret has neither the key identity, an SSH key to sign with, nor the key openpgp, an OpenPGP one"
+    )]
     NoSigningKey,
+    /// Two keys to sign with.
+    #[error("the Secret has both identity and openpgp; keep the one to sign with")]
+    TwoSigningKeys,
+    /// `openpgp` can not sign.
+    #[error("the Secret's openpgp: {0}")]
+    OpenPgp(#[from] InvalidOpenPgpKey),
     /// `identity` is no private key.
     #[error("the Secret's identity is no private key that can be read; it should begin with -----BEGIN")]
     NoKey,

@@ -171,7 +171,7 @@ impl Draft {
             let odb = repository.odb().map_err(failed)?;
             return Ok(CommitId(odb.write(ObjectType::Commit, &buffer).map_err(failed)?));
         };
-        let signature = signer.sign(&buffer).map_err(|error| Error::NotSigned(error.to_string()))?;
+        let signature = signer.sign(&buffer)?;
         let text = std::str::from_utf8(&buffer).map_err(|error| Error::NotSigned(error.to_string()))?;
         let signed = repository.commit_signed(text, signature.trim_end(), Some("gpgsig"));
         Ok(CommitId(signed.map_err(failed)?))

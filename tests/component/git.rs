@@ -36,6 +36,7 @@ mod foreign_content;
 mod forge;
 mod github_app;
 mod local;
+mod openpgp;
 mod parts;
 mod push;
 mod race;

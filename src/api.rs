@@ -17,8 +17,9 @@ pub use cluster_image_registry::{
 };
 pub use condition::{Conditions, Health};
 pub use image_policy::{
-    Alphabetical, Calver, Credentials, Downgrade, ImagePolicy, ImagePolicySpec, ImagePolicyStatus, Numerical,
-    Order, Pin, Provider, Refused, Scanned, Select, Selected, Semver, TagFilter, Written,
+    Alphabetical, Calver, Credentials, Downgrade, Follow, ImagePolicy, ImagePolicySpec, ImagePolicyStatus,
+    NewestBuild, Numerical, Order, Pin, Provider, Refused, Scanned, Select, Selected, Semver, TagFilter,
+    Written,
 };
 pub use infra_repository::{
     Author, CommitSettings, CommittedChange, Grouping, InfraRepository, InfraRepositorySpec,

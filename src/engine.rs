@@ -6,6 +6,7 @@
 mod access;
 mod asker;
 mod board;
+mod choosing;
 mod cycle;
 mod desk;
 mod ground;
@@ -26,6 +27,7 @@ mod world;
 
 pub use access::{AccessError, access_for, check_registry};
 pub use asker::Asker;
+pub use choosing::{LookError, Looked, choose};
 pub use desk::Engine;
 pub use index::MAX_FILE;
 pub use message::{InvalidTemplate, Move, Wording, compose};

@@ -4,11 +4,15 @@
 //! distribution specification, section "Pulling manifests".
 
 mod digest;
+mod facts;
 mod name;
+mod platform;
 mod reference;
 mod tag;
 
 pub use digest::{Digest, InvalidDigest};
+pub use facts::{BuildTime, ImageFacts};
 pub use name::{ImageName, InvalidImageName};
+pub use platform::{InvalidPlatform, Platform};
 pub use reference::ImageReference;
 pub use tag::{InvalidTag, Tag};

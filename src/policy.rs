@@ -1,18 +1,20 @@
 //! Which tag wins: from a list of tags to one of them, and for the others the rule that put each out.
 //!
 //! ```text
-//! tag ──► filter ──► scale ──► range ──► avoid ──► the best by rank
-//!         compete    what is   where     never     total order, so that
-//!         at all?    ranked    it may lie chosen   no list order matters
+//! tag ──► filter ──► scale ──► range ──► avoid ──► the best by rank ──► contest
+//!         compete    what is   where     never     total order, so that  what the images
+//!         at all?    ranked    it may lie chosen   no list order matters  are, if asked for
 //! ```
 //!
-//! [`compile`] checks a spec once; [`Policy::chooser`] then takes tags one by one and keeps only what the choice needs.
+//! [`compile`] checks a spec once; [`Policy::chooser`] then takes tags one by one and keeps only what the choice
+//! needs; [`Contest`] asks for what must be known of images, and chooses.
 //! docs/choosing.md tells the rules with examples.
 
 mod avoid;
 mod calver;
 mod choose;
 mod compile;
+mod contest;
 #[cfg(test)]
 mod documented;
 mod explain;
@@ -35,7 +37,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::api::{Downgrade, Order, Pin};
-use crate::image::ImageName;
+use crate::image::{ImageFacts, ImageName, Platform, Tag};
 
 use self::avoid::Avoid;
 use self::filter::{Filter, Groups};
@@ -44,6 +46,7 @@ use self::scale::Scale;
 
 pub use self::choose::{Choice, Chooser, Winner};
 pub use self::compile::{InvalidPolicy, compile};
+pub use self::contest::{Contest, Facts, MOST_CANDIDATES};
 pub use self::explain::{Refusal, RefusedTag};
 
 /// An `ImagePolicySpec` that was found valid, ready to choose.
@@ -56,6 +59,18 @@ pub struct Policy {
     filter: Filter,
     scale: Scale,
     avoid: Avoid,
+    platforms: Vec<Platform>,
+}
+
+/// What a policy must know besides the tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// The platforms of the best candidates.
+    Platforms,
+    /// When the images of all candidates were built.
+    BuildTimes,
 }
 
 /// What one tag is beside another in a policy's order of preference.
@@ -90,6 +105,31 @@ impl Policy {
     #[must_use]
     pub fn interval(&self) -> Duration {
         self.interval
+    }
+
+    /// What must be known besides the tags.
+    #[must_use]
+    pub fn need(&self) -> Need {
+        match self.scale {
+            Scale::NewestBuild => Need::BuildTimes,
+            Scale::Semver(_)
+            | Scale::Calver(_)
+            | Scale::Numerical(_)
+            | Scale::Alphabetical(_)
+            | Scale::Follow(_) => {
+                if self.platforms.is_empty() {
+                    Need::Nothing
+                } else {
+                    Need::Platforms
+                }
+            }
+        }
+    }
+
+    /// The one tag that can be chosen, where the policy follows one: no list is needed then.
+    #[must_use]
+    pub fn followed(&self) -> Option<&Tag> {
+        if let Scale::Follow(tag) = &self.scale { Some(tag) } else { None }
     }
 
     /// What is written where a marker stands; `None` leaves it to the marker.
@@ -139,9 +179,11 @@ impl Policy {
     fn rank<'t>(&self, tag: &'t str) -> Option<Rank<'t>> {
         let part = self.filter.ranked_text(tag, &mut self.filter.groups());
         match (&self.scale, part) {
+            (Scale::NewestBuild, _) | (Scale::Alphabetical(_), None) => None,
             (_, Some(part)) => self.scale.read(part),
-            (Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_), None) => self.scale.read(tag),
-            (Scale::Alphabetical(_), None) => None,
+            (Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_) | Scale::Follow(_), None) => {
+                self.scale.read(tag)
+            }
         }
     }
 
@@ -151,6 +193,11 @@ impl Policy {
             Order::Ascending => one.cmp(other),
             Order::Descending => other.cmp(one),
         }
+    }
+
+    /// The first of the wanted platforms that an image does not exist for.
+    fn first_missing_platform(&self, facts: &ImageFacts) -> Option<&Platform> {
+        self.platforms.iter().find(|wanted| !facts.platforms.iter().any(|has| has.is(wanted)))
     }
 
     fn judge<'t>(&self, tag: &'t str, groups: &mut Groups) -> Verdict<'t> {

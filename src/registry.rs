@@ -1,4 +1,4 @@
-//! What tags a registry has, and which digest a tag names: the pull side of the OCI distribution specification.
+//! What tags a registry has, and what image a tag names: the pull side of the OCI distribution specification.
 //!
 //! One [`Client`] serves the whole process. A `Session` is one repository seen with one
 //! [`Access`]; it knows how to authenticate, and `listing` and `manifest` ask their questions through it.
@@ -20,6 +20,7 @@ mod page_size;
 mod pull_secret;
 mod rate_limit;
 mod realm;
+mod recent;
 mod refusal;
 mod session;
 mod tag_list;
@@ -30,4 +31,5 @@ pub use client::Client;
 pub use error::Error;
 pub use identity::{Account, Cloud, Identities, IdentityError, TokenSource, Variables};
 pub use listing::{ListVersion, Listed, Listing};
+pub use manifest::{Depth, Inspector};
 pub use pull_secret::{CredentialError, credential_from_secret};

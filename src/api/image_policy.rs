@@ -28,6 +28,10 @@ use super::{Interval, SecretRef};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.select.follow) || !has(self.pin) || self.pin != 'Tag'").message("pin must be TagAndDigest or Digest with select.follow: the tag alone never changes"),
+    validation = Rule::new("!has(self.select.follow) || (!has(self.tags) && (!has(self.avoid) || self.avoid.size() == 0))").message("select.follow names its tag: leave tags and avoid out")
+)]
 pub struct ImagePolicySpec {
     /// The image's repository, without tag and digest, such as `ghcr.io/acme/api`. Docker Hub's short names work.
     #[schemars(length(min = 1, max = 255))]
@@ -59,9 +63,15 @@ pub struct ImagePolicySpec {
     /// How the winner is chosen among the tags that compete. Exactly one way.
     pub select: Select,
 
-    /// What is written where a marker stands: the tag, the tag with its digest, or the digest alone. Without it, the tag.
+    /// What is written where a marker stands: the tag, the tag with its digest, or the digest alone. Without it, the tag;
+    /// with `select.follow`, the tag with its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+
+    /// The platforms that the chosen image must exist for, as `linux/amd64` or `linux/arm/v7`. Without them, any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 98)))]
+    pub platforms: Vec<String>,
 
     /// Tags or ranges of versions that are never chosen, such as `1.4.2` or `>=1.5.0-rc.0 <1.5.1`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -133,7 +143,7 @@ pub struct TagFilter {
 /// How the winner is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("[has(self.semver), has(self.calver), has(self.numerical), has(self.alphabetical)].filter(x, x).size() == 1").message("select must have exactly one of semver, calver, numerical and alphabetical"))]
+#[x_kube(validation = Rule::new("[has(self.semver), has(self.calver), has(self.numerical), has(self.alphabetical), has(self.newestBuild), has(self.follow)].filter(x, x).size() == 1").message("select must have exactly one of semver, calver, numerical, alphabetical, newestBuild and follow"))]
 pub struct Select {
     /// The highest semantic version in a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,6 +160,14 @@ pub struct Select {
     /// The last or first in byte order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alphabetical: Option<Alphabetical>,
+
+    /// The image that was built last, by its own account. Mind `tags.include`: every tag that competes is looked at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_build: Option<NewestBuild>,
+
+    /// One tag that moves, such as `stable`: what it names now is tracked by its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
 }
 
 /// The highest semantic version in a range.
@@ -195,6 +213,23 @@ pub struct Alphabetical {
     /// `Ascending` chooses the last tag in byte order, `Descending` the first.
     #[serde(default)]
     pub order: Order,
+}
+
+/// The image that was built last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewestBuild {}
+
+/// One tag that moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Follow {
+    /// The tag, as the registry spells it.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]*$')").message("tag must be one tag, such as stable")
+    )]
+    pub tag: String,
 }
 
 /// The direction in which tags are ordered; the last one is chosen.
@@ -268,11 +303,14 @@ pub struct ImagePolicyStatus {
 pub struct Selected {
     /// The tag as the registry spells it.
     pub tag: String,
-    /// What was ranked: the version, number or text read from the tag.
+    /// What was ranked: the version, number or text read from the tag, or the time of the build.
     pub version: String,
-    /// The digest of the tag's manifest when it was chosen; only with `pin` TagAndDigest or Digest.
+    /// The digest of the tag's manifest when it was chosen; only where digests are written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// When the image was built, by its own account; only with `select.newestBuild`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
     /// Why this tag was chosen, in words.
     pub reason: String,
 }

@@ -13,8 +13,10 @@ use super::live::{LiveRegistries, Source};
 use super::output::{FAINT, GOOD, STRONG, printable};
 use super::{BadInput, object_key, output, planning, tag_list};
 use crate::api::{ImagePolicy, ObjectKey};
+use crate::engine::Looked;
 use crate::folder::Folder;
-use crate::policy::{Choice, Policy, compile};
+use crate::image::Digest;
+use crate::policy::{Choice, Facts, Need, Policy, compile};
 
 /// The refused tags that a table shows.
 const MOST_ROWS: usize = 20;
@@ -74,6 +76,10 @@ struct Explanation<'a> {
 struct SelectedTag<'a> {
     tag: &'a str,
     version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -88,25 +94,37 @@ impl ExplainArgs {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let folder = Arc::new(planning::load(&self.policies)?);
         let (object, policy) = self.find(&folder)?;
-        let choice = match &self.tags {
+        let Looked { choice, digest } = match &self.tags {
             Some(path) => {
+                if policy.need() != Need::Nothing {
+                    let asks = match policy.need() {
+                        Need::BuildTimes => "select.newestBuild",
+                        Need::Platforms | Need::Nothing => "platforms",
+                    };
+                    return Err(BadInput::with_hint(
+                        format!("{}: a list of tags does not tell what {asks} asks for", self.policy),
+                        "leave --tags out, and the registry is asked".to_owned(),
+                    )
+                    .into());
+                }
                 let mut chooser = policy.chooser(usize::MAX);
                 tag_list::read(path)?.iter().for_each(|tag| chooser.offer(tag));
-                chooser.finish()
+                Looked { choice: chooser.finish().decide(&Facts::new()), digest: Ok(None) }
             }
             None => {
                 let live = LiveRegistries::new(Arc::clone(&folder), &self.connections);
                 super::block_on(ask(&live, &object, &policy))?
             }
         };
+        let digest = digest?;
         if choice.malformed > 0 {
             let (malformed, all) = (choice.malformed, choice.tags);
             let message = format!("dropped {malformed} of {all} names, which break the grammar of tags");
             output::warning(&message);
         }
         match self.output {
-            Output::Text => output::print(&table(&self.policy, &policy, &choice))?,
-            Output::Json => output::print_json(&explanation(&self.policy, &choice))?,
+            Output::Text => output::print(&table(&self.policy, &policy, &choice, digest.as_ref()))?,
+            Output::Json => output::print_json(&explanation(&self.policy, &choice, digest.as_ref()))?,
         }
         Ok(choice.winner.map_or(ExitCode::from(NONE_CHOSEN), |_| ExitCode::SUCCESS))
     }
@@ -129,14 +147,14 @@ impl ExplainArgs {
     }
 }
 
-async fn ask(live: &LiveRegistries, object: &ImagePolicy, policy: &Arc<Policy>) -> anyhow::Result<Choice> {
+async fn ask(live: &LiveRegistries, object: &ImagePolicy, policy: &Arc<Policy>) -> anyhow::Result<Looked> {
     let source = Source::of(object, policy);
     let access = live.access(&source).await?;
-    let choices = live.choose(&source, &access, &[Arc::clone(policy)], usize::MAX).await?;
-    choices.into_iter().next().ok_or_else(|| anyhow::anyhow!("the list was given to no policy"))
+    let looked = live.choose(&source, &access, &[Arc::clone(policy)], usize::MAX).await?;
+    looked.into_iter().next().ok_or_else(|| anyhow::anyhow!("the list was given to no policy"))
 }
 
-fn explanation<'a>(key: &ObjectKey, choice: &'a Choice) -> Explanation<'a> {
+fn explanation<'a>(key: &ObjectKey, choice: &'a Choice, digest: Option<&'a Digest>) -> Explanation<'a> {
     let refused = choice.refused.iter().map(|refused| RefusedTag {
         tag: refused.tag.as_str(),
         reason: refused.rule.as_str(),
@@ -145,13 +163,18 @@ fn explanation<'a>(key: &ObjectKey, choice: &'a Choice) -> Explanation<'a> {
     let selected = choice.winner.as_ref();
     Explanation {
         policy: key.to_string(),
-        selected: selected.map(|winner| SelectedTag { tag: winner.tag.as_str(), version: &winner.version }),
+        selected: selected.map(|winner| SelectedTag {
+            tag: winner.tag.as_str(),
+            version: &winner.version,
+            digest: digest.map(Digest::as_str),
+            created: winner.built.map(|built| built.to_string()),
+        }),
         reason: &choice.reason,
         refused: refused.collect(),
     }
 }
 
-fn table(key: &ObjectKey, policy: &Policy, choice: &Choice) -> String {
+fn table(key: &ObjectKey, policy: &Policy, choice: &Choice, digest: Option<&Digest>) -> String {
     let winner =
         choice.winner.as_ref().map(|winner| (winner.tag.as_str(), "Selected", choice.reason.as_str()));
     let refused = choice.refused.iter().map(|r| (r.tag.as_str(), r.rule.as_str(), r.message.as_str()));
@@ -159,6 +182,9 @@ fn table(key: &ObjectKey, policy: &Policy, choice: &Choice) -> String {
     let width = |cell: fn(&(&str, &str, &str)) -> usize| rows.iter().map(cell).max().unwrap_or_default();
     let (tag_width, verdict_width) = (width(|row| row.0.len()), width(|row| row.1.len()));
     let mut text = format!("{STRONG}{key}{STRONG:#}  {}\n", policy.image());
+    if let Some(digest) = digest {
+        let _ = writeln!(text, "  {digest}");
+    }
     if choice.winner.is_none() {
         let _ = writeln!(text, "no tag is chosen: {}", printable(&choice.reason));
     }

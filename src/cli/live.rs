@@ -6,15 +6,20 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 
 use super::engine_args::ConnectionArgs;
-use crate::api::{ImagePolicy, ObjectKey, Pin};
-use crate::engine::{Asker, SecretData, SecretError, SecretSource, Selection, Wish, access_for};
+use crate::api::{ImagePolicy, ObjectKey};
+use crate::engine::{
+    self, Asker, LookError, Looked, SecretData, SecretError, SecretSource, Selection, Wish, access_for,
+};
 use crate::folder::{Folder, OPERATOR_NAMESPACE};
-use crate::image::ImageName;
+use crate::image::{BuildTime, ImageName};
 use crate::policy::{Choice, Policy};
 use crate::registry::{Access, Client, Identities, Variables};
 
 /// How many registries are asked at once.
 const SCANS_AT_ONCE: usize = 16;
+
+/// How often a list is read in all where a policy asks for more images than one scan looks at: enough for all of them.
+const MOST_ROUNDS: u32 = 5;
 
 /// The refused tags that a choice for a plan keeps: only `explain` shows them.
 const NO_REFUSED: usize = 0;
@@ -72,11 +77,17 @@ impl LiveRegistries {
         access: &Access,
         policies: &[Arc<Policy>],
         most_refused: usize,
-    ) -> anyhow::Result<Vec<Choice>> {
-        let mut choosers: Vec<_> = policies.iter().map(|policy| policy.chooser(most_refused)).collect();
-        let mut offer = |tag: &str| choosers.iter_mut().for_each(|chooser| chooser.offer(tag));
-        self.client.list_tags(&source.image, access, &mut offer).await?;
-        Ok(choosers.into_iter().map(|chooser| chooser.finish()).collect())
+    ) -> anyhow::Result<Vec<Looked>> {
+        let mut rounds = 1;
+        loop {
+            let looked = engine::choose(&self.client, &source.image, access, policies, most_refused).await?;
+            let is_unfinished =
+                looked.iter().any(|one| matches!(one.digest, Err(LookError::Unfinished { .. })));
+            if !is_unfinished || rounds >= MOST_ROUNDS {
+                return Ok(looked);
+            }
+            rounds += 1;
+        }
     }
 
     /// Asks for all these policies, each source once.
@@ -93,41 +104,29 @@ impl LiveRegistries {
         let policies: Vec<_> = questions.iter().map(|question| Arc::clone(&question.policy)).collect();
         let listed = async {
             let access = self.access(&source).await?;
-            let choices = self.choose(&source, &access, &policies, NO_REFUSED).await?;
-            anyhow::Ok((access, choices))
+            self.choose(&source, &access, &policies, NO_REFUSED).await
         };
-        let (access, choices) = match listed.await {
-            Ok(listed) => listed,
+        let chosen = match listed.await {
+            Ok(chosen) => chosen,
             Err(error) => {
                 let failed = |question: Question| (question.key, Err(anyhow::Error::msg(error.to_string())));
                 return questions.into_iter().map(failed).collect();
             }
         };
-        let mut answers = Vec::new();
-        for (Question { key, policy, .. }, choice) in questions.into_iter().zip(choices) {
-            answers.push((key, self.wish(&source, &access, policy, choice).await));
-        }
-        answers
+        let answers = questions.into_iter().zip(chosen);
+        answers.map(|(Question { key, policy, .. }, looked)| (key, wish(policy, looked))).collect()
     }
+}
 
-    /// What a policy wants by its choice, with the digest where it pins one.
-    async fn wish(
-        &self,
-        source: &Source,
-        access: &Access,
-        policy: Arc<Policy>,
-        choice: Choice,
-    ) -> anyhow::Result<Result<Wish, String>> {
-        let Choice { winner: Some(winner), reason, .. } = choice else { return Ok(Err(choice.reason)) };
-        let digest = match policy.pin() {
-            Some(Pin::TagAndDigest | Pin::Digest) => {
-                Some(self.client.digest(&source.image, &winner.tag, access).await?)
-            }
-            Some(Pin::Tag) | None => None,
-        };
-        let selection = Selection { tag: winner.tag, version: winner.version, digest, reason };
-        Ok(Ok(Wish { policy, selection }))
-    }
+/// What a policy wants by its choice, with the digest where it pins one.
+fn wish(policy: Arc<Policy>, looked: Looked) -> anyhow::Result<Result<Wish, String>> {
+    let digest = looked.digest?;
+    let Choice { winner: Some(winner), reason, .. } = looked.choice else {
+        return Ok(Err(looked.choice.reason));
+    };
+    let created = winner.built.map(BuildTime::timestamp);
+    let selection = Selection { tag: winner.tag, version: winner.version, digest, created, reason };
+    Ok(Ok(Wish { policy, selection }))
 }
 
 /// Only Secrets are asked for: no engine runs here, so nothing is shown and nothing pushed.

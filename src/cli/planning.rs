@@ -91,6 +91,7 @@ impl Select {
             tag: self.tag.clone(),
             version: self.tag.to_string(),
             digest: self.digest.clone(),
+            created: None,
             reason: "given on the command line".to_owned(),
         }
     }

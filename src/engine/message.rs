@@ -28,6 +28,8 @@ pub struct Move {
     pub image: String,
     /// The tag before, or the value where it was no tag.
     pub from: String,
+    /// The digest before, where one was held.
+    pub from_digest: Option<String>,
     /// The tag after.
     pub to: String,
     /// The digest, where one is written.
@@ -51,13 +53,7 @@ fn account(moves: &[Move]) -> String {
     for one in moves {
         paragraph(&mut text, one);
     }
-    let avoid: Vec<String> =
-        moves.iter().map(|one| format!("{} of {}", plain(&one.to), plain(&one.policy))).collect();
-    let _ = writeln!(
-        text,
-        "Undo: git revert this commit, and put {} into spec.avoid of its policy,\nor it is chosen again.",
-        listed(&avoid, 3)
-    );
+    undo(&mut text, moves);
     text
 }
 
@@ -72,10 +68,42 @@ fn trailers(moves: &[Move]) -> String {
     text
 }
 
+impl Move {
+    /// The digest before and after, where the tag is the same and names another image now.
+    fn moved_digest(&self) -> Option<(&str, &str)> {
+        let digests = (self.from_digest.as_deref()?, self.digest.as_deref()?);
+        let is_same_tag = self.from == self.to || self.from.is_empty();
+        (is_same_tag && digests.0 != digests.1).then_some(digests)
+    }
+}
+
+fn undo(text: &mut String, moves: &[Move]) {
+    let (digests, tags): (Vec<_>, Vec<_>) = moves.iter().partition(|one| one.moved_digest().is_some());
+    let avoid: Vec<String> =
+        tags.iter().map(|one| format!("{} of {}", plain(&one.to), plain(&one.policy))).collect();
+    let suspend: Vec<String> = digests.iter().map(|one| plain(&one.policy)).collect();
+    text.push_str("Undo: git revert this commit");
+    if !avoid.is_empty() {
+        let _ = write!(text, ", and put {} into spec.avoid of its policy", listed(&avoid, 3));
+    }
+    if !suspend.is_empty() {
+        let _ = write!(text, ", and suspend {}", listed(&suspend, 3));
+    }
+    text.push_str(",\nor it is chosen again.\n");
+}
+
+/// A digest as people tell it apart: its first twelve digits.
+fn short(digest: &str) -> String {
+    plain(digest).chars().take("sha256:".len() + 12).collect()
+}
+
 fn subject(namespace: &str, moves: &[Move]) -> String {
     let mut bumps: Vec<String> = Vec::new();
     for one in moves {
-        let bump = format!("{} to {}", plain(&one.image), plain(&one.to));
+        let bump = match one.moved_digest() {
+            Some((_, digest)) => format!("{}:{} to {}", plain(&one.image), plain(&one.to), short(digest)),
+            None => format!("{} to {}", plain(&one.image), plain(&one.to)),
+        };
         if !bumps.contains(&bump) {
             bumps.push(bump);
         }
@@ -90,7 +118,12 @@ fn subject(namespace: &str, moves: &[Move]) -> String {
 fn paragraph(text: &mut String, one: &Move) {
     let distance = distance(&one.from, &one.to).map(|distance| format!(" ({distance})")).unwrap_or_default();
     let (policy, image, from, to) = (plain(&one.policy), plain(&one.image), plain(&one.from), plain(&one.to));
-    let _ = writeln!(text, "{policy}  {image}  {from} → {to}{distance}");
+    let _ = match one.moved_digest() {
+        Some((before, after)) => {
+            writeln!(text, "{policy}  {image}  {to}\n  {} →\n  {}", plain(before), plain(after))
+        }
+        None => writeln!(text, "{policy}  {image}  {from} → {to}{distance}"),
+    };
     for (file, line) in one.places.iter().take(MAX_PLACES) {
         let _ = writeln!(text, "  {}:{line}", plain(file));
     }
@@ -148,6 +181,7 @@ pub(super) mod tests {
             image: image.into(),
             from: from.into(),
             to: to.into(),
+            from_digest: None,
             digest: None,
             why: "highest of 42 tags in >=1.4.0 <2.0.0".into(),
             places: vec![("apps/api/deployment.yaml".into(), 21)],
@@ -167,6 +201,28 @@ pub(super) mod tests {
         assert!(wrote(&text, "shop/api", "1.9.4"));
         assert!(!wrote(&text, "shop/api", "1.9.3"), "that is where it came from");
         assert!(!wrote(&text, "shop/web", "1.9.4"));
+    }
+
+    #[test]
+    fn a_digest_that_moved_under_its_tag_is_told_from_where_to_where() {
+        let (before, after) = (format!("sha256:{}", "a".repeat(64)), format!("sha256:{}", "b".repeat(64)));
+        let mut moved = one("shop/api", "ghcr.io/acme/api", "stable", "stable");
+        (moved.from_digest, moved.digest) = (Some(before.clone()), Some(after.clone()));
+        let text = compose("shop", &[moved.clone(), one("shop/web", "acme/web", "1.0.0", "1.0.1")]);
+        let wanted = format!("shop/api  ghcr.io/acme/api  stable\n  {before} →\n  {after}\n");
+        assert!(text.contains(&wanted), "{text}");
+        assert!(
+            text.starts_with(
+                "Bump ghcr.io/acme/api:stable to sha256:bbbbbbbbbbbb and acme/web to 1.0.1 in shop\n"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("put 1.0.1 of shop/web into spec.avoid of its policy, and suspend shop/api,\n")
+        );
+        assert!(text.contains(&format!("Tagtide-Update: shop/api stable stable {after}\n")), "{text}");
+        moved.from_digest = moved.digest.clone();
+        assert!(compose("shop", &[moved]).starts_with("Bump ghcr.io/acme/api to stable in shop\n"));
     }
 
     #[test]

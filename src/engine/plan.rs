@@ -10,7 +10,7 @@ use crate::api::ObjectKey;
 use crate::edit::{
     Change, FileSites, Part, Problem, ProblemReason, Resolution, Wanted, plan_file, unknown_policy,
 };
-use crate::image::ImageReference;
+use crate::image::{Digest, ImageReference};
 use crate::policy::Policy;
 
 /// What one policy wants in Git.
@@ -198,6 +198,7 @@ impl Plan {
                     policy: change.policy.to_string(),
                     image: wish.policy.image().to_string(),
                     from: String::new(),
+                    from_digest: None,
                     to: selection.tag.to_string(),
                     digest: selection.digest.as_ref().map(ToString::to_string),
                     why: selection.reason.clone(),
@@ -206,6 +207,7 @@ impl Plan {
                 if one.from.is_empty() {
                     one.from = held_tag(change).unwrap_or_default();
                 }
+                one.from_digest = one.from_digest.take().or_else(|| held_digest(change));
                 one.places.push((file.path.clone(), change.line));
             }
         }
@@ -220,4 +222,14 @@ fn held_tag(change: &Change) -> Option<String> {
         Part::Tag => change.from.split('@').next().map(str::to_owned),
         Part::Name | Part::Digest => None,
     }
+}
+
+/// The digest that a changed value held, where it held one.
+fn held_digest(change: &Change) -> Option<String> {
+    let digest = match change.part {
+        Part::Image | Part::Tag => change.from.split_once('@')?.1,
+        Part::Digest => &change.from,
+        Part::Name => return None,
+    };
+    Digest::parse(digest).ok().map(|digest| digest.to_string())
 }

@@ -1,5 +1,8 @@
 //! What is known of one ImagePolicy, and how a scan moves it. No I/O: the time comes as a value.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,15 +10,17 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::asker::Asker;
+use super::choosing::LookError;
 use super::plan::Wish;
 use super::scan::{ScanKey, Verdict};
 use super::selection::Selection;
 use super::world::Notice;
 use crate::api::{
-    Conditions, Health, ImagePolicy, ImagePolicyStatus, Reason, Refused, Scanned, Written, requested_at,
+    Conditions, Downgrade, Health, ImagePolicy, ImagePolicyStatus, Reason, Refused, Scanned, Written,
+    requested_at,
 };
-use crate::image::Tag;
-use crate::policy::{Choice, Policy, Standing, compile};
+use crate::image::{BuildTime, Tag};
+use crate::policy::{Choice, Need, Policy, Standing, compile};
 
 /// What is known of one ImagePolicy.
 pub(super) struct PolicyState {
@@ -165,7 +170,10 @@ impl PolicyState {
 
     /// What this policy chose, where it would choose the same from the same list.
     pub(super) fn chosen_tag(&self) -> Option<&Tag> {
-        self.selection.as_ref().filter(|_| self.lowering.is_none()).map(|selection| &selection.tag)
+        // An image may be another in a list that is the same.
+        let needs_only_tags = self.active_policy()?.need() == Need::Nothing;
+        let selection = self.selection.as_ref().filter(|_| needs_only_tags && self.lowering.is_none());
+        selection.map(|selection| &selection.tag)
     }
 
     /// Takes over what a whole list gave; `fingerprint` is the list's, where it is not the one before.
@@ -175,47 +183,82 @@ impl PolicyState {
             return Moved::No;
         }
         self.remember_request();
-        if let (Some(choice), Some(fingerprint)) = (&verdict.choice, fingerprint) {
-            self.note_list(choice, fingerprint, now);
+        let policy = &verdict.member.policy;
+        if let Some(choice) = &verdict.choice {
+            self.note_list(policy, choice, fingerprint, now);
         }
         let digest = match verdict.digest {
             Ok(digest) => digest,
-            Err(error) => {
-                let message = format!("the digest of the chosen tag can not be read: {error}");
-                self.health = Health::failed(error.reason(), message);
-                return Moved::No;
-            }
+            Err(error) => return self.fail_to_look(&error),
         };
         let (chosen, reason) = match (verdict.choice, &self.selection) {
-            (Some(Choice { winner: Some(winner), reason, .. }), _) => {
-                let (tag, version) = (winner.tag, winner.version);
-                (Some(Selection { tag, version, digest, reason: reason.clone() }), reason)
+            (Some(Choice { winner, reason, .. }), _) => {
+                let by_time = policy.need() == Need::BuildTimes;
+                let selection = winner.map(|winner| Selection {
+                    tag: winner.tag,
+                    version: winner.version,
+                    digest,
+                    created: winner.built.filter(|_| by_time).map(BuildTime::timestamp),
+                    reason: reason.clone(),
+                });
+                (selection, reason)
             }
-            (Some(Choice { winner: None, reason, .. }), _) => (None, reason),
             (None, Some(standing)) => {
                 (Some(Selection { digest, ..standing.clone() }), standing.reason.clone())
             }
             // Only who has chosen takes part in a scan that may find the list unchanged.
             (None, None) => return Moved::No,
         };
-        if self.must_be_confirmed(&verdict.member.policy, chosen.as_ref()) {
-            return self.hold_back(chosen, &reason);
+        if self.is_lower(policy, chosen.as_ref()) {
+            if !self.is_confirmed(chosen.as_ref()) {
+                return self.hold_back(chosen, &reason);
+            }
+            if let Some(chosen) = chosen.as_ref().filter(|_| policy.need() == Need::BuildTimes)
+                && policy.downgrade() == Downgrade::Never
+            {
+                return self.stay_above(&chosen.tag);
+            }
         }
         self.lowering = None;
-        self.settle(chosen, reason)
+        self.settle(policy, chosen, reason)
     }
 
-    /// Whether a choice lies below the one that stands, or is none at all, and no scan before has said the same.
-    fn must_be_confirmed(&self, policy: &Policy, chosen: Option<&Selection>) -> bool {
+    fn fail_to_look(&mut self, error: &LookError) -> Moved {
+        if let LookError::Unfinished { .. } = error {
+            self.health = Health::Reconciling(error.to_string());
+            return Moved::AskAgain;
+        }
+        self.health = Health::failed(error.reason(), error.to_string());
+        Moved::No
+    }
+
+    /// Whether a choice lies below the one that stands, or is none at all.
+    fn is_lower(&self, policy: &Policy, chosen: Option<&Selection>) -> bool {
         let Some(standing) = &self.selection else { return false };
-        let is_lower = chosen.is_none_or(|chosen| {
-            policy.standing(standing.tag.as_str(), chosen.tag.as_str()) == Standing::Lower
-        });
-        let is_confirmed = self
-            .lowering
-            .as_ref()
-            .is_some_and(|before| before.as_ref().map(|s| &s.tag) == chosen.map(|s| &s.tag));
-        is_lower && !is_confirmed
+        chosen.is_none_or(|chosen| match (standing.created, chosen.created) {
+            (Some(standing), Some(chosen)) => chosen < standing,
+            _ => policy.standing(standing.tag.as_str(), chosen.tag.as_str()) == Standing::Lower,
+        })
+    }
+
+    /// Whether the scan before has said the same.
+    fn is_confirmed(&self, chosen: Option<&Selection>) -> bool {
+        let before = self.lowering.as_ref();
+        before.is_some_and(|before| before.as_ref().map(|s| &s.tag) == chosen.map(|s| &s.tag))
+    }
+
+    /// When an image was built does not show in its tag, so an older one is kept from Git here, where both times are
+    /// known.
+    fn stay_above(&mut self, older: &Tag) -> Moved {
+        let standing = self.selection.as_ref().map(|s| s.tag.to_string()).unwrap_or_default();
+        self.health = Health::Ready(
+            Reason::Succeeded,
+            format!(
+                "{standing} stays selected: the newest build of the list is now {older}, which is older, and \
+                 `downgrade` is Never"
+            ),
+        );
+        Moved::No
     }
 
     fn hold_back(&mut self, chosen: Option<Selection>, reason: &str) -> Moved {
@@ -231,7 +274,11 @@ impl PolicyState {
         Moved::AskAgain
     }
 
-    fn settle(&mut self, chosen: Option<Selection>, reason: String) -> Moved {
+    fn settle(&mut self, policy: &Policy, mut chosen: Option<Selection>, mut reason: String) -> Moved {
+        if let (Some(before), Some(after), Some(_)) = (&self.selection, &mut chosen, policy.followed()) {
+            reason = story_of(before, after).unwrap_or(reason);
+            after.reason.clone_from(&reason);
+        }
         let is_same = match (&self.selection, &chosen) {
             (Some(before), Some(after)) => before.is_same_image(after),
             (None, None) => true,
@@ -245,7 +292,16 @@ impl PolicyState {
         if is_same { Moved::No } else { Moved::Yes }
     }
 
-    fn note_list(&mut self, choice: &Choice, fingerprint: u64, now: Timestamp) {
+    fn note_list(&mut self, policy: &Policy, choice: &Choice, fingerprint: Option<u64>, now: Timestamp) {
+        let refused = choice.refused.iter();
+        self.refused = refused
+            .map(|one| Refused { tag: one.tag.to_string(), reason: one.rule.as_str().to_owned() })
+            .collect();
+        let Some(fingerprint) = fingerprint.filter(|_| policy.followed().is_none()) else {
+            // No list was read for it.
+            self.scanned = None;
+            return;
+        };
         let counts = (choice.tags, choice.matching);
         let is_same = match (&self.scanned, self.fingerprint) {
             (Some(_), Some(before)) => before == fingerprint,
@@ -261,10 +317,6 @@ impl PolicyState {
                     Some(Scanned { changed_at: Time(now), tags: choice.tags, matching: choice.matching });
             }
         }
-        let refused = choice.refused.iter();
-        self.refused = refused
-            .map(|one| Refused { tag: one.tag.to_string(), reason: one.rule.as_str().to_owned() })
-            .collect();
     }
 
     /// Takes over that no list could be had. The choice stands.
@@ -353,4 +405,15 @@ impl PolicyState {
         }
         super::board::failure_notice(before.map(|s| s.conditions.as_slice()), &after.conditions)
     }
+}
+
+/// How a followed tag came to its digest; `None` where there is no story.
+fn story_of(before: &Selection, after: &Selection) -> Option<String> {
+    let (Some(old), Some(new), true) = (&before.digest, &after.digest, before.tag == after.tag) else {
+        return None;
+    };
+    if old == new {
+        return Some(before.reason.clone());
+    }
+    Some(format!("tag that is followed; it moved from {old} to {new}"))
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::access::{AccessError, access_for};
 use super::asker::Asker;
+use super::choosing::{LookError, Scanned, choose_since};
 use super::world::World;
-use crate::api::{ClusterImageRegistry, ObjectKey, Pin, Reason};
+use crate::api::{ClusterImageRegistry, ObjectKey, Reason};
 use crate::image::{Digest, ImageName, Tag};
 use crate::policy::{Choice, Policy};
-use crate::registry::{self, Identities, ListVersion, Listed, Listing};
+use crate::registry::{self, Identities, ListVersion, Listing};
 
 /// The nearest misses that a status shows.
 const MOST_REFUSED: usize = 10;
@@ -49,8 +50,8 @@ pub(super) struct Verdict {
     pub(super) member: Member,
     /// `None` where the list is the one from which it chose before.
     pub(super) choice: Option<Choice>,
-    /// The digest of the chosen tag, for a policy that pins it.
-    pub(super) digest: Result<Option<Digest>, registry::Error>,
+    /// The digest of the chosen tag, for a policy that writes it.
+    pub(super) digest: Result<Option<Digest>, LookError>,
 }
 
 /// Why there is no list.
@@ -90,30 +91,20 @@ pub(super) async fn scan<W: World>(
     members: Vec<Member>,
 ) -> Result<Scan, ScanError> {
     let access = access_for(world, identities, &key.image, key.asker.as_ref(), registry.as_deref()).await?;
-    let mut choosers: Vec<_> = members.iter().map(|member| member.policy.chooser(MOST_REFUSED)).collect();
-    let mut offer = |tag: &str| choosers.iter_mut().for_each(|chooser| chooser.offer(tag));
-    let known = known.filter(|_| members.iter().all(|member| member.chosen.is_some()));
-    let listed = client.list_tags_since(&key.image, &access, known.as_ref(), &mut offer).await?;
-    let (listing, version) = match listed {
-        Listed::Whole(listing, version) => (Some(listing), version),
-        Listed::Unchanged => (None, known),
+    let policies: Vec<_> = members.iter().map(|member| Arc::clone(&member.policy)).collect();
+    let chosen: Option<Vec<Tag>> = members.iter().map(|member| member.chosen.clone()).collect();
+    let before = known.zip(chosen);
+    let scanned = choose_since(client, &key.image, &access, &policies, before, MOST_REFUSED).await?;
+    let (listing, version, answers): (_, _, Vec<_>) = match scanned {
+        Scanned::Whole(listing, version, looked) => {
+            let answers = looked.into_iter().map(|looked| (Some(looked.choice), looked.digest)).collect();
+            (listing, version, answers)
+        }
+        Scanned::Unchanged(version, digests) => {
+            (None, Some(version), digests.into_iter().map(|digest| (None, digest)).collect())
+        }
     };
-    let choices: Vec<Option<Choice>> =
-        choosers.into_iter().map(|chooser| listing.is_some().then(|| chooser.finish())).collect();
-    let mut verdicts = Vec::with_capacity(members.len());
-    for (member, choice) in members.into_iter().zip(choices) {
-        let tag = match &choice {
-            Some(choice) => choice.winner.as_ref().map(|winner| &winner.tag),
-            None => member.chosen.as_ref(),
-        };
-        // A tag may have moved in a list that has not.
-        let digest = match (tag, member.policy.pin()) {
-            (Some(tag), Some(Pin::TagAndDigest | Pin::Digest)) => {
-                client.digest(&key.image, tag, &access).await.map(Some)
-            }
-            (Some(_) | None, _) => Ok(None),
-        };
-        verdicts.push(Verdict { member, choice, digest });
-    }
+    let verdicts = members.into_iter().zip(answers);
+    let verdicts = verdicts.map(|(member, (choice, digest))| Verdict { member, choice, digest }).collect();
     Ok(Scan { listing, version, verdicts })
 }

@@ -1,5 +1,8 @@
 //! A tag that was chosen for a policy.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use crate::api::Selected;
 use crate::image::{Digest, Tag};
 
@@ -12,6 +15,8 @@ pub struct Selection {
     pub version: String,
     /// The tag's digest, where the policy pins it.
     pub digest: Option<Digest>,
+    /// When the image was built, where that is what was ranked.
+    pub created: Option<Timestamp>,
     /// Why this tag, in words.
     pub reason: String,
 }
@@ -24,6 +29,7 @@ impl Selection {
             tag: self.tag.to_string(),
             version: self.version.clone(),
             digest: self.digest.as_ref().map(ToString::to_string),
+            created: self.created.map(Time),
             reason: self.reason.clone(),
         }
     }
@@ -33,7 +39,8 @@ impl Selection {
     pub fn read(shown: &Selected) -> Option<Self> {
         let digest = shown.digest.as_deref().map(Digest::parse).transpose().ok()?;
         let tag = Tag::parse(&shown.tag).ok()?;
-        Some(Self { tag, version: shown.version.clone(), digest, reason: shown.reason.clone() })
+        let created = shown.created.as_ref().map(|created| created.0);
+        Some(Self { tag, version: shown.version.clone(), digest, created, reason: shown.reason.clone() })
     }
 
     /// Whether the same image is meant, whatever the words.

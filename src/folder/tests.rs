@@ -75,7 +75,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_would_be_right() {
     for (problems, wanted) in [
         (
             with("  image:", "  imgae:"),
-            "x.yaml:5: ImagePolicy shop/api: spec.imgae: unknown field `imgae`, expected one of `image`, `interval`, `credentials`, `tags`, `select`, `pin`, `avoid`, `downgrade`, `suspend`; did you mean image?",
+            "x.yaml:5: ImagePolicy shop/api: spec.imgae: unknown field `imgae`, expected one of `image`, `interval`, `credentials`, `tags`, `select`, `pin`, `platforms`, `avoid`, `downgrade`, `suspend`; did you mean image?",
         ),
         (
             with("{range: '>=1.4.0 <2.0.0'}", "{range: 1.10}"),

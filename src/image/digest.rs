@@ -36,12 +36,18 @@ impl Digest {
     #[must_use]
     pub fn sha256_of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in sha2::Sha256::digest(bytes) {
-            text.push_str(&format!("{byte:02x}"));
+        Self(hexadecimal("sha256:", &sha2::Sha256::digest(bytes)).into())
+    }
+
+    /// Whether this is the digest of `bytes`.
+    #[must_use]
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        use sha2::Digest as _;
+        if self.0.starts_with("sha512:") {
+            hexadecimal("sha512:", &sha2::Sha512::digest(bytes)) == *self.0
+        } else {
+            *self == Self::sha256_of(bytes)
         }
-        Self(text.into())
     }
 
     /// The digest with its algorithm, as registries write it.
@@ -49,6 +55,10 @@ impl Digest {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn hexadecimal(algorithm: &str, bytes: &[u8]) -> String {
+    bytes.iter().fold(algorithm.to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 impl fmt::Display for Digest {
@@ -66,6 +76,14 @@ mod tests {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::sha256_of(b"").as_str(), empty);
         assert_eq!(Digest::parse(empty).unwrap().as_str(), empty);
+    }
+
+    #[test]
+    fn knows_what_it_is_the_digest_of() {
+        let long = "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+        for digest in [Digest::sha256_of(b"abc"), Digest::parse(long).unwrap()] {
+            assert!(digest.is_of(b"abc") && !digest.is_of(b"abd"), "{digest}");
+        }
     }
 
     #[test]

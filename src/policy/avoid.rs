@@ -74,9 +74,8 @@ impl Meaning {
         match (self, rank) {
             (Self::Rank(avoided), rank) => avoided.borrow() == *rank,
             (Self::Range(range), Rank::Version(version)) => range.contains(version, Prereleases::All),
-            (Self::Range(_), Rank::Calver(_) | Rank::Number(_) | Rank::Text(_)) | (Self::Unranked, _) => {
-                false
-            }
+            (Self::Range(_), Rank::Calver(_) | Rank::Number(_) | Rank::Text(_) | Rank::Built(_))
+            | (Self::Unranked, _) => false,
         }
     }
 
@@ -90,18 +89,30 @@ impl Meaning {
             (Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_), Some(rank)) => {
                 Ok(Self::Rank(rank.into()))
             }
-            (Scale::Alphabetical(_), Some(rank)) if is_tag => Ok(Self::Rank(rank.into())),
+            (Scale::Alphabetical(_) | Scale::NewestBuild | Scale::Follow(_), Some(rank)) if is_tag => {
+                Ok(Self::Rank(rank.into()))
+            }
             (Scale::Semver(_), None) => match Range::parse(text) {
                 Ok(range) => Ok(Self::Range(range)),
                 Err(_) if is_tag => Ok(Self::Unranked),
                 Err(error) => Err(format!("{text:?} is neither a tag nor a range: {error}")),
             },
-            (Scale::Calver(_) | Scale::Numerical(_) | Scale::Alphabetical(_), _) if is_tag => {
-                Ok(Self::Unranked)
-            }
-            (Scale::Calver(_) | Scale::Numerical(_) | Scale::Alphabetical(_), _) => {
-                Err(format!("{text:?} is no tag; write tags, since ranges are for select.semver only"))
-            }
+            (
+                Scale::Calver(_)
+                | Scale::Numerical(_)
+                | Scale::Alphabetical(_)
+                | Scale::NewestBuild
+                | Scale::Follow(_),
+                _,
+            ) if is_tag => Ok(Self::Unranked),
+            (
+                Scale::Calver(_)
+                | Scale::Numerical(_)
+                | Scale::Alphabetical(_)
+                | Scale::NewestBuild
+                | Scale::Follow(_),
+                _,
+            ) => Err(format!("{text:?} is no tag; write tags, since ranges are for select.semver only")),
         }
     }
 }

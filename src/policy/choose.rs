@@ -7,14 +7,15 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::api::Order;
-use crate::image::Tag;
+use crate::image::{BuildTime, Digest, Tag};
 
-use super::Policy;
+use super::contest::{Contest, Facts, MOST_CANDIDATES, MOST_LOOKS};
 use super::explain::{self, Refusal, RefusedTag};
 use super::filter::Groups;
 use super::rank::Candidate;
 use super::reason;
 use super::shortlist::{Kept, Shortlist};
+use super::{Need, Policy};
 
 /// What was chosen from a list, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +40,12 @@ pub struct Choice {
 pub struct Winner {
     /// The tag as the registry spells it.
     pub tag: Tag,
-    /// What was ranked: the version with all three numbers, the number or the text.
+    /// What was ranked: the version with all three numbers, the number, the text or the time of the build.
     pub version: String,
+    /// The digest of the image, where it was looked at.
+    pub digest: Option<Digest>,
+    /// When the image was built, where it was looked at and tells.
+    pub built: Option<BuildTime>,
 }
 
 /// Takes the tags of a list one by one, in any order, and keeps only what the choice needs.
@@ -49,6 +54,8 @@ pub struct Chooser<'p> {
     policy: &'p Policy,
     groups: Groups,
     winner: Option<Kept>,
+    /// Where images must be looked at before one wins: the best of those that no rule of tags is against.
+    candidates: Option<Shortlist>,
     /// What the reason tells of where there is no winner: of the tags that met the most rules, the one preferred.
     nearest: Option<Kept>,
     reports_outranked: bool,
@@ -75,10 +82,18 @@ impl Tally {
 
 impl<'p> Chooser<'p> {
     pub(super) fn new(policy: &'p Policy, most_refused: usize) -> Self {
+        let candidates = match policy.need() {
+            Need::Nothing => None,
+            // What lies beyond is of interest only to one who wants to hear of every tag.
+            Need::Platforms if most_refused == usize::MAX => Some(usize::MAX),
+            Need::Platforms => Some(MOST_LOOKS),
+            Need::BuildTimes => Some(MOST_CANDIDATES + 1),
+        };
         Self {
             policy,
             groups: policy.filter.groups(),
             winner: None,
+            candidates: candidates.map(|most| Shortlist::new(most, policy.scale.order())),
             nearest: None,
             reports_outranked: most_refused == usize::MAX,
             most_refused,
@@ -105,10 +120,16 @@ impl<'p> Chooser<'p> {
 
     /// Ends the list.
     #[must_use]
-    pub fn finish(self) -> Choice {
+    pub fn finish(mut self) -> Contest<'p> {
+        let candidates = self.candidates.take().map(Shortlist::into_best_first).unwrap_or_default();
+        Contest::new(self.policy, self, candidates)
+    }
+
+    /// Makes the choice of what was found.
+    pub(super) fn end(self, facts: &Facts) -> Choice {
         let policy = self.policy;
         let winner = self.winner.as_ref().map(Kept::candidate);
-        let reason = reason::of(policy, &self.tally, winner, self.nearest.as_ref());
+        let reason = reason::of(policy, &self.tally, winner, self.nearest.as_ref(), facts);
         let refused = self
             .ranked
             .into_best_first()
@@ -117,7 +138,13 @@ impl<'p> Chooser<'p> {
             .take(self.most_refused)
             .map(|kept| RefusedTag {
                 rule: kept.refusal,
-                message: explain::message(policy, kept.candidate(), kept.refusal, winner),
+                message: explain::message(
+                    policy,
+                    kept.candidate(),
+                    kept.refusal,
+                    winner,
+                    facts.get(kept.tag()),
+                ),
                 tag: kept.into_tag(),
             })
             .collect();
@@ -128,14 +155,41 @@ impl<'p> Chooser<'p> {
             tags: self.tally.tags,
             matching: self.tally.matching,
             malformed: self.tally.malformed,
-            winner: self
-                .winner
-                .map(|winner| Winner { tag: winner.into_tag(), version: version.unwrap_or_default() }),
+            winner: self.winner.map(|winner| {
+                let known = facts.get(winner.tag());
+                Winner {
+                    version: version.unwrap_or_default(),
+                    digest: known.map(|known| known.digest.clone()),
+                    built: known.and_then(|known| known.built),
+                    tag: winner.into_tag(),
+                }
+            }),
+        }
+    }
+
+    pub(super) fn has_winner(&self) -> bool {
+        self.winner.is_some()
+    }
+
+    /// Makes a candidate the winner.
+    pub(super) fn crown(&mut self, candidate: Candidate<'_>) {
+        self.winner = Kept::new(candidate, Refusal::Outranked);
+    }
+
+    /// Reports a candidate that did not win: one that is only outranked where all are reported.
+    pub(super) fn put_behind(&mut self, candidate: Candidate<'_>, refusal: Refusal) {
+        match refusal {
+            Refusal::Outranked => self.outrank(candidate),
+            _ => self.refuse(candidate, refusal),
         }
     }
 
     fn compete(&mut self, candidate: Candidate<'_>) {
         self.tally.matching += 1;
+        if let Some(candidates) = &mut self.candidates {
+            candidates.offer(candidate, Refusal::Outranked);
+            return;
+        }
         let order = self
             .winner
             .as_ref()
@@ -158,7 +212,7 @@ impl<'p> Chooser<'p> {
         }
     }
 
-    fn refuse(&mut self, candidate: Candidate<'_>, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, candidate: Candidate<'_>, refusal: Refusal) {
         *self.tally.refused.entry(refusal).or_default() += 1;
         let is_nearest = self.winner.is_none()
             && self.nearest.as_ref().is_none_or(|nearest| {

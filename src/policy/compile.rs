@@ -1,7 +1,7 @@
 //! From a spec to a policy, by the rules of the CRD and those that a schema cannot hold.
 
-use crate::api::ImagePolicySpec;
-use crate::image::ImageName;
+use crate::api::{ImagePolicySpec, Pin};
+use crate::image::{ImageName, InvalidPlatform, Platform};
 
 use super::Policy;
 use super::avoid::Avoid;
@@ -10,6 +10,9 @@ use super::scale::Scale;
 
 /// The longest name of a Secret, in bytes: that of a DNS subdomain (RFC 1123).
 const MOST_SECRET_NAME_BYTES: usize = 253;
+
+/// The most platforms.
+const MOST_PLATFORMS: usize = 16;
 
 /// A spec that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +46,42 @@ pub fn compile(spec: &ImagePolicySpec) -> Result<Policy, InvalidPolicy> {
     let filter = Filter::compile(spec.tags.as_ref().unwrap_or(&Default::default()))?;
     let scale = Scale::compile(&spec.select)?;
     let avoid = Avoid::compile(&spec.avoid, &filter, &scale)?;
-    Ok(Policy { image, interval, pin: spec.pin, downgrade: spec.downgrade, filter, scale, avoid })
+    let pin = match (&scale, spec.pin) {
+        (Scale::Follow(_), pin) => Some(pin_of_follow(spec, pin)?),
+        (_, pin) => pin,
+    };
+    let platforms = platforms(&spec.platforms)?;
+    Ok(Policy { image, interval, pin, downgrade: spec.downgrade, filter, scale, avoid, platforms })
+}
+
+/// What is written for a tag that is followed: its digest is what moves.
+fn pin_of_follow(spec: &ImagePolicySpec, pin: Option<Pin>) -> Result<Pin, InvalidPolicy> {
+    if spec.tags.is_some() || !spec.avoid.is_empty() {
+        let problem = "it names its tag; leave spec.tags and spec.avoid out";
+        return Err(InvalidPolicy::new("spec.select.follow", problem));
+    }
+    match pin {
+        Some(Pin::Tag) => {
+            let problem = "the tag alone never changes with select.follow; write TagAndDigest or Digest";
+            Err(InvalidPolicy::new("spec.pin", problem))
+        }
+        Some(pin @ (Pin::TagAndDigest | Pin::Digest)) => Ok(pin),
+        None => Ok(Pin::TagAndDigest),
+    }
+}
+
+fn platforms(texts: &[String]) -> Result<Vec<Platform>, InvalidPolicy> {
+    if texts.len() > MOST_PLATFORMS {
+        let problem = format!("it has more than {MOST_PLATFORMS} platforms");
+        return Err(InvalidPolicy::new("spec.platforms", problem));
+    }
+    let read = |(index, text): (usize, &String)| {
+        let invalid = |error: InvalidPlatform| {
+            InvalidPolicy::new(format!("spec.platforms[{index}]"), error.to_string())
+        };
+        Platform::parse(text).map_err(invalid)
+    };
+    texts.iter().enumerate().map(read).collect()
 }
 
 fn check_secret_name(name: &str) -> Result<(), InvalidPolicy> {
@@ -59,7 +97,9 @@ fn check_secret_name(name: &str) -> Result<(), InvalidPolicy> {
 mod tests {
     use super::*;
     use crate::api::{Alphabetical, Credentials, ImagePolicySpec, Interval, Order, SecretRef};
-    use crate::policy::fixture::{alphabetical, avoiding, filtered, numerical, semver, spec};
+    use crate::policy::fixture::{
+        alphabetical, avoiding, filtered, follow, newest_build, numerical, pinned, semver, spec,
+    };
 
     fn changed(change: impl FnOnce(&mut ImagePolicySpec)) -> ImagePolicySpec {
         let mut spec = semver("1.x");
@@ -85,7 +125,10 @@ mod tests {
                 }),
                 "spec.credentials.secretRef.name: it must have 1 to 253 characters",
             ),
-            (spec(), "spec.select: it must have exactly one of semver, calver, numerical and alphabetical"),
+            (
+                spec(),
+                "spec.select: it must have exactly one of semver, calver, numerical, alphabetical, newestBuild and follow",
+            ),
             (
                 changed(|spec| spec.select.alphabetical = Some(Alphabetical::default())),
                 "spec.select: it must have exactly one of",
@@ -125,6 +168,25 @@ mod tests {
                 "spec.avoid[1]: \"<5\" is no tag; write tags, since ranges are for select.semver only",
             ),
             (avoiding(alphabetical(Order::Ascending), &["<b"]), "spec.avoid[0]: \"<b\" is no tag"),
+            (
+                changed(|spec| spec.platforms = vec!["linux/amd64".into(), "amd64".into()]),
+                "spec.platforms[1]: \"amd64\" is no platform: it should read os/architecture",
+            ),
+            (
+                changed(|spec| spec.platforms = vec!["linux/amd64".into(); 17]),
+                "spec.platforms: it has more than 16 platforms",
+            ),
+            (follow("a b"), "spec.select.follow.tag: \"a b\" is not a tag"),
+            (
+                avoiding(follow("stable"), &["stable"]),
+                "spec.select.follow: it names its tag; leave spec.tags",
+            ),
+            (filtered(follow("stable"), "^s", &[]), "spec.select.follow: it names its tag; leave spec.tags"),
+            (
+                pinned(follow("stable"), Pin::Tag),
+                "spec.pin: the tag alone never changes with select.follow; write",
+            ),
+            (avoiding(newest_build(), &["<2"]), "spec.avoid[0]: \"<2\" is no tag; write tags, since ranges"),
             (avoiding(semver("*"), &["1.0.0"; 65]), "spec.avoid: it has more than 64 entries"),
         ] {
             let error = compile(&spec).unwrap_err().to_string();

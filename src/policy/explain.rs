@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::api::Order;
-use crate::image::Tag;
+use crate::image::{ImageFacts, Tag};
 
 use super::Policy;
+use super::contest::MOST_LOOKS;
 use super::rank::Candidate;
 use super::scale::Scale;
 use super::version::{Strictness, Version};
@@ -36,8 +37,16 @@ pub enum Refusal {
     OutOfRange,
     /// Its version would be in the range but for its pre-release part.
     PreRelease,
+    /// It is not the tag that is followed.
+    NotFollowed,
     /// It falls under an entry of `avoid`.
     Avoided,
+    /// It is not among the first whose images are looked at.
+    NotLookedAt,
+    /// Its image does not say when it was built.
+    Undated,
+    /// Its image does not exist for one of the platforms.
+    PlatformMissing,
     /// No rule is against it; another tag is preferred.
     Outranked,
 }
@@ -53,7 +62,11 @@ impl Refusal {
             Self::NotANumber => "NotANumber",
             Self::OutOfRange => "OutOfRange",
             Self::PreRelease => "PreRelease",
+            Self::NotFollowed => "NotFollowed",
             Self::Avoided => "Avoided",
+            Self::NotLookedAt => "NotLookedAt",
+            Self::Undated => "Undated",
+            Self::PlatformMissing => "PlatformMissing",
             Self::Outranked => "Outranked",
         }
     }
@@ -71,6 +84,7 @@ pub(super) fn message(
     refused: Candidate<'_>,
     rule: Refusal,
     winner: Option<Candidate<'_>>,
+    facts: Option<&ImageFacts>,
 ) -> String {
     let read = refused.rank().map(|rank| rank.to_string()).unwrap_or_default();
     match rule {
@@ -90,8 +104,28 @@ pub(super) fn message(
                 None => "falls under avoid".to_owned(),
             }
         }
+        Refusal::NotFollowed => format!("is not {}", policy.rule()),
+        Refusal::NotLookedAt => format!("is not among the first {MOST_LOOKS}, which alone are looked at"),
+        Refusal::Undated => "does not say when it was built; times up to 1980 say nothing".to_owned(),
+        Refusal::PlatformMissing => platform_missing(policy, facts),
         Refusal::Outranked => winner.map_or_else(String::new, |winner| outranked(policy, refused, winner)),
     }
+}
+
+/// Which platform an image lacks, and which it has.
+pub(super) fn platform_missing(policy: &Policy, facts: Option<&ImageFacts>) -> String {
+    /// More are counted: an index may list hundreds.
+    const MOST_SHOWN: usize = 8;
+    let Some(facts) = facts else { return "lacks a platform".to_owned() };
+    let missing = policy.first_missing_platform(facts).map(ToString::to_string).unwrap_or_default();
+    if facts.platforms.is_empty() {
+        return format!("does not exist for {missing}, or does not say so");
+    }
+    let mut has: Vec<String> = facts.platforms.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
+    if let Some(more @ 1..) = facts.platforms.len().checked_sub(MOST_SHOWN) {
+        has.push(format!("{more} more"));
+    }
+    format!("does not exist for {missing}, only for {}", has.join(", "))
 }
 
 fn not_included(policy: &Policy, tag: &str) -> String {
@@ -121,7 +155,9 @@ fn not_a_version(policy: &Policy, tag: &str) -> String {
             Err(misfit) => format!("does not read {format}: {misfit}"),
             Ok(_) => format!("does not read {format}"),
         },
-        Scale::Numerical(_) | Scale::Alphabetical(_) => "is no version".to_owned(),
+        Scale::Numerical(_) | Scale::Alphabetical(_) | Scale::NewestBuild | Scale::Follow(_) => {
+            "is no version".to_owned()
+        }
     }
 }
 
@@ -138,5 +174,10 @@ fn outranked(policy: &Policy, refused: Candidate<'_>, winner: Candidate<'_>) -> 
         Scale::Numerical(Order::Descending) => format!("higher than {rank}"),
         Scale::Alphabetical(Order::Ascending) => format!("before {rank} in byte order"),
         Scale::Alphabetical(Order::Descending) => format!("after {rank} in byte order"),
+        Scale::NewestBuild => match refused.rank() {
+            Some(own) => format!("built {own}, before {rank}"),
+            None => format!("built before {rank}"),
+        },
+        Scale::Follow(tag) => format!("is not {tag}"),
     }
 }

@@ -1,10 +1,12 @@
 //! What the tests of this module share: policies in one line.
 
 use crate::api::{
-    Alphabetical, Calver, ImagePolicySpec, Interval, Numerical, Order, Select, Semver, TagFilter,
+    Alphabetical, Calver, Follow, ImagePolicySpec, Interval, NewestBuild, Numerical, Order, Pin, Select,
+    Semver, TagFilter,
 };
+use crate::image::{BuildTime, Digest, ImageFacts, Platform, Tag};
 
-use super::{Choice, Policy, compile};
+use super::{Choice, Facts, Policy, compile};
 
 /// A valid spec that has no way of choosing yet.
 pub(super) fn spec() -> ImagePolicySpec {
@@ -15,6 +17,7 @@ pub(super) fn spec() -> ImagePolicySpec {
         tags: None,
         select: Select::default(),
         pin: None,
+        platforms: Vec::new(),
         avoid: Vec::new(),
         downgrade: Default::default(),
         suspend: false,
@@ -61,6 +64,42 @@ pub(super) fn alphabetical(order: Order) -> ImagePolicySpec {
     spec
 }
 
+pub(super) fn newest_build() -> ImagePolicySpec {
+    let mut spec = spec();
+    spec.select.newest_build = Some(NewestBuild {});
+    spec
+}
+
+pub(super) fn follow(tag: &str) -> ImagePolicySpec {
+    let mut spec = spec();
+    spec.select.follow = Some(Follow { tag: tag.to_owned() });
+    spec
+}
+
+pub(super) fn pinned(mut spec: ImagePolicySpec, pin: Pin) -> ImagePolicySpec {
+    spec.pin = Some(pin);
+    spec
+}
+
+pub(super) fn for_platforms(mut spec: ImagePolicySpec, platforms: &[&str]) -> ImagePolicySpec {
+    spec.platforms = platforms.iter().map(|platform| (*platform).to_owned()).collect();
+    spec
+}
+
+/// What is known of the image of a tag: when it was built, or an empty text, and its platforms.
+pub(super) fn facts(of: &[(&str, &str, &[&str])]) -> Facts {
+    of.iter()
+        .map(|(tag, built, platforms)| {
+            let facts = ImageFacts {
+                digest: Digest::sha256_of(tag.as_bytes()),
+                built: BuildTime::parse(built),
+                platforms: platforms.iter().map(|platform| Platform::parse(platform).unwrap()).collect(),
+            };
+            (Tag::parse(tag).unwrap(), facts)
+        })
+        .collect()
+}
+
 pub(super) fn filtered(mut spec: ImagePolicySpec, include: &str, exclude: &[&str]) -> ImagePolicySpec {
     spec.tags = Some(TagFilter {
         include: (!include.is_empty()).then(|| include.to_owned()),
@@ -83,7 +122,7 @@ pub(super) fn choose<T: AsRef<str>>(policy: &Policy, tags: &[T], most_refused: u
     for tag in tags {
         chooser.offer(tag.as_ref());
     }
-    chooser.finish()
+    chooser.finish().decide(&Facts::new())
 }
 
 /// The chosen tag of a list.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::image::BuildTime;
+
 use super::calver::{Calver, OwnedCalver};
 use super::number::{Number, OwnedNumber};
 use super::version::{OwnedVersion, Precision, Version};
@@ -17,6 +19,8 @@ pub(super) enum Rank<'a> {
     Number(Number<'a>),
     /// With `select.alphabetical`: compared byte by byte.
     Text(&'a str),
+    /// With `select.newestBuild`.
+    Built(BuildTime),
 }
 
 impl Rank<'_> {
@@ -24,7 +28,7 @@ impl Rank<'_> {
     fn precision(&self) -> Precision {
         match self {
             Self::Version(version) => version.precision,
-            Self::Calver(_) | Self::Number(_) | Self::Text(_) => Precision::Full,
+            Self::Calver(_) | Self::Number(_) | Self::Text(_) | Self::Built(_) => Precision::Full,
         }
     }
 }
@@ -36,6 +40,7 @@ impl fmt::Display for Rank<'_> {
             Self::Calver(version) => version.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Text(text) => f.write_str(text),
+            Self::Built(time) => time.fmt(f),
         }
     }
 }
@@ -73,6 +78,7 @@ pub(super) enum OwnedRank {
     Calver(OwnedCalver),
     Number(OwnedNumber),
     Text(Box<str>),
+    Built(BuildTime),
 }
 
 impl OwnedRank {
@@ -82,6 +88,7 @@ impl OwnedRank {
             Self::Calver(version) => Rank::Calver(version.borrow()),
             Self::Number(number) => Rank::Number(number.borrow()),
             Self::Text(text) => Rank::Text(text),
+            Self::Built(time) => Rank::Built(*time),
         }
     }
 }
@@ -93,6 +100,7 @@ impl From<Rank<'_>> for OwnedRank {
             Rank::Calver(version) => Self::Calver(version.into()),
             Rank::Number(number) => Self::Number(number.into()),
             Rank::Text(text) => Self::Text(text.into()),
+            Rank::Built(time) => Self::Built(time),
         }
     }
 }

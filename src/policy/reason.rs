@@ -2,7 +2,8 @@
 
 use super::Policy;
 use super::choose::Tally;
-use super::explain::{Refusal, ranked_text};
+use super::contest::Facts;
+use super::explain::{Refusal, platform_missing, ranked_text};
 use super::rank::Candidate;
 use super::scale::Scale;
 use super::shortlist::Kept;
@@ -14,10 +15,11 @@ pub(super) fn of(
     tally: &Tally,
     winner: Option<Candidate<'_>>,
     nearest: Option<&Kept>,
+    facts: &Facts,
 ) -> String {
     match (winner, nearest) {
         (Some(_), _) => won(policy, tally),
-        (None, Some(nearest)) => lost(policy, tally, nearest),
+        (None, Some(nearest)) => lost(policy, tally, nearest, facts),
         (None, None) if tally.tags == 0 => "the list has no tags".to_owned(),
         (None, None) => format!("none of {} obeys the tag grammar", counted(tally.tags, "tag")),
     }
@@ -25,14 +27,20 @@ pub(super) fn of(
 
 fn won(policy: &Policy, tally: &Tally) -> String {
     let tags = counted(tally.matching, "tag");
-    match &policy.scale {
+    let won = match &policy.scale {
         Scale::Semver(_) => format!("highest of {tags} in {}", policy.rule()),
         Scale::Calver(format) => format!("latest of {tags} in {format}"),
         Scale::Numerical(_) | Scale::Alphabetical(_) => format!("{} of {tags}", policy.rule()),
+        Scale::NewestBuild => format!("{} of {tags}", policy.rule()),
+        Scale::Follow(_) => "tag that is followed".to_owned(),
+    };
+    match tally.refused_by(Refusal::PlatformMissing) {
+        0 => won,
+        count => format!("{won}, but for {count} not for {}", wanted_platforms(policy)),
     }
 }
 
-fn lost(policy: &Policy, tally: &Tally, nearest: &Kept) -> String {
+fn lost(policy: &Policy, tally: &Tally, nearest: &Kept, facts: &Facts) -> String {
     let none = none_of(tally);
     let rule = policy.rule();
     let candidate = nearest.candidate();
@@ -51,6 +59,21 @@ fn lost(policy: &Policy, tally: &Tally, nearest: &Kept) -> String {
             let count = counted(count, "pre-release");
             format!(
                 "{none} is in {rule} but {count}, the highest {read}; `prereleases: true` would admit such"
+            )
+        }
+        Refusal::NotFollowed => format!("{none} is {rule}"),
+        Refusal::NotLookedAt => "the images are not all known".to_owned(),
+        Refusal::Undated => format!("{none} says when it was built; times up to 1980 say nothing"),
+        Refusal::PlatformMissing => {
+            let looked_at = match tally.refused_by(Refusal::NotLookedAt) {
+                0 => counted(count, "tag"),
+                _ => format!("the first {count} of {} tags", tally.matching),
+            };
+            let tag = candidate.tag();
+            let missing = platform_missing(policy, facts.get(nearest.tag()));
+            format!(
+                "none of {looked_at} that would do exists for {}; {tag} {missing}",
+                wanted_platforms(policy)
             )
         }
         Refusal::Avoided | Refusal::Outranked => {
@@ -86,8 +109,16 @@ fn unread(policy: &Policy, none: &str, nearest: &str) -> String {
             Err(misfit) => format!("{none} reads {format}; of {nearest}, {misfit}"),
             Ok(_) => format!("{none} reads {format}"),
         },
-        Scale::Numerical(_) | Scale::Alphabetical(_) => format!("{none} is a version"),
+        Scale::Numerical(_) | Scale::Alphabetical(_) | Scale::NewestBuild | Scale::Follow(_) => {
+            format!("{none} is a version")
+        }
     }
+}
+
+/// The wanted platforms: `linux/amd64 and linux/arm64`.
+fn wanted_platforms(policy: &Policy) -> String {
+    let names: Vec<String> = policy.platforms.iter().map(ToString::to_string).collect();
+    names.join(" and ")
 }
 
 fn counted(count: u64, noun: &str) -> String {

@@ -1,6 +1,7 @@
 //! How tags are ranked: the ways of `select`.
 
-use crate::api::{Order, Select};
+use crate::api::{NewestBuild, Order, Select};
+use crate::image::Tag;
 
 use super::InvalidPolicy;
 use super::calver::Format;
@@ -17,6 +18,10 @@ pub(super) enum Scale {
     Calver(Format),
     Numerical(Order),
     Alphabetical(Order),
+    /// Of every tag it is known only that it competes; images are ranked by what they say themselves.
+    NewestBuild,
+    /// One tag.
+    Follow(Tag),
 }
 
 #[derive(Clone, Debug)]
@@ -28,9 +33,9 @@ pub(super) struct SemverScale {
 
 impl Scale {
     pub(super) fn compile(select: &Select) -> Result<Self, InvalidPolicy> {
-        let Select { semver, calver, numerical, alphabetical } = select;
-        match (semver, calver, numerical, alphabetical) {
-            (Some(semver), None, None, None) => {
+        let Select { semver, calver, numerical, alphabetical, newest_build, follow } = select;
+        match (semver, calver, numerical, alphabetical, newest_build, follow) {
+            (Some(semver), None, None, None, None, None) => {
                 let range = Range::parse(&semver.range).map_err(|error| {
                     let problem = format!("{:?} is no range: {error}", semver.range);
                     InvalidPolicy::new("spec.select.semver.range", problem)
@@ -45,17 +50,21 @@ impl Scale {
                     strictness: if semver.lenient { Strictness::Lenient } else { Strictness::TwoDots },
                 }))
             }
-            (None, Some(calver), None, None) => {
+            (None, Some(calver), None, None, None, None) => {
                 Format::parse(&calver.format).map(Self::Calver).map_err(|error| {
                     let problem = format!("{:?} is no format: {error}", calver.format);
                     InvalidPolicy::new("spec.select.calver.format", problem)
                 })
             }
-            (None, None, Some(numerical), None) => Ok(Self::Numerical(numerical.order)),
-            (None, None, None, Some(alphabetical)) => Ok(Self::Alphabetical(alphabetical.order)),
+            (None, None, Some(numerical), None, None, None) => Ok(Self::Numerical(numerical.order)),
+            (None, None, None, Some(alphabetical), None, None) => Ok(Self::Alphabetical(alphabetical.order)),
+            (None, None, None, None, Some(NewestBuild {}), None) => Ok(Self::NewestBuild),
+            (None, None, None, None, None, Some(follow)) => Tag::parse(&follow.tag)
+                .map(Self::Follow)
+                .map_err(|error| InvalidPolicy::new("spec.select.follow.tag", error.to_string())),
             _ => Err(InvalidPolicy::new(
                 "spec.select",
-                "it must have exactly one of semver, calver, numerical and alphabetical",
+                "it must have exactly one of semver, calver, numerical, alphabetical, newestBuild and follow",
             )),
         }
     }
@@ -66,7 +75,8 @@ impl Scale {
             Self::Semver(semver) => Version::parse(text, semver.strictness).map(Rank::Version),
             Self::Calver(format) => format.read(text).ok().map(Rank::Calver),
             Self::Numerical(_) => Number::parse(text).map(Rank::Number),
-            Self::Alphabetical(_) => Some(Rank::Text(text)),
+            Self::Alphabetical(_) | Self::NewestBuild => Some(Rank::Text(text)),
+            Self::Follow(tag) => (text == tag.as_str()).then_some(Rank::Text(text)),
         }
     }
 
@@ -74,7 +84,8 @@ impl Scale {
     pub(super) fn unread(&self) -> Refusal {
         match self {
             Self::Semver(_) | Self::Calver(_) => Refusal::NotAVersion,
-            Self::Numerical(_) | Self::Alphabetical(_) => Refusal::NotANumber,
+            Self::Numerical(_) | Self::Alphabetical(_) | Self::NewestBuild => Refusal::NotANumber,
+            Self::Follow(_) => Refusal::NotFollowed,
         }
     }
 
@@ -82,14 +93,22 @@ impl Scale {
     pub(super) fn refusal(&self, rank: &Rank<'_>) -> Option<Refusal> {
         match (self, rank) {
             (Self::Semver(semver), Rank::Version(version)) => semver.refusal(version),
-            (Self::Semver(_) | Self::Calver(_) | Self::Numerical(_) | Self::Alphabetical(_), _) => None,
+            (
+                Self::Semver(_)
+                | Self::Calver(_)
+                | Self::Numerical(_)
+                | Self::Alphabetical(_)
+                | Self::NewestBuild
+                | Self::Follow(_),
+                _,
+            ) => None,
         }
     }
 
     /// The end of the order that is preferred: Ascending means the highest.
     pub(super) fn order(&self) -> Order {
         match self {
-            Self::Semver(_) | Self::Calver(_) => Order::Ascending,
+            Self::Semver(_) | Self::Calver(_) | Self::NewestBuild | Self::Follow(_) => Order::Ascending,
             Self::Numerical(order) | Self::Alphabetical(order) => *order,
         }
     }
@@ -103,6 +122,8 @@ impl Scale {
             Self::Numerical(Order::Descending) => "lowest number".to_owned(),
             Self::Alphabetical(Order::Ascending) => "last in byte order".to_owned(),
             Self::Alphabetical(Order::Descending) => "first in byte order".to_owned(),
+            Self::NewestBuild => "newest build".to_owned(),
+            Self::Follow(tag) => tag.to_string(),
         }
     }
 }

@@ -31,6 +31,10 @@ impl Kept {
         Candidate::new(self.tag.as_str(), self.rank.as_ref().map(OwnedRank::borrow))
     }
 
+    pub(super) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
     pub(super) fn into_tag(self) -> Tag {
         self.tag
     }

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::challenge::Challenge;
+use super::manifest::Known;
 use super::pace::Pace;
 use super::page_size::PageSize;
 use super::session::Session;
 use super::token::Tokens;
-use super::{Access, Error, HostSettings, ListVersion, Listed, Listing, listing, manifest};
+use super::{Access, Error, HostSettings, Inspector, ListVersion, Listed, Listing, listing};
 use crate::image::{Digest, ImageName, Tag};
 use crate::net::{ClientCertificate, ClientSettings, Connections};
 
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     /// How fast a host is asked, by its name.
     pub(super) paces: Cache<String, Arc<Pace>>,
     pub(super) hasher: RandomState,
+    /// What was learned of images.
+    pub(super) images: Known,
 }
 
 pub(super) type PoolKey = (Option<Arc<[u8]>>, Option<Arc<ClientCertificate>>);
@@ -54,6 +57,7 @@ impl Client {
                 page_sizes: Cache::new(1024),
                 paces: Cache::new(1024),
                 hasher: RandomState::new(),
+                images: Known::default(),
             }),
         }
     }
@@ -108,8 +112,16 @@ impl Client {
     /// # Errors
     /// Any [`Error`]; [`Error::NotFound`] where the tag is gone.
     pub async fn digest(&self, image: &ImageName, tag: &Tag, access: &Access) -> Result<Digest, Error> {
+        self.inspector(image, access)?.digest(tag).await
+    }
+
+    /// What looks at the images of a repository.
+    ///
+    /// # Errors
+    /// Where the name makes no URL, or the connection can not be set up as `access` wants it.
+    pub fn inspector<'a>(&'a self, image: &'a ImageName, access: &'a Access) -> Result<Inspector<'a>, Error> {
         let session = Session::open(&self.shared, image, access)?;
-        manifest::digest(&session, tag).await
+        Ok(Inspector::new(session, &self.shared.images, image, access))
     }
 }
 

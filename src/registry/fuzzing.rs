@@ -4,6 +4,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE};
 
 use super::challenge::Challenge;
+use super::manifest::document::{Configuration, Document};
 use super::tag_list::{Item, TagListError, TagListParser};
 use super::{link, realm};
 use crate::fuzzing::Target;
@@ -13,6 +14,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "tag-list", run: tag_list },
     Target { name: "link", run: next_page },
     Target { name: "challenge", run: challenge },
+    Target { name: "image", run: image },
 ];
 
 const HOST: &str = "https://r.example:5000/";
@@ -84,5 +86,21 @@ fn challenge(input: &[u8]) {
             }
             Err(error) => assert!(!error.to_string().contains(char::is_control), "{error}"),
         }
+    }
+}
+
+/// A manifest, an index or a configuration. What they name is safe to show and to ask for.
+fn image(input: &[u8]) {
+    let mut platforms = Vec::new();
+    if let Ok(Document::Index(index)) = Document::read(input) {
+        platforms.extend(index.platforms.iter().cloned());
+    }
+    if let Ok(configuration) = Configuration::read(input) {
+        platforms.extend(configuration.platform);
+    }
+    for platform in platforms {
+        let shown = platform.to_string();
+        assert!(shown.is_ascii() && !shown.contains(|c: char| c.is_control() || c == ' '), "{shown:?}");
+        assert!((2..=3).contains(&shown.split('/').count()) && platform.is(&platform), "{shown}");
     }
 }

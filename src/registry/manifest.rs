@@ -1,4 +1,8 @@
-//! Which digest a tag names.
+//! Which digest a tag names, and what stands behind it.
+
+pub(super) mod document;
+mod fetch;
+mod inspector;
 
 use std::time::Duration;
 
@@ -10,6 +14,9 @@ use super::refusal::Refusal;
 use super::session::Session;
 use crate::image::{Digest, Tag};
 use crate::net::{Limits, read_capped};
+
+pub(super) use self::inspector::Known;
+pub use self::inspector::{Depth, Inspector};
 
 /// Every kind of manifest and index, so that no registry converts one into another with another digest.
 const ACCEPT: HeaderValue = HeaderValue::from_static(

@@ -53,7 +53,7 @@ pub(super) fn origin(url: &Url) -> String {
 }
 
 /// The host, with its port where that is not the scheme's own.
-fn authority(url: &Url) -> String {
+pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -16,7 +16,7 @@ use super::client::Shared;
 use super::pace::Pace;
 use super::page_size::PageSize;
 use super::refusal::{Refusal, is_passing};
-use super::{Access, Error, realm};
+use super::{Access, Error, HostSettings, realm};
 use crate::image::ImageName;
 use crate::net::{self, Limits};
 
@@ -120,6 +120,13 @@ impl<'a> Session<'a> {
     /// Tells this question, asked by this caller, from any other.
     pub(super) fn fingerprint(&self, url: &Url) -> u64 {
         self.shared.hasher.hash_one((url.as_str(), self.access))
+    }
+
+    /// Asks a server to which the registry has sent for a blob. It is told nothing of who asks.
+    pub(super) async fn ask_elsewhere(&self, url: &Url, limits: &Limits) -> Result<Response, Error> {
+        let stranger = HostSettings { certificate: None, ..self.access.host.clone() };
+        let http = self.shared.pool(&stranger)?;
+        Ok(self.shared.connections.send(&http, http.get(url.clone()), limits).await?)
     }
 
     /// The error for an answer that is not the wanted one to a question about `what`.

@@ -3,6 +3,7 @@
 mod clouds;
 pub mod fault_server;
 mod faults;
+mod images;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

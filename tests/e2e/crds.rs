@@ -50,6 +50,13 @@ async fn good_objects_are_taken() {
              credentials: {secretRef: {name: ghcr}}, tags: {include: '^v(?<version>.+)$', exclude: ['-debug$']}, \
              pin: TagAndDigest, avoid: ['1.4.2', '>=1.5.0-rc.0 <1.5.1'], downgrade: Allow, suspend: true}",
         ),
+        (
+            "ImagePolicy",
+            "{image: alpine, select: {follow: {tag: stable}}, platforms: [linux/amd64, linux/arm/v7]}",
+        ),
+        ("ImagePolicy", "{image: alpine, select: {follow: {tag: stable}}, pin: Digest}"),
+        ("ImagePolicy", "{image: alpine, select: {newestBuild: {}}, tags: {include: ^main-}, pin: Tag}"),
+        ("ImagePolicy", "{image: alpine, select: {calver: {format: 'YYYY.0M.0D[.MICRO]'}}}"),
         ("InfraRepository", "{url: 'https://git.example.com/infra.git'}"),
         ("InfraRepository", "{url: 'file:///srv/git/infra.git', branch: release/1.x}"),
         (
@@ -90,7 +97,8 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
     let url = |url: &str| ("InfraRepository", format!("{{url: '{url}'}}"));
     let host = |host: &str| ("ClusterImageRegistry", format!("{{host: '{host}'}}"));
     let limits = |limits: &str| ("ClusterImageRegistry", format!("{{host: ghcr.io, limits: {limits}}}"));
-    let one_of = "select must have exactly one of semver, calver, numerical and alphabetical";
+    let one_of =
+        "select must have exactly one of semver, calver, numerical, alphabetical, newestBuild and follow";
     for ((kind, spec), wanted) in [
         (
             image("https://ghcr.io/acme/api"),
@@ -142,6 +150,18 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
             "supported values: \"Generic\", \"Aws\", \"Gcp\", \"Azure\"",
         ),
         (policy("avoid: ['']"), "spec.avoid[0]"),
+        (policy("platforms: ['']"), "spec.platforms[0]"),
+        (select("calver: {}"), "spec.select.calver.format: Required value"),
+        (select("follow: {tag: 'a b'}"), "tag must be one tag, such as stable"),
+        (select("follow: {tag: stable}, newestBuild: {}"), one_of),
+        (
+            ("ImagePolicy", "{image: alpine, select: {follow: {tag: stable}}, pin: Tag}".to_owned()),
+            "pin must be TagAndDigest or Digest with select.follow: the tag alone never changes",
+        ),
+        (
+            ("ImagePolicy", "{image: alpine, select: {follow: {tag: stable}}, avoid: ['1']}".to_owned()),
+            "select.follow names its tag: leave tags and avoid out",
+        ),
         (url("git@git.example.com:infra.git"), "git@host:path is written as ssh://git@host/path"),
         (url("ssh://git:hunter2@git.example.com/infra.git"), "url must not hold"),
         (

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::infra_repo::InfraRepo;
 use crate::support::process::Process;
@@ -142,4 +142,33 @@ async fn a_restart_takes_the_statuses_up_and_commits_nothing_twice() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let bot = folder.repo.commits("main").into_iter().filter(|commit| commit.author == "tagtide").count();
     assert_eq!(bot, 1);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_pushed_again_is_written_by_its_digest() {
+    let mut folder = Folder::start().await;
+    let host = folder.registry.host();
+    folder.write("api.yaml", &format!(
+        "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: api, namespace: shop}}\n\
+         spec: {{image: '{host}/acme/api', interval: 1s, select: {{follow: {{tag: stable}}}}, platforms: [linux/amd64]}}\n"
+    ));
+    let first =
+        folder.registry.push_image("acme/api", "stable", json!({ "created": "2026-11-20T09:30:00Z" })).await;
+    folder.run();
+    folder.branch_holds(&format!("acme/api:stable@{first} #")).await;
+    let second =
+        folder.registry.push_image("acme/api", "stable", json!({ "created": "2026-11-21T09:30:00Z" })).await;
+    folder.branch_holds(&format!("acme/api:stable@{second} #")).await;
+    let message = folder.repo.commits("main")[0].message.clone();
+    assert!(
+        message
+            .starts_with(&format!("Bump {host}/acme/api:stable to {} in shop\n", second.get(..19).unwrap())),
+        "{message}"
+    );
+    assert!(message.contains(&format!("  {first} →\n  {second}\n")), "{message}");
+    let moved = format!("it moved from {first} to {second}");
+    let told = |s: &Value| s["selected"]["reason"].as_str().is_some_and(|reason| reason.contains(&moved));
+    let status = folder.status_where("where it moved", told).await;
+    assert_eq!(status["selected"]["digest"], second.as_str());
+    assert_eq!(folder.registry.requests("GET /v2/acme/api/tags/list"), 0, "no list is read");
 }

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use oci_distribution::client::{ClientConfig, ClientProtocol};
+use oci_distribution::client::{ClientConfig, ClientProtocol, Config};
+use oci_distribution::manifest::{IMAGE_CONFIG_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use oci_distribution::secrets::RegistryAuth;
 use oci_distribution::{Client, Reference};
-use serde_json::json;
+use reqwest::header::HeaderValue;
+use serde_json::{Value, json};
 use tagtide::demo::image::tiny_image;
 use tagtide::demo::registry::{PROGRAM, configuration};
 use tempfile::TempDir;
@@ -134,6 +136,45 @@ impl Registry {
 
     fn lock_pushed(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.pushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pushes an image with this configuration (the rest of it is filled in), and gives its digest.
+    pub async fn push_image(&self, repository: &str, tag: &str, mut config: Value) -> String {
+        let (layer, rest) = tiny_image(tag);
+        let rest: Value = serde_json::from_slice(&rest.data).expect("a configuration");
+        for (name, value) in rest.as_object().into_iter().flatten() {
+            config.as_object_mut().expect("an object").entry(name).or_insert_with(|| value.clone());
+        }
+        let config = Config::new(config.to_string(), IMAGE_CONFIG_MEDIA_TYPE.to_owned(), None);
+        let image = Reference::with_tag(self.host(), repository.to_owned(), tag.to_owned());
+        let pushed = self.client.push(&image, &[layer], config, &self.auth(), None).await;
+        pushed.unwrap_or_else(|error| panic!("push {image}: {error}"));
+        self.lock_pushed().insert(format!("{repository}:{tag}"));
+        let digest = self.client.fetch_manifest_digest(&image, &self.auth()).await;
+        digest.unwrap_or_else(|error| panic!("read {image}: {error}"))
+    }
+
+    /// Pushes an index of images that are there, each a digest and its platform, and gives its digest.
+    pub async fn push_index(
+        &self,
+        repository: &str,
+        tag: &str,
+        images: &[(&str, Value)],
+        annotations: Value,
+    ) -> String {
+        let entry = |(digest, platform): &(&str, Value)| json!({ "mediaType": OCI_IMAGE_MEDIA_TYPE, "digest": digest, "size": 1, "platform": platform });
+        let manifests: Vec<Value> = images.iter().map(entry).collect();
+        let index = json!({
+            "schemaVersion": 2, "mediaType": OCI_IMAGE_INDEX_MEDIA_TYPE, "manifests": manifests, "annotations": annotations,
+        });
+        let image = Reference::with_tag(self.host(), repository.to_owned(), tag.to_owned());
+        self.client.store_auth_if_needed(&self.host(), &self.auth()).await;
+        let kind = HeaderValue::from_static(OCI_IMAGE_INDEX_MEDIA_TYPE);
+        let pushed = self.client.push_manifest_raw(&image, index.to_string(), kind).await;
+        pushed.unwrap_or_else(|error| panic!("push {image}: {error}"));
+        self.lock_pushed().insert(format!("{repository}:{tag}"));
+        let digest = self.client.fetch_manifest_digest(&image, &self.auth()).await;
+        digest.unwrap_or_else(|error| panic!("read {image}: {error}"))
     }
 
     /// Takes a tag away; the image it named stays, reachable by its digest.

@@ -10,6 +10,7 @@ use super::show::registry_id;
 use super::{Done, Engine, IDLE, Job};
 use crate::api::{ClusterImageRegistryStatus, Conditions, Health, ObjectKey, Reason};
 use crate::engine::access::AccessError;
+use crate::engine::choosing::LookError;
 use crate::engine::cycle::{Report, Workbench};
 use crate::engine::plan::Wishes;
 use crate::engine::policy_state::Moved;
@@ -59,7 +60,12 @@ impl<W: World> Engine<W> {
                 self.metrics.scanned(took.as_secs_f64(), scan.listing.map(|listing| listing.tags));
                 self.note_list(key, &scan);
                 let fingerprint = scan.listing.map(|listing| listing.fingerprint);
+                let mut pace = Pace::Steady;
                 for verdict in scan.verdicts {
+                    if let Err(LookError::Registry { tag, error }) = &verdict.digest {
+                        tracing::warn!(image = %key.image, %tag, reason = error.reason().as_str(), %error, "an image can not be read");
+                        pace = Pace::AfterFailure(error.retry_after());
+                    }
                     let policy = verdict.member.key.clone();
                     let Some(state) = self.policies.get_mut(&policy) else { continue };
                     let moved = state.take(verdict, fingerprint, now);
@@ -70,7 +76,7 @@ impl<W: World> Engine<W> {
                     }
                     self.show_policy(&policy);
                 }
-                Pace::Steady
+                pace
             }
             Err(error) => {
                 self.metrics.scan_failed(error.reason());

@@ -152,6 +152,7 @@ fn example(namespace: &str) -> [Move; 2] {
         image: format!("registry.example.com/acme/{name}"),
         from: from.to_owned(),
         to: to.to_owned(),
+        from_digest: None,
         digest,
         why: "highest of 2 tags in *".to_owned(),
         places: vec![(format!("apps/{name}.yaml"), 1)],

@@ -196,3 +196,54 @@ async fn without_a_list_the_registry_is_asked_with_the_folders_secret() {
     assert_eq!(other.code, Some(1), "{other:?}");
     assert!(other.stderr.contains("asks for credentials"), "{other:?}");
 }
+
+#[tokio::test]
+async fn what_images_are_is_asked_of_the_registry_and_shown() {
+    let registry = Registry::start(Access::Anonymous).await;
+    let old = registry.push_image("acme/api", "main-2", json!({ "created": "2026-11-20T09:30:00Z" })).await;
+    let newest = json!({ "created": "2026-11-21T09:30:00Z", "architecture": "arm64" });
+    registry.push_image("acme/api", "main-1", newest).await;
+    registry.push_image("acme/api", "main-3", json!({ "created": "1970-01-01T00:00:00Z" })).await;
+    let (desk, host) = (Desk::new(), registry.host());
+    desk.write(
+        "policies/shop.yaml",
+        format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: api, namespace: shop}}\n\
+             spec: {{image: '{host}/acme/api', select: {{newestBuild: {{}}}}, platforms: [linux/amd64], pin: Digest}}\n---\n\
+             apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: local}}\n\
+             spec: {{host: '{host}', insecure: true}}\n"
+        ),
+    );
+    let ask = ["--policy", "shop/api", "--allow-http", "--allow-cidr", "127.0.0.0/8"];
+    let done = desk.explain(&[&ask[..], &["-o", "json"]].concat()).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let said: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(
+        said,
+        json!({
+            "policy": "shop/api",
+            "selected": {
+                "tag": "main-2", "version": "2026-11-20T09:30:00Z", "digest": old, "created": "2026-11-20T09:30:00Z",
+            },
+            "reason": "newest build of 3 tags, but for 1 not for linux/amd64",
+            "refused": [
+                {
+                    "tag": "main-1", "reason": "PlatformMissing",
+                    "message": "does not exist for linux/amd64, only for linux/arm64",
+                },
+                {
+                    "tag": "main-3", "reason": "Undated",
+                    "message": "does not say when it was built; times up to 1980 say nothing",
+                },
+            ],
+        })
+    );
+    let table = desk.explain(&ask).await.success();
+    assert!(table.contains(&format!("\n  {old}\n")) && table.contains("PlatformMissing"), "{table}");
+
+    desk.write("tags", "main-1\n");
+    let offline = desk.explain(&["--policy", "shop/api", "--tags", "tags"]).await;
+    assert_eq!(offline.code, Some(2), "{offline:?}");
+    let problem = "shop/api: a list of tags does not tell what select.newestBuild asks for";
+    assert!(offline.stderr.contains(problem) && offline.stderr.contains("leave --tags out"), "{offline:?}");
+}

@@ -1,0 +1,313 @@
+//! What the policies of one image choose: from its tag list, and from what its images are where a policy asks for that.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use crate::api::{Pin, Reason};
+use crate::image::{Digest, ImageFacts, ImageName, Tag};
+use crate::policy::{Choice, Chooser, Contest, Facts, MOST_CANDIDATES, Need, Policy};
+use crate::registry::{self, Access, Client, Depth, Inspector, ListVersion, Listed, Listing};
+
+/// The most images that one scan looks at.
+const MOST_LOOKS: usize = 512;
+
+/// How long one scan looks at images: a slow registry must not keep others waiting for ever.
+const LOOKING_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// How many images are looked at at once.
+const AT_ONCE: usize = 4;
+
+/// How many of the tags that were looked at by an earlier scan are asked about again, the longest ago first. A tag
+/// seldom moves, and with `newestBuild` hundreds may compete: to ask about all each time would cost too much.
+const RECHECKS: usize = 16;
+
+/// What one policy made of a whole list.
+#[derive(Debug)]
+pub struct Looked {
+    /// The choice; where `digest` is an error, only its counts and refusals mean something.
+    pub choice: Choice,
+    /// The digest of the chosen tag, for a policy that writes it.
+    pub digest: Result<Option<Digest>, LookError>,
+}
+
+/// Why the images could not be looked at. The choice stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The registry did not say what an image is.
+    #[error("the image of {tag} can not be read: {error}")]
+    Registry {
+        /// The tag.
+        tag: Tag,
+        /// Why.
+        error: registry::Error,
+    },
+    /// There are more than can be looked at.
+    #[error(
+        "more than {MOST_CANDIDATES} tags compete, and each of them would have to be looked at; narrow them by tags.include"
+    )]
+    TooMany,
+    /// One scan has looked at as many as it may, or for as long.
+    #[error("{known} of {candidates} images are known so far; the next scan goes on from there")]
+    Unfinished {
+        /// How many are known.
+        known: usize,
+        /// How many must be.
+        candidates: usize,
+    },
+}
+
+impl LookError {
+    /// The word for conditions, events and metrics.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Registry { error, .. } => error.reason(),
+            Self::TooMany => Reason::TooLarge,
+            Self::Unfinished { .. } => Reason::Progressing,
+        }
+    }
+}
+
+/// What a scan gave.
+#[derive(Debug)]
+pub(super) enum Scanned {
+    /// The list, where one of the policies needs it and it was read; by what the registry knows it again; and what each
+    /// policy made of it.
+    Whole(Option<Listing>, Option<ListVersion>, Vec<Looked>),
+    /// The list is the one that was known. The digests of what was chosen from it, for the policies that write them.
+    Unchanged(ListVersion, Vec<Result<Option<Digest>, LookError>>),
+}
+
+/// Reads the tag list, where one of the policies needs it, and lets all of them choose, in their order.
+///
+/// # Errors
+/// Where the list can not be had: no policy has chosen then.
+pub async fn choose(
+    client: &Client,
+    image: &ImageName,
+    access: &Access,
+    policies: &[Arc<Policy>],
+    most_refused: usize,
+) -> Result<Vec<Looked>, registry::Error> {
+    let mut round = Round::new(policies, most_refused);
+    if round.needs_list() {
+        client.list_tags(image, access, &mut |tag| round.offer(tag)).await?;
+    }
+    Ok(round.end(client.inspector(image, access)?).await)
+}
+
+/// The same, unless the list is the one from which all policies chose `before`, each this tag.
+pub(super) async fn choose_since(
+    client: &Client,
+    image: &ImageName,
+    access: &Access,
+    policies: &[Arc<Policy>],
+    before: Option<(ListVersion, Vec<Tag>)>,
+    most_refused: usize,
+) -> Result<Scanned, registry::Error> {
+    let mut round = Round::new(policies, most_refused);
+    let inspector = client.inspector(image, access)?;
+    if !round.needs_list() {
+        return Ok(Scanned::Whole(None, None, round.end(inspector).await));
+    }
+    let known = before.as_ref().map(|(version, _)| version);
+    let listed = client.list_tags_since(image, access, known, &mut |tag| round.offer(tag)).await?;
+    match (listed, before) {
+        (Listed::Whole(listing, version), _) => {
+            Ok(Scanned::Whole(Some(listing), version, round.end(inspector).await))
+        }
+        (Listed::Unchanged, Some((version, chosen))) => {
+            let mut looks = Looks::new(inspector);
+            let mut digests = Vec::with_capacity(chosen.len());
+            for (policy, tag) in policies.iter().zip(&chosen) {
+                // A tag may have moved in a list that has not.
+                digests.push(looks.digest_to_write(policy, tag).await);
+            }
+            Ok(Scanned::Unchanged(version, digests))
+        }
+        (Listed::Unchanged, None) => Err(registry::Error::Protocol {
+            host: image.host().to_owned(),
+            problem: "it says that the list has not changed, which nobody asked".to_owned(),
+        }),
+    }
+}
+
+/// One list, as the policies take it in.
+struct Round<'p> {
+    policies: &'p [Arc<Policy>],
+    choosers: Vec<Chooser<'p>>,
+}
+
+impl<'p> Round<'p> {
+    fn new(policies: &'p [Arc<Policy>], most_refused: usize) -> Self {
+        Self { policies, choosers: policies.iter().map(|policy| policy.chooser(most_refused)).collect() }
+    }
+
+    fn needs_list(&self) -> bool {
+        self.policies.iter().any(|policy| policy.followed().is_none())
+    }
+
+    fn offer(&mut self, tag: &str) {
+        for (policy, chooser) in self.policies.iter().zip(&mut self.choosers) {
+            if policy.followed().is_none() {
+                chooser.offer(tag);
+            }
+        }
+    }
+
+    async fn end(self, inspector: Inspector<'_>) -> Vec<Looked> {
+        let mut looks = Looks::new(inspector);
+        let mut looked = Vec::with_capacity(self.policies.len());
+        for (policy, mut chooser) in self.policies.iter().zip(self.choosers) {
+            policy.followed().iter().for_each(|tag| chooser.offer(tag.as_str()));
+            looked.push(looks.decide(policy, chooser.finish()).await);
+        }
+        looked
+    }
+}
+
+/// The images that one scan has looked at, so that policies that share it ask once.
+struct Looks<'a> {
+    inspector: Inspector<'a>,
+    seen: HashMap<(Tag, Depth), ImageFacts>,
+    digests: HashMap<Tag, Digest>,
+    left: usize,
+    until: Instant,
+}
+
+/// What is known, and what is in the way of knowing more.
+type Known = Result<Facts, (Facts, LookError)>;
+
+impl<'a> Looks<'a> {
+    fn new(inspector: Inspector<'a>) -> Self {
+        Self {
+            inspector,
+            seen: HashMap::new(),
+            digests: HashMap::new(),
+            left: MOST_LOOKS,
+            until: Instant::now() + LOOKING_TIME,
+        }
+    }
+
+    async fn decide(&mut self, policy: &Policy, contest: Contest<'_>) -> Looked {
+        let known = match policy.need() {
+            Need::Nothing => Ok(Facts::new()),
+            Need::Platforms => self.platforms(&contest).await,
+            Need::BuildTimes => self.build_times(&contest).await,
+        };
+        match known {
+            Ok(facts) => {
+                let choice = contest.decide(&facts);
+                let digest = self.digest(policy, &choice).await;
+                Looked { choice, digest }
+            }
+            Err((facts, error)) => Looked { choice: contest.decide(&facts), digest: Err(error) },
+        }
+    }
+
+    /// Looks at candidates from the best one down, until one fits.
+    async fn platforms(&mut self, contest: &Contest<'_>) -> Known {
+        let mut facts = Facts::new();
+        loop {
+            let unknown = contest.unknown(&facts);
+            if unknown.is_empty() {
+                return Ok(facts);
+            }
+            if let Err(error) = self.look(&unknown, Depth::Platforms, &mut facts, contest).await {
+                return Err((facts, error));
+            }
+        }
+    }
+
+    /// Looks at every candidate that no scan has looked at, at some of the others again, and at the best one.
+    async fn build_times(&mut self, contest: &Contest<'_>) -> Known {
+        const DEPTH: Depth = Depth::BuildTime;
+        let mut facts = Facts::new();
+        if contest.candidates() > MOST_CANDIDATES {
+            return Err((facts, LookError::TooMany));
+        }
+        let mut wanted = Vec::new();
+        let mut recalled: Vec<(Instant, Tag)> = Vec::new();
+        for tag in contest.unknown(&facts) {
+            match self.inspector.recall(&tag, DEPTH) {
+                Some((known, at)) => {
+                    facts.insert(tag.clone(), known);
+                    recalled.push((at, tag));
+                }
+                None => wanted.push(tag),
+            }
+        }
+        recalled.sort();
+        wanted.extend(recalled.into_iter().take(RECHECKS).map(|(_, tag)| tag));
+        let mut looked = self.look(&wanted, DEPTH, &mut facts, contest).await;
+        // The best one is written: it must be what its tag names now.
+        while let (Ok(()), Some(best)) = (&looked, contest.newest(&facts).cloned()) {
+            if self.seen.contains_key(&(best.clone(), DEPTH)) {
+                return Ok(facts);
+            }
+            looked = self.look(&[best], DEPTH, &mut facts, contest).await;
+        }
+        match looked {
+            Ok(()) => Ok(facts),
+            Err(error) => Err((facts, error)),
+        }
+    }
+
+    /// Looks at images, each once a scan, and adds what they are. After an error nothing more is asked.
+    async fn look(
+        &mut self,
+        tags: &[Tag],
+        depth: Depth,
+        facts: &mut Facts,
+        contest: &Contest<'_>,
+    ) -> Result<(), LookError> {
+        let mut ask = Vec::new();
+        for tag in tags {
+            match self.seen.get(&(tag.clone(), depth)) {
+                Some(known) => {
+                    facts.insert(tag.clone(), known.clone());
+                }
+                None => ask.push(tag),
+            }
+        }
+        for some in ask.chunks(AT_ONCE) {
+            let left = self.left.checked_sub(some.len()).filter(|_| Instant::now() < self.until);
+            self.left = left.ok_or_else(|| LookError::Unfinished {
+                known: facts.len(),
+                candidates: contest.candidates(),
+            })?;
+            let answers = join_all(some.iter().map(|tag| self.inspector.look(tag, depth))).await;
+            for (tag, answer) in some.iter().zip(answers) {
+                let tag = Tag::clone(tag);
+                let known = answer.map_err(|error| LookError::Registry { tag: tag.clone(), error })?;
+                self.digests.insert(tag.clone(), known.digest.clone());
+                self.seen.insert((tag.clone(), depth), known.clone());
+                facts.insert(tag, known);
+            }
+        }
+        Ok(())
+    }
+
+    async fn digest(&mut self, policy: &Policy, choice: &Choice) -> Result<Option<Digest>, LookError> {
+        let Some(winner) = &choice.winner else { return Ok(None) };
+        if let Some(known) = &winner.digest {
+            self.digests.insert(winner.tag.clone(), known.clone());
+        }
+        self.digest_to_write(policy, &winner.tag).await
+    }
+
+    async fn digest_to_write(&mut self, policy: &Policy, tag: &Tag) -> Result<Option<Digest>, LookError> {
+        let Some(Pin::TagAndDigest | Pin::Digest) = policy.pin() else { return Ok(None) };
+        if let Some(known) = self.digests.get(tag) {
+            return Ok(Some(known.clone()));
+        }
+        let answer = self.inspector.digest(tag).await;
+        let digest = answer.map_err(|error| LookError::Registry { tag: tag.clone(), error })?;
+        self.digests.insert(tag.clone(), digest.clone());
+        Ok(Some(digest))
+    }
+}

@@ -22,9 +22,9 @@ pub use image_policy::{
     Written,
 };
 pub use infra_repository::{
-    Author, CommitSettings, CommittedChange, Grouping, InfraRepository, InfraRepositorySpec,
-    InfraRepositoryStatus, LastCommit, Paths, PolicySelector, Publish, Push, Signing, Sites, UnresolvedSite,
-    Updates,
+    Author, CommitSettings, CommittedChange, FieldPart, FieldUpdate, Grouping, InfraRepository,
+    InfraRepositorySpec, InfraRepositoryStatus, LastCommit, Paths, PolicySelector, Publish, Push, Signing,
+    Sites, UnresolvedSite, Updates,
 };
 pub use interval::{Interval, InvalidInterval};
 pub use object::{ObjectKey, SecretRef, requested_at};

@@ -1,63 +1,93 @@
 //! Where image versions live in text, and byte-exact replacement of them.
 //!
 //! ```text
-//! marker ──► yaml ──► value ──► plan ──► splice
-//! what a     which    what it   all of   the new
-//! comment    bytes    becomes   a file   bytes
-//! says       it marks
+//! targets ──► marker ──► yaml ──► value ──► plan ──► splice
+//! what is     what a     which    what it   all of   the new
+//! looked      comment    bytes    becomes   a file   bytes
+//! for         says       they are
 //! ```
 //!
 //! Two steps, so that the first can be cached by blob id: [`find_sites`] reads a file and knows no policies,
 //! [`plan_file`] asks what each policy wants and gives the file's new bytes. Nothing but the bytes of the marked values
 //! ever changes, and the result is read again before it is handed out.
 
+mod field_path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod marker;
 mod plan;
 mod problem;
+mod renovate;
 mod splice;
+mod targets;
+mod text;
 mod value;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use self::text::Format;
 use crate::api::ObjectKey;
+use crate::image::ImageName;
 
 pub use marker::{Marker, Part};
-pub use plan::{Change, FilePlan, Held, Resolution, Wanted, plan_file};
+pub use plan::{Change, FilePlan, Held, Policies, Resolution, Wanted, plan_file};
 pub use problem::{Problem, ProblemReason, unknown_policy};
+pub use targets::{InvalidFieldUpdate, Targets};
 
 /// The largest file that is read, in bytes. Kubernetes itself takes no object above 1.5 MiB.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// The most markers that are read in one file, good and bad ones together.
+/// The most values that are read in one file, good and bad ones together.
 pub const MAX_SITES: usize = 10_000;
 
-/// What a file holds: the values that markers name, and the markers that name none.
+/// What a file holds: the values that follow a policy, and what could not be read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileSites {
-    /// The marked values, in the order of the file.
+    /// The values, in the order of the file.
     pub sites: Vec<Site>,
     /// What could not be read, in the order of the file.
     pub problems: Vec<Problem>,
 }
 
-/// One marked value.
+/// One value that holds an image version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
-    /// The line of the value and its marker, from 1.
+    /// The line of the value, from 1.
     pub line: u64,
-    /// What the marker says.
-    pub marker: Marker,
+    /// Whom it follows.
+    pub owner: Owner,
+    /// The part of the reference that it is.
+    pub part: Part,
     /// What the value means, without its quotes.
     pub value: String,
+    /// Why it can not be written; of interest only where a policy would.
+    obstacle: Option<Box<Obstacle>>,
     /// The bytes of the value in the file, its quotes included.
     span: Range<usize>,
     style: Style,
+}
+
+/// Whom a value follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This policy: a marker says so.
+    Policy(ObjectKey),
+    /// This policy: a rule of `spec.updates.fields` says so.
+    Rule(ObjectKey),
+    /// The policy of this image, if there is one.
+    Image(ImageName),
+}
+
+/// Why a value can not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Obstacle {
+    reason: ProblemReason,
+    message: String,
 }
 
 /// How a value is written down.
@@ -66,27 +96,20 @@ enum Style {
     Plain,
     SingleQuoted,
     DoubleQuoted,
+    /// Not at all: a line is added behind the one that the span names.
+    AddedToBlock,
+    /// Not at all: an entry of a flow mapping is added behind the one that the span names.
+    AddedToFlow,
 }
 
-/// Whether files of this name are looked at, whatever they hold: others need not be read.
-#[must_use]
-pub fn is_searched(path: &str) -> bool {
-    yaml::is_yaml(path)
-}
-
-/// Whether the file can hold a marker at all: by the end of its path and a search for the marker's key. Cheap enough
-/// to be asked for every file of a large repo; `true` promises nothing.
-fn may_hold_sites(path: &str, text: &[u8]) -> bool {
-    is_searched(path) && marker::may_be_in(text)
-}
-
-/// Finds the marked values of a file. A pure function of path and bytes; a file of another format has none.
+/// Finds the values of a file that hold image versions. A pure function of path, bytes and targets; a file of another
+/// format has none.
 ///
-/// A file above [`MAX_FILE_BYTES`] or that is not UTF-8 gives one problem and no sites; markers beyond
+/// A file above [`MAX_FILE_BYTES`] or that is not UTF-8 gives one problem and no sites; values beyond
 /// [`MAX_SITES`] are not read, and a problem says so.
 #[must_use]
-pub fn find_sites(path: &str, text: &[u8]) -> FileSites {
-    if !may_hold_sites(path, text) {
+pub fn find_sites(path: &str, text: &[u8], targets: &Targets) -> FileSites {
+    if !targets.may_be_in(path, text) {
         return FileSites::default();
     }
     if text.len() > MAX_FILE_BYTES {
@@ -94,19 +117,29 @@ pub fn find_sites(path: &str, text: &[u8]) -> FileSites {
             1,
             ProblemReason::TooLarge,
             format!(
-                "the file has {} bytes and a marker; files of up to {MAX_FILE_BYTES} bytes are read, so split it",
+                "the file has {} bytes and may hold an image version; files of up to {MAX_FILE_BYTES} bytes are read, so split it",
                 text.len()
             ),
         );
     }
     match std::str::from_utf8(text) {
-        Ok(text) => yaml::find_sites(text),
+        Ok(text) => match Format::of(path) {
+            Some(format) => text::find_sites(path, format, text, targets),
+            None => match yaml::json_problem(path, text) {
+                Some((line, problem)) => {
+                    let message = format!("the file can not be read ({problem}), and is left alone");
+                    FileSites::of_problem(line, ProblemReason::InvalidSyntax, message)
+                }
+                None => yaml::find_sites(path, text, targets),
+            },
+        },
         Err(error) => {
             let before = text.get(..error.valid_up_to()).unwrap_or_default();
             FileSites::of_problem(
                 line_of_end(before),
                 ProblemReason::NotUtf8,
-                "the file has a marker but this line is not UTF-8; save the file as UTF-8".to_owned(),
+                "the file may hold an image version but this line is not UTF-8; save the file as UTF-8"
+                    .to_owned(),
             )
         }
     }
@@ -123,13 +156,61 @@ impl FileSites {
     #[must_use]
     pub fn sole_marker(&self) -> Option<(u64, &ObjectKey)> {
         match (self.sites.as_slice(), self.problems.as_slice()) {
-            ([site], []) => Some((site.line, &site.marker.policy)),
+            ([Site { line, owner: Owner::Policy(policy), obstacle: None, .. }], []) => Some((*line, policy)),
             _ => None,
         }
     }
 
+    /// Whether one more site or problem is taken. The first that is not leaves a problem of its own.
+    fn has_room(&mut self, line: u64) -> bool {
+        let taken = self.sites.len() + self.problems.len();
+        if taken == MAX_SITES {
+            let message = format!(
+                "the file has more than {MAX_SITES} places for image versions; the rest is not read, so split it"
+            );
+            self.problems.push(Problem { line, reason: ProblemReason::TooLarge, message, policy: None });
+        }
+        taken < MAX_SITES
+    }
+
+    fn add_problem(&mut self, line: u64, reason: ProblemReason, message: String) {
+        if self.has_room(line) {
+            self.problems.push(Problem { line, reason, message, policy: None });
+        }
+    }
+
+    /// The lines of what was added since there were so many sites and problems.
+    fn lines_behind(&self, (sites, problems): (usize, usize)) -> BTreeSet<u64> {
+        let sites = self.sites.iter().skip(sites).map(|site| site.line);
+        sites.chain(self.problems.iter().skip(problems).map(|problem| problem.line)).collect()
+    }
+
     fn of_problem(line: u64, reason: ProblemReason, message: String) -> Self {
         Self { sites: Vec::new(), problems: vec![Problem { line, reason, message, policy: None }] }
+    }
+}
+
+impl Site {
+    /// Whether the other is the same value, met again by an alias. Where the two do not agree on what it holds, nobody
+    /// may write it.
+    fn is_also(&mut self, other: &Self) -> bool {
+        let is_same = self.span == other.span && self.obstacle.is_some() == other.obstacle.is_some();
+        if is_same && (&self.owner, self.part) != (&other.owner, other.part) {
+            self.obstacle = Some(Box::new(Obstacle {
+                reason: ProblemReason::Ambiguous,
+                message: "the value is used in several places, as different parts of an image".to_owned(),
+            }));
+        }
+        is_same
+    }
+}
+
+impl Style {
+    const fn is_added(self) -> bool {
+        match self {
+            Self::AddedToBlock | Self::AddedToFlow => true,
+            Self::Plain | Self::SingleQuoted | Self::DoubleQuoted => false,
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub use desk::Engine;
 pub use index::MAX_FILE;
 pub use message::{InvalidTemplate, Move, Wording, compose};
 pub use metrics::Metrics;
-pub use plan::{FileProblem, Known, Plan, PlannedFile, Wish, Wishes, plan};
+pub use plan::{FileProblem, Known, NoWish, Plan, PlannedFile, Wish, Wishes, plan};
 pub use scope::Scope;
 pub use selection::Selection;
 pub use settings::Settings;

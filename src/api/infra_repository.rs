@@ -128,6 +128,72 @@ pub struct Updates {
     /// part; `$tagtide` is a synonym of `$imagepolicy`.
     #[serde(default = "yes")]
     pub markers: bool,
+
+    /// The image fields of Pod templates, in objects of any kind: containers, init and ephemeral containers, image
+    /// volumes. A field is written where its repository is the image of one policy; no marker is needed.
+    #[serde(default)]
+    pub workloads: bool,
+
+    /// The `images:` of kustomizations and components, where an entry stands for the image of one policy: `newTag` and
+    /// `digest`. An entry that has neither gets a `newTag`.
+    #[serde(default)]
+    pub kustomize: bool,
+
+    /// Images in the values of charts, where `repository`, with `registry` before it, is the image of one policy: `tag` or
+    /// `version`, and `digest` or `sha`, beside it; and `image: repository:tag`. In values files, and inline in
+    /// HelmReleases, Argo CD Applications and kustomizations.
+    #[serde(default)]
+    pub helm_values: bool,
+
+    /// Charts and other artifacts in OCI registries: OCIRepositories; the charts of HelmReleases, Argo CD Applications
+    /// and kustomizations; the dependencies of a `Chart.yaml`.
+    #[serde(default)]
+    pub oci_artifacts: bool,
+
+    /// The value below a comment of Renovate's such as `# renovate: datasource=docker depName=ghcr.io/acme/api`, where that
+    /// is the image of one policy.
+    #[serde(default)]
+    pub renovate_comments: bool,
+
+    /// Fields that are named by their path. At most 256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub fields: Vec<FieldUpdate>,
+}
+
+/// A field of certain files that follows a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FieldUpdate {
+    /// The files, as a glob such as `apps/*/values.yaml`. `*` stays within a folder, `**` crosses folders.
+    #[schemars(length(min = 1, max = 512))]
+    pub glob: String,
+
+    /// The ImagePolicy of this namespace that the field follows.
+    #[schemars(length(min = 1, max = 253))]
+    pub policy: String,
+
+    /// Where the field is: `image.tag`, `containers[name=app].image`, `images[0].newTag`, `["a.b"].tag`.
+    #[schemars(length(min = 1, max = 512))]
+    pub path: String,
+
+    /// What is written there.
+    #[serde(default)]
+    pub write: FieldPart,
+}
+
+/// The part of an image reference that a field holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FieldPart {
+    /// The whole reference.
+    Image,
+    /// The repository.
+    Name,
+    /// The tag, with its digest where the policy pins it.
+    #[default]
+    Tag,
+    /// The digest.
+    Digest,
 }
 
 /// How commits look.
@@ -314,7 +380,15 @@ pub struct UnresolvedSite {
 
 impl Default for Updates {
     fn default() -> Self {
-        Self { markers: true }
+        Self {
+            markers: true,
+            workloads: false,
+            kustomize: false,
+            helm_values: false,
+            oci_artifacts: false,
+            renovate_comments: false,
+            fields: Vec::new(),
+        }
     }
 }
 

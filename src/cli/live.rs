@@ -8,7 +8,8 @@ use futures::{StreamExt as _, stream};
 use super::engine_args::ConnectionArgs;
 use crate::api::{ImagePolicy, ObjectKey};
 use crate::engine::{
-    self, Asker, LookError, Looked, SecretData, SecretError, SecretSource, Selection, Wish, access_for,
+    self, Asker, LookError, Looked, NoWish, SecretData, SecretError, SecretSource, Selection, Wish,
+    access_for,
 };
 use crate::folder::{Folder, OPERATOR_NAMESPACE};
 use crate::image::{BuildTime, ImageName};
@@ -46,7 +47,7 @@ pub(super) struct Question {
 }
 
 /// What a policy wants after its registry was asked; an error where that could not be done.
-type Answer = (ObjectKey, anyhow::Result<Result<Wish, String>>);
+type Answer = (ObjectKey, anyhow::Result<Result<Wish, NoWish>>);
 
 impl Source {
     pub(super) fn of(object: &ImagePolicy, policy: &Policy) -> Self {
@@ -119,10 +120,10 @@ impl LiveRegistries {
 }
 
 /// What a policy wants by its choice, with the digest where it pins one.
-fn wish(policy: Arc<Policy>, looked: Looked) -> anyhow::Result<Result<Wish, String>> {
+fn wish(policy: Arc<Policy>, looked: Looked) -> anyhow::Result<Result<Wish, NoWish>> {
     let digest = looked.digest?;
     let Choice { winner: Some(winner), reason, .. } = looked.choice else {
-        return Ok(Err(looked.choice.reason));
+        return Ok(Err(NoWish { why: looked.choice.reason, image: Some(policy.image().clone()) }));
     };
     let created = winner.built.map(BuildTime::timestamp);
     let selection = Selection { tag: winner.tag, version: winner.version, digest, created, reason };

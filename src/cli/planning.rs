@@ -12,10 +12,11 @@ use super::live::{LiveRegistries, Question, Source};
 use super::repo_files::{MarkedFiles, Repo};
 use super::{BadInput, object_key, output};
 use crate::api::{Author, ImagePolicy, InfraRepository, ObjectKey};
-use crate::engine::{Kind, Known, Plan, Scope, Selection, Wish, Wishes, Wording, plan};
+use crate::edit::{Owner, Targets};
+use crate::engine::{Kind, Known, NoWish, Plan, Scope, Selection, Wish, Wishes, Wording, plan};
 use crate::folder::{Folder, FolderProblem};
 use crate::git::BranchName;
-use crate::image::{Digest, Tag};
+use crate::image::{Digest, ImageName, Tag};
 use crate::policy::{InvalidPolicy, compile};
 
 /// A person who asks for a plan hears of every marker that leads nowhere.
@@ -108,11 +109,11 @@ impl PlanningArgs {
         let wording = repository.map(|repository| wording_of(&folder, repository)).transpose()?;
         let usual_branch = repository.map(|repository| repository.spec.branch.as_str());
         let repo = Repo::open(&self.repo, self.branch.as_ref(), usual_branch).await?;
-        let files = repo.marked_files(&scope)?;
+        let files = repo.marked_files(&scope, &targets_of(&folder, repository)?)?;
 
         let mut state =
             Wanting { folder: &folder, wishes: unreadable(&folder), bad_objects: folder.problems.len() };
-        let questions = state.settle(&selects, repository, &marked_policies(&files));
+        let questions = state.settle(&selects, repository, &Followed::of(&files));
         let Wanting { mut wishes, bad_objects, .. } = state;
         let live = LiveRegistries::new(Arc::clone(&folder), &self.connections);
         let mut has_failed_scans = false;
@@ -120,7 +121,9 @@ impl PlanningArgs {
             let wish = answer.unwrap_or_else(|error| {
                 output::error(&format!("{key}: {error}"));
                 has_failed_scans = true;
-                Err(error.to_string())
+                let object = folder.policies.get(&key);
+                let image = object.and_then(|object| ImageName::parse(&object.spec.image).ok());
+                Err(NoWish { why: error.to_string(), image })
             });
             wishes.insert(key, wish);
         }
@@ -179,26 +182,29 @@ impl Wanting<'_> {
         &mut self,
         selects: &BTreeMap<ObjectKey, Selection>,
         repository: Option<&InfraRepository>,
-        marked: &BTreeSet<ObjectKey>,
+        followed: &Followed<'_>,
     ) -> Vec<Question> {
         let mut questions = Vec::new();
         for (key, object) in &self.folder.policies {
             if !repository.is_none_or(|repository| takes(repository, object)) {
                 continue;
             }
+            let none = |why: &str| {
+                Err(NoWish { why: why.to_owned(), image: ImageName::parse(&object.spec.image).ok() })
+            };
             let policy = match compile(&object.spec) {
                 Ok(policy) => Arc::new(policy),
                 Err(error) => {
                     output::error(&invalid(self.folder, key, &error));
                     self.bad_objects += 1;
-                    self.wishes.insert(key.clone(), Err(error.to_string()));
+                    self.wishes.insert(key.clone(), none(&error.to_string()));
                     continue;
                 }
             };
             let wish = match selects.get(key) {
                 Some(selection) => Ok(Wish { policy, selection: selection.clone() }),
-                None if object.spec.suspend => Err("the policy is suspended".to_owned()),
-                None if marked.contains(key) => {
+                None if object.spec.suspend => none("the policy is suspended"),
+                None if followed.by_name.contains(key) || followed.by_image.contains(policy.image()) => {
                     questions.push(Question {
                         key: key.clone(),
                         source: Source::of(object, &policy),
@@ -206,7 +212,7 @@ impl Wanting<'_> {
                     });
                     continue;
                 }
-                None => Err("no file has a marker for it".to_owned()),
+                None => none("no file has a place for it"),
             };
             self.wishes.insert(key.clone(), wish);
         }
@@ -229,9 +235,6 @@ fn takes(repository: &InfraRepository, policy: &ImagePolicy) -> bool {
 }
 
 fn scope_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Scope, BadInput> {
-    if repository.is_some_and(|repository| !repository.spec.updates.markers) {
-        return Ok(Scope::nothing());
-    }
     Scope::compile(repository.and_then(|repository| repository.spec.paths.as_ref())).map_err(|error| {
         let key = repository.map_or_else(|| ObjectKey::new("", ""), ObjectKey::of);
         BadInput::new(
@@ -245,6 +248,15 @@ fn wording_of(folder: &Folder, repository: &InfraRepository) -> Result<Wording, 
     Wording::read(key.clone(), &repository.spec.commit).map_err(|error| {
         let field = format!("spec.commit.{}", error.field);
         BadInput::new(folder.problem_with(Kind::Repository, &key, &field, error.to_string()).to_string())
+    })
+}
+
+fn targets_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Targets, BadInput> {
+    let Some(repository) = repository else { return Ok(Targets::default()) };
+    let key = ObjectKey::of(repository);
+    Targets::compile(&repository.spec.updates, &key.namespace).map_err(|error| {
+        let problem = folder.problem_with(Kind::Repository, &key, &error.field(), error.to_string());
+        BadInput::new(problem.to_string())
     })
 }
 
@@ -275,17 +287,29 @@ pub(super) fn invalid(folder: &Folder, key: &ObjectKey, error: &InvalidPolicy) -
 fn unreadable(folder: &Folder) -> Wishes {
     let policies = folder.problems.iter().filter_map(|problem| {
         let object = problem.object.as_ref().filter(|object| object.kind == Kind::Policy.as_str())?;
-        Some((
-            object.key.clone(),
-            Err(format!("its object can not be read: {}:{}", problem.file, problem.line)),
-        ))
+        let why = format!("its object can not be read: {}:{}", problem.file, problem.line);
+        Some((object.key.clone(), Err(NoWish { why, image: None })))
     });
     policies.collect()
 }
 
-fn marked_policies(files: &MarkedFiles) -> BTreeSet<ObjectKey> {
-    let sites = files.values().flat_map(|file| &file.found.sites);
-    sites.map(|site| site.marker.policy.clone()).collect()
+/// Whom the values of the files follow.
+struct Followed<'f> {
+    by_name: BTreeSet<&'f ObjectKey>,
+    by_image: BTreeSet<&'f ImageName>,
+}
+
+impl<'f> Followed<'f> {
+    fn of(files: &'f MarkedFiles) -> Self {
+        let mut followed = Self { by_name: BTreeSet::new(), by_image: BTreeSet::new() };
+        for site in files.values().flat_map(|file| &file.found.sites) {
+            match &site.owner {
+                Owner::Policy(policy) | Owner::Rule(policy) => drop(followed.by_name.insert(policy)),
+                Owner::Image(image) => drop(followed.by_image.insert(image)),
+            }
+        }
+        followed
+    }
 }
 
 #[cfg(test)]

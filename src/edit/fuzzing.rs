@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 
-use super::{FilePlan, FileSites, Resolution, Wanted, find_sites, plan_file};
-use crate::api::{Downgrade, ObjectKey, Pin};
+use super::{FilePlan, FileSites, Policies, Resolution, Targets, Wanted, find_sites, plan_file};
+use crate::api::{Downgrade, FieldPart, FieldUpdate, ObjectKey, Pin, Updates};
 use crate::fuzzing::Target;
 use crate::image::{Digest, ImageName, Tag};
 use crate::policy::Standing;
 
-pub(crate) const TARGETS: &[Target] = &[Target { name: "yaml", run: yaml }];
+pub(crate) const TARGETS: &[Target] =
+    &[Target { name: "yaml", run: yaml }, Target { name: "places", run: places }];
 
 const DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 
@@ -18,17 +19,60 @@ fn yaml(input: &[u8]) {
     }
 }
 
+/// The same text under the name of each format, with every kind of place looked for.
+fn places(input: &[u8]) {
+    let names = [
+        "a.yaml",
+        "kustomization.yaml",
+        "Chart.yaml",
+        "a.json",
+        "a.toml",
+        "a.tf",
+        ".env",
+        "a.sh",
+        "Dockerfile",
+    ];
+    for path in names.into_iter().chain(["a.properties"]) {
+        plan(path, input, "1.10", Some(Pin::TagAndDigest));
+    }
+}
+
+/// Every kind of place.
+fn targets() -> Targets {
+    let field = FieldUpdate {
+        glob: "a.*".to_owned(),
+        policy: "api".to_owned(),
+        path: "a[name=x].b".to_owned(),
+        write: FieldPart::Tag,
+    };
+    let updates = Updates {
+        markers: true,
+        workloads: true,
+        kustomize: true,
+        helm_values: true,
+        oci_artifacts: true,
+        renovate_comments: true,
+        fields: vec![field],
+    };
+    Targets::compile(&updates, "shop").unwrap_or_default()
+}
+
 /// Only the bytes of marked values change, and those read as what was wanted; a second plan changes nothing.
 fn plan(path: &str, input: &[u8], tag: &str, pin: Option<Pin>) {
-    let found = find_sites(path, input);
+    let targets = targets();
+    let found = find_sites(path, input, &targets);
+    let has_added = found.sites.iter().any(|site| site.style.is_added());
     let Some(FilePlan { text: Some(text), changes, .. }) = planned(path, input, &found, tag, pin) else {
         return;
     };
-    let after = find_sites(path, &text);
+    let after = find_sites(path, &text, &targets);
     assert_eq!(found.sites.len(), after.sites.len(), "as many values as before");
+    if has_added {
+        return;
+    }
     assert_eq!(around(input, &found), around(&text, &after), "nothing else changed");
     for (old, new) in found.sites.iter().zip(&after.sites) {
-        assert_eq!((old.line, &old.marker), (new.line, &new.marker));
+        assert_eq!(&old.owner, &new.owner);
         let is_change = changes.iter().any(|change| change.line == new.line && change.to == new.value);
         assert!(old.value == new.value || is_change, "{old:?} became {new:?}");
     }
@@ -38,24 +82,45 @@ fn plan(path: &str, input: &[u8], tag: &str, pin: Option<Pin>) {
 
 /// What is planned for a policy that wants this tag; `None` only where the names here are none.
 fn planned(path: &str, text: &[u8], found: &FileSites, tag: &str, pin: Option<Pin>) -> Option<FilePlan> {
-    let image = ImageName::parse("ghcr.io/acme/api").ok()?;
-    let (tag, digest) = (Tag::parse(tag).ok()?, Digest::parse(DIGEST).ok()?);
-    let resolve = |key: &ObjectKey| {
+    let policy = Policy {
+        key: [ObjectKey::new("shop", "api")],
+        image: ImageName::parse("ghcr.io/acme/api").ok()?,
+        tag: Tag::parse(tag).ok()?,
+        digest: Digest::parse(DIGEST).ok()?,
+        pin,
+    };
+    plan_file(path, || Ok::<_, Infallible>(text.to_vec()), found, &policy).ok()
+}
+
+/// The one policy, under every name but one.
+struct Policy {
+    key: [ObjectKey; 1],
+    image: ImageName,
+    tag: Tag,
+    digest: Digest,
+    pin: Option<Pin>,
+}
+
+impl Policies for Policy {
+    fn named(&self, key: &ObjectKey) -> Resolution<'_> {
         if key.name == "unknown" {
             return Resolution::Unknown { nearest: None };
         }
         Resolution::Wanted(Wanted {
-            image: &image,
-            tag: &tag,
-            digest: Some(&digest),
-            pin,
+            image: &self.image,
+            tag: &self.tag,
+            digest: Some(&self.digest),
+            pin: self.pin,
             downgrade: Downgrade::Allow,
             standing: Box::new(
                 |held, wanted| if held == wanted { Standing::Alias } else { Standing::Higher },
             ),
         })
-    };
-    plan_file(path, || Ok::<_, Infallible>(text.to_vec()), found, &resolve).ok()
+    }
+
+    fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
+        if *image == self.image { &self.key } else { &[] }
+    }
 }
 
 /// The bytes around the values.

@@ -35,8 +35,24 @@ pub enum Part {
     Name,
     /// The tag, with its digest where the policy pins it: `1.9.3`, `1.9.3@sha256:…`.
     Tag,
+    /// The tag alone, since its digest has a field of its own beside it: `1.9.3`.
+    TagBesideDigest,
+    /// The tag alone, whatever the policy pins, since the field takes nothing else: `1.9.3`.
+    TagAlone,
+    /// The version that the tag stands for, with `+` for `_`: a chart's `1.9.3+4` has the tag `1.9.3_4`.
+    Version,
     /// The digest: `sha256:…`.
     Digest,
+}
+
+impl Part {
+    /// Whether the value would be wrong beside another tag.
+    pub(super) const fn moves_with_tag(self) -> bool {
+        match self {
+            Self::Name | Self::Digest | Self::TagBesideDigest => true,
+            Self::Image | Self::Tag | Self::TagAlone | Self::Version => false,
+        }
+    }
 }
 
 impl fmt::Display for Part {
@@ -44,7 +60,8 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Image => "image",
             Self::Name => "name",
-            Self::Tag => "tag",
+            Self::Tag | Self::TagBesideDigest | Self::TagAlone => "tag",
+            Self::Version => "version",
             Self::Digest => "digest",
         })
     }
@@ -59,10 +76,10 @@ pub(super) enum InvalidMarker {
         "the comment has text beside the marker's JSON; a marker's comment holds the JSON and nothing else"
     )]
     NotAlone,
-    #[error(
-        "the marker's # has no space before it, so YAML takes it for a part of the value; put a space there"
-    )]
+    #[error("the marker's # has no space before it, so it is a part of the value; put a space there")]
     Swallowed,
+    #[error("a comment has a line of its own in this format; put the marker on the line above the value")]
+    OnlyAbove,
     #[error("the line has two markers; give each value a line and a marker of its own")]
     Two,
     #[error("the marker has the key {key:?}; its only key is \"$imagepolicy\" or \"$tagtide\"")]

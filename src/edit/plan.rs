@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::unknown_policy;
 use super::splice::{Splice, splice};
+use super::text::{self, Format};
 use super::value::{Verdict, judge};
-use super::yaml::{self, Replaced};
-use super::{FileSites, Part, Problem, ProblemReason, Site};
+use super::yaml::{self, Edit};
+use super::{FileSites, Owner, Part, Problem, ProblemReason, Site};
 use crate::api::{Downgrade, ObjectKey, Pin};
 use crate::image::{Digest, ImageName, Tag};
 use crate::policy::Standing;
@@ -46,6 +47,15 @@ pub enum Resolution<'a> {
     Wanted(Wanted<'a>),
 }
 
+/// The policies that may write.
+pub trait Policies {
+    /// What the policy of this name wants.
+    fn named(&self, key: &ObjectKey) -> Resolution<'_>;
+
+    /// The policies that follow this image, chosen something or not.
+    fn of_image(&self, image: &ImageName) -> &[ObjectKey];
+}
+
 /// What is to be done with a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FilePlan {
@@ -57,6 +67,8 @@ pub struct FilePlan {
     pub problems: Vec<Problem>,
     /// The values that hold what is wanted already.
     pub held: Vec<Held>,
+    /// How many values follow a policy, whether it exists or is only named.
+    pub sites: u64,
 }
 
 /// One value that changes.
@@ -92,14 +104,14 @@ pub struct Held {
 ///
 /// # Errors
 /// That of `read`.
-pub fn plan_file<'a, E>(
+pub fn plan_file<E>(
     path: &str,
     read: impl FnOnce() -> Result<Vec<u8>, E>,
     found: &FileSites,
-    resolve: &dyn Fn(&ObjectKey) -> Resolution<'a>,
+    policies: &dyn Policies,
 ) -> Result<FilePlan, E> {
     let mut plan = FilePlan { problems: found.problems.clone(), ..FilePlan::default() };
-    let verdicts = judge_all(&found.sites, resolve, &mut plan.problems);
+    let verdicts = judge_all(&found.sites, policies, &mut plan);
     let writes = sort_out(verdicts, &mut plan);
     if !writes.is_empty() {
         match new_text(path, &read()?, &writes) {
@@ -114,25 +126,49 @@ pub fn plan_file<'a, E>(
     Ok(plan)
 }
 
+impl Owner {
+    /// Who names the policy.
+    const fn says(&self) -> &'static str {
+        match self {
+            Self::Policy(_) => "the marker names",
+            Self::Rule(_) => "spec.updates.fields names",
+            Self::Image(_) => "the image is that of",
+        }
+    }
+}
+
+/// A site and the policy that it follows.
+#[derive(Clone, Copy)]
+struct Followed<'s> {
+    site: &'s Site,
+    policy: &'s ObjectKey,
+}
+
 /// A site and the value that it is to hold.
-struct Write<'a> {
-    site: &'a Site,
+struct Write<'s> {
+    followed: Followed<'s>,
     value: String,
 }
 
 impl Write<'_> {
+    fn edit(&self) -> Edit<'_> {
+        let site = self.followed.site;
+        Edit { span: &site.span, style: site.style, value: &self.value }
+    }
+
     fn into_change(self) -> Change {
+        let Followed { site, policy } = self.followed;
         Change {
-            line: self.site.line,
-            policy: self.site.marker.policy.clone(),
-            part: self.site.marker.part,
-            from: self.site.value.clone(),
+            line: site.line,
+            policy: policy.clone(),
+            part: site.part,
+            from: site.value.clone(),
             to: self.value,
         }
     }
 
     fn not_verified(&self, problem: &str) -> Problem {
-        self.site.problem(
+        self.followed.problem(
             ProblemReason::NotVerified,
             format!(
                 "the file is left alone, since the change to {:?} could not be proven: {problem}",
@@ -142,44 +178,68 @@ impl Write<'_> {
     }
 }
 
-impl Site {
-    fn problem(&self, reason: ProblemReason, message: String) -> Problem {
-        Problem { line: self.line, reason, message, policy: Some(self.marker.policy.clone()) }
+impl Followed<'_> {
+    fn problem(self, reason: ProblemReason, message: String) -> Problem {
+        Problem { line: self.site.line, reason, message, policy: Some(self.policy.clone()) }
     }
 }
 
-/// The verdict on each site whose policy wants something; the others become problems.
-fn judge_all<'s, 'a>(
+/// The verdict on each site whose policy wants something; the others become problems. A value whose image no policy
+/// follows is nobody's business.
+fn judge_all<'s>(
     sites: &'s [Site],
-    resolve: &dyn Fn(&ObjectKey) -> Resolution<'a>,
-    problems: &mut Vec<Problem>,
-) -> Vec<(&'s Site, Verdict)> {
-    let mut resolved: BTreeMap<&ObjectKey, Resolution<'a>> = BTreeMap::new();
+    policies: &'s dyn Policies,
+    plan: &mut FilePlan,
+) -> Vec<(Followed<'s>, Verdict)> {
+    let mut resolved: BTreeMap<&ObjectKey, Resolution<'s>> = BTreeMap::new();
     let mut verdicts = Vec::with_capacity(sites.len());
     for site in sites {
-        let policy = &site.marker.policy;
-        match resolved.entry(policy).or_insert_with(|| resolve(policy)) {
-            Resolution::Unknown { nearest } => {
-                problems.push(unknown_policy(site.line, policy, nearest.as_ref()));
+        let (policy, others) = match &site.owner {
+            Owner::Policy(policy) | Owner::Rule(policy) => (policy, [].as_slice()),
+            Owner::Image(image) => match policies.of_image(image) {
+                [] => continue,
+                [policy, others @ ..] => (policy, others),
+            },
+        };
+        let followed = Followed { site, policy };
+        plan.sites += 1;
+        match (others, &site.obstacle, resolved.entry(policy).or_insert_with(|| policies.named(policy))) {
+            ([other, ..], ..) => plan.problems.push(followed.contested(other)),
+            ([], Some(obstacle), _) => {
+                plan.problems.push(followed.problem(obstacle.reason, obstacle.message.clone()))
             }
-            Resolution::NotChosen { why } => {
+            ([], None, Resolution::Unknown { nearest }) => {
+                let problem = unknown_policy(site.owner.says(), site.line, policy, nearest.as_ref());
+                plan.problems.push(problem);
+            }
+            ([], None, Resolution::NotChosen { why }) => {
                 let message = format!("the policy {policy} has chosen no tag: {why}");
-                problems.push(site.problem(ProblemReason::NotChosen, message));
+                plan.problems.push(followed.problem(ProblemReason::NotChosen, message));
             }
-            Resolution::Wanted(wanted) => {
-                let verdict = judge(site.marker.part, &site.value, wanted);
-                problems.extend(refusal(site, &verdict, wanted));
-                verdicts.push((site, verdict));
+            ([], None, Resolution::Wanted(wanted)) => {
+                let verdict = judge(site.part, &site.value, wanted);
+                plan.problems.extend(refusal(followed, &verdict, wanted));
+                verdicts.push((followed, verdict));
             }
         }
     }
     verdicts
 }
 
-fn refusal(site: &Site, verdict: &Verdict, wanted: &Wanted<'_>) -> Option<Problem> {
+impl Followed<'_> {
+    fn contested(self, other: &ObjectKey) -> Problem {
+        let message = format!(
+            "both {} and {other} follow this image; write a marker behind the value that names the one it follows",
+            self.policy
+        );
+        self.problem(ProblemReason::Ambiguous, message)
+    }
+}
+
+fn refusal(followed: Followed<'_>, verdict: &Verdict, wanted: &Wanted<'_>) -> Option<Problem> {
     match verdict {
         Verdict::Held | Verdict::Write(_) => None,
-        Verdict::Above(held) => Some(site.problem(
+        Verdict::Above(held) => Some(followed.problem(
             ProblemReason::Downgrade,
             format!(
                 "Git holds {held}, which is above {}; set spec.downgrade to Allow to go down",
@@ -191,7 +251,7 @@ fn refusal(site: &Site, verdict: &Verdict, wanted: &Wanted<'_>) -> Option<Proble
                 None | Some(Pin::Tag) => "set spec.pin to TagAndDigest or Digest",
                 Some(Pin::TagAndDigest | Pin::Digest) => "it is written as soon as the registry has told it",
             };
-            Some(site.problem(
+            Some(followed.problem(
                 ProblemReason::NoDigest,
                 format!("the digest of {}:{} is not known; {remedy}", wanted.image, wanted.tag),
             ))
@@ -200,15 +260,18 @@ fn refusal(site: &Site, verdict: &Verdict, wanted: &Wanted<'_>) -> Option<Proble
 }
 
 /// Puts the held sites into the plan, and returns those to write.
-fn sort_out<'s>(verdicts: Vec<(&'s Site, Verdict)>, plan: &mut FilePlan) -> Vec<Write<'s>> {
+fn sort_out<'s>(verdicts: Vec<(Followed<'s>, Verdict)>, plan: &mut FilePlan) -> Vec<Write<'s>> {
     let staying = staying(&verdicts);
     let mut writes = Vec::new();
-    for (site, verdict) in verdicts {
+    for (followed, verdict) in verdicts {
+        let Followed { site, policy } = followed;
         match verdict {
-            Verdict::Held => plan.held.push(Held { policy: site.marker.policy.clone(), line: site.line }),
-            Verdict::Write(value) => match staying.get(&site.marker.policy) {
-                Some(reason) => plan.problems.push(site.problem(ProblemReason::Downgrade, reason.clone())),
-                None => writes.push(Write { site, value }),
+            Verdict::Held => plan.held.push(Held { policy: policy.clone(), line: site.line }),
+            Verdict::Write(value) => match staying.get(policy) {
+                Some(reason) => {
+                    plan.problems.push(followed.problem(ProblemReason::Downgrade, reason.clone()))
+                }
+                None => writes.push(Write { followed, value }),
             },
             Verdict::NoDigest | Verdict::Above(_) => {}
         }
@@ -218,21 +281,21 @@ fn sort_out<'s>(verdicts: Vec<(&'s Site, Verdict)>, plan: &mut FilePlan) -> Vec<
 
 /// The policies of which nothing in this file may move, each with the reason: one of its tags must stay, and a name or
 /// a digest of it stands in the file.
-fn staying<'s>(verdicts: &[(&'s Site, Verdict)]) -> BTreeMap<&'s ObjectKey, String> {
+fn staying<'s>(verdicts: &[(Followed<'s>, Verdict)]) -> BTreeMap<&'s ObjectKey, String> {
     let with_companions: BTreeSet<_> = verdicts
         .iter()
-        .filter(|(site, _)| matches!(site.marker.part, Part::Name | Part::Digest))
-        .map(|(site, _)| &site.marker.policy)
+        .filter(|(followed, _)| followed.site.part.moves_with_tag())
+        .map(|(followed, _)| followed.policy)
         .collect();
     let mut staying = BTreeMap::new();
-    for (site, verdict) in verdicts {
-        if let (Verdict::Above(held), policy) = (verdict, &site.marker.policy)
-            && with_companions.contains(policy)
+    for (followed, verdict) in verdicts {
+        if let Verdict::Above(held) = verdict
+            && with_companions.contains(followed.policy)
         {
-            staying.entry(policy).or_insert_with(|| {
+            staying.entry(followed.policy).or_insert_with(|| {
                 format!(
                     "line {} holds {held}, which is above the chosen tag, and tag and digest move together; set spec.downgrade to Allow to go down",
-                    site.line
+                    followed.site.line
                 )
             });
         }
@@ -242,20 +305,33 @@ fn staying<'s>(verdicts: &[(&'s Site, Verdict)]) -> BTreeMap<&'s ObjectKey, Stri
 
 /// The file's new text, read again.
 fn new_text(path: &str, text: &[u8], writes: &[Write<'_>]) -> Result<String, String> {
-    if !yaml::is_yaml(path) {
-        return Err("the file is of a format without markers".to_owned());
-    }
     let old = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let splices: Vec<_> = writes
-        .iter()
-        .map(|write| Splice {
-            span: write.site.span.clone(),
-            text: yaml::written(&write.value, write.site.style),
-        })
-        .collect();
-    let new = splice(old, &splices).ok_or("the values do not lie where they were found")?;
-    let replaced: Vec<_> =
-        writes.iter().map(|write| Replaced { span: &write.site.span, value: &write.value }).collect();
-    yaml::verify(old, &new, &replaced).map_err(|error| error.to_string())?;
-    Ok(new)
+    let format = Format::of(path);
+    let elsewhere = "the values do not lie where they were found";
+    let splices = writes.iter().map(|write| {
+        let site = write.followed.site;
+        match format {
+            Some(_) => {
+                Some(Splice { span: site.span.clone(), text: text::written(&write.value, site.style) })
+            }
+            None => yaml::spliced(old, &site.span, site.style, &write.value),
+        }
+    });
+    let splices = splices.collect::<Option<Vec<_>>>().ok_or(elsewhere)?;
+    let new = splice(old, &splices).ok_or(elsewhere)?;
+    match format {
+        Some(format) => {
+            let edits: Vec<_> =
+                writes.iter().map(|write| (&write.followed.site.span, write.value.as_str())).collect();
+            text::verify(format, old, &new, &edits)?;
+        }
+        None => {
+            let edits: Vec<_> = writes.iter().map(Write::edit).collect();
+            yaml::verify(old, &new, &edits).map_err(|error| error.to_string())?;
+        }
+    }
+    match yaml::json_problem(path, &new) {
+        Some((_, problem)) => Err(problem),
+        None => Ok(new),
+    }
 }

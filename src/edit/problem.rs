@@ -13,7 +13,7 @@ pub struct Problem {
     pub reason: ProblemReason,
     /// What is wrong and what would be right: one line, a lowercase fragment unless it begins with a name.
     pub message: String,
-    /// The policy that the marker names, where it could be read.
+    /// The policy that the value follows, where it is known.
     pub policy: Option<ObjectKey>,
 }
 
@@ -26,13 +26,16 @@ pub enum ProblemReason {
     InvalidMarker,
     /// The document that holds the marker does not parse.
     InvalidYaml,
+    /// The file does not parse. It is left alone entirely.
+    InvalidSyntax,
     /// The file is not UTF-8. It is left alone entirely.
     NotUtf8,
     /// The file, or the number of its markers, is above the cap.
     TooLarge,
     /// The marker stands behind nothing that a version can be written to.
     NoValue,
-    /// The marker stands behind several values, and the last is not the one that fits.
+    /// The marker stands behind several values, and the last is not the one that fits; or several policies follow the
+    /// value's image.
     Ambiguous,
     /// A digest is to be written, and none is known.
     NoDigest,
@@ -40,20 +43,23 @@ pub enum ProblemReason {
     NotChosen,
     /// Git holds a higher tag than the chosen one.
     Downgrade,
+    /// A field for an image holds something else.
+    NotAnImage,
     /// The value is encrypted, or covered by a checksum, with SOPS.
     Encrypted,
     /// The new text did not read as it should have. The file is left alone entirely.
     NotVerified,
 }
 
-/// A marker that names no policy; `nearest` is the one that may be meant.
+/// A policy is named that does not exist, by a marker or a rule: `the marker names`; `nearest` is the one that may be
+/// meant.
 #[must_use]
-pub fn unknown_policy(line: u64, policy: &ObjectKey, nearest: Option<&ObjectKey>) -> Problem {
+pub fn unknown_policy(named_by: &str, line: u64, policy: &ObjectKey, nearest: Option<&ObjectKey>) -> Problem {
     let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
     Problem {
         line,
         reason: ProblemReason::UnknownPolicy,
-        message: format!("the marker names the policy {policy}, which does not exist{hint}"),
+        message: format!("{named_by} the policy {policy}, which does not exist{hint}"),
         policy: Some(policy.clone()),
     }
 }
@@ -66,6 +72,7 @@ impl ProblemReason {
             Self::UnknownPolicy => "UnknownPolicy",
             Self::InvalidMarker => "InvalidMarker",
             Self::InvalidYaml => "InvalidYaml",
+            Self::InvalidSyntax => "InvalidSyntax",
             Self::NotUtf8 => "NotUtf8",
             Self::TooLarge => "TooLarge",
             Self::NoValue => "NoValue",
@@ -73,6 +80,7 @@ impl ProblemReason {
             Self::NoDigest => "NoDigest",
             Self::NotChosen => "NotChosen",
             Self::Downgrade => "Downgrade",
+            Self::NotAnImage => "NotAnImage",
             Self::Encrypted => "Encrypted",
             Self::NotVerified => "NotVerified",
         }

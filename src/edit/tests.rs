@@ -1,12 +1,14 @@
 //! Whole files through [`find_sites`] and [`plan_file`].
 
+mod documented;
 mod fixtures;
+mod places;
 mod properties;
 mod traps;
 
 use std::collections::BTreeMap;
 
-use super::{FilePlan, FileSites, Resolution, Wanted, find_sites, plan_file};
+use super::{FilePlan, FileSites, Policies as Writers, Resolution, Targets, Wanted, find_sites, plan_file};
 use crate::api::{Downgrade, ObjectKey, Pin};
 use crate::image::{Digest, ImageName, Tag};
 use crate::policy::Standing;
@@ -44,12 +46,15 @@ impl Policy {
 }
 
 /// The policies of the namespace `shop`; `shop:waiting` has chosen nothing, and any other does not exist.
-struct Policies(BTreeMap<&'static str, Policy>);
+struct Policies {
+    by_name: BTreeMap<&'static str, Policy>,
+    by_image: BTreeMap<ImageName, Vec<ObjectKey>>,
+}
 
 impl Policies {
     fn new() -> Self {
         let api = |tag| Policy::new("ghcr.io/acme/api", tag);
-        Self(BTreeMap::from([
+        Self::all(BTreeMap::from([
             ("api", api("1.9.4")),
             ("reflected", api("1.9.4").pinned(None)),
             ("pinned", api("1.9.4").pinned(Some(Pin::TagAndDigest))),
@@ -57,19 +62,42 @@ impl Policies {
             ("float", api("1.10")),
             ("date", api("20240101")),
             ("hub", Policy::new("docker.io/library/alpine", "3.21.0")),
+            ("web", Policy::new("ghcr.io/acme/web", "8.1.0")),
+            ("worker", Policy::new("ghcr.io/acme/worker", "1.10")),
+            ("db", Policy::new("quay.io/acme/db", "v2").pinned(Some(Pin::TagAndDigest))),
+            ("nginx", Policy::new("docker.io/bitnami/nginx", "1.29.2")),
+            ("chart", Policy::new("ghcr.io/acme/charts/shop", "2.1.0_7")),
             ("lowered", Policy { downgrade: Downgrade::Allow, ..api("1.0.0") }),
         ]))
     }
 
     fn of(name: &'static str, policy: Policy) -> Self {
-        Self(BTreeMap::from([(name, policy)]))
+        Self::all(BTreeMap::from([(name, policy)]))
     }
 
-    fn resolve(&self, key: &ObjectKey) -> Resolution<'_> {
+    fn all(by_name: BTreeMap<&'static str, Policy>) -> Self {
+        let mut by_image: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, policy) in &by_name {
+            by_image.entry(policy.image.clone()).or_default().push(ObjectKey::new("shop", *name));
+        }
+        Self { by_name, by_image }
+    }
+
+    fn plan(&self, path: &str, text: &[u8]) -> FilePlan {
+        self.plan_for(&Targets::default(), path, text)
+    }
+
+    fn plan_for(&self, targets: &Targets, path: &str, text: &[u8]) -> FilePlan {
+        plan_text(path, text, &find_sites(path, text, targets), self)
+    }
+}
+
+impl Writers for Policies {
+    fn named(&self, key: &ObjectKey) -> Resolution<'_> {
         if key.name == "waiting" {
             return Resolution::NotChosen { why: "no tag is in the range".to_owned() };
         }
-        match self.0.get(key.name.as_str()) {
+        match self.by_name.get(key.name.as_str()) {
             Some(policy) if key.namespace == "shop" => Resolution::Wanted(Wanted {
                 image: &policy.image,
                 tag: &policy.tag,
@@ -82,15 +110,15 @@ impl Policies {
         }
     }
 
-    fn plan(&self, path: &str, text: &[u8]) -> FilePlan {
-        plan_text(path, text, &find_sites(path, text), self)
+    fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
+        self.by_image.get(image).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 /// The plan for a text that is at hand.
 fn plan_text(path: &str, text: &[u8], found: &FileSites, policies: &Policies) -> FilePlan {
     let read = || Ok::<_, std::convert::Infallible>(text.to_vec());
-    plan_file(path, read, found, &|key| policies.resolve(key)).unwrap()
+    plan_file(path, read, found, policies).unwrap()
 }
 
 /// Ranks dotted numbers.

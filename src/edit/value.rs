@@ -2,7 +2,7 @@
 
 use super::{Part, Wanted};
 use crate::api::{Downgrade, Pin};
-use crate::image::{ImageName, Tag};
+use crate::image::{Digest, ImageName, Tag};
 use crate::policy::Standing;
 
 /// What is to be done with one value.
@@ -27,9 +27,12 @@ pub(super) fn judge(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
         Part::Image => judge_image(held, wanted),
         Part::Name => judge_name(held, wanted),
         Part::Tag => judge_tag(held, wanted),
+        Part::TagBesideDigest => judge_tag_beside_digest(held, wanted),
+        Part::TagAlone => judge_tag_alone(held, wanted),
+        Part::Version => judge_version(held, wanted),
         Part::Digest => match wanted.digest {
             None => Verdict::NoDigest,
-            Some(digest) => held_or(held, digest.to_string()),
+            Some(digest) => held_or(held, as_spelled(held, digest)),
         },
     }
 }
@@ -57,6 +60,41 @@ fn judge_tag(held: &str, wanted: &Wanted<'_>) -> Verdict {
         Comparison::Same | Comparison::Other => {
             held_or(held, with_digest(wanted.tag.as_str(), digest.as_deref()))
         }
+    }
+}
+
+fn judge_tag_alone(held: &str, wanted: &Wanted<'_>) -> Verdict {
+    match compare(held, wanted) {
+        Comparison::Below => Verdict::Above(held.to_owned()),
+        Comparison::Same => Verdict::Held,
+        Comparison::Other => held_or(held, wanted.tag.to_string()),
+    }
+}
+
+/// Helm writes the `+` of a version as `_` into the tag, since no tag can hold one (HIP 6).
+fn judge_version(held: &str, wanted: &Wanted<'_>) -> Verdict {
+    match judge_tag_alone(&held.replace('+', "_"), wanted) {
+        Verdict::Write(tag) => held_or(held, tag.replace('_', "+")),
+        other => other,
+    }
+}
+
+/// The digest without its algorithm where the held one has none, as some charts want it.
+fn as_spelled(held: &str, digest: &Digest) -> String {
+    let digest = digest.to_string();
+    match digest.split_once(':') {
+        Some((_, hex)) if Digest::is_hex(held) => hex.to_owned(),
+        Some(_) | None => digest,
+    }
+}
+
+/// A digest that stays behind beside a new tag would go on running the old image.
+fn judge_tag_beside_digest(held: &str, wanted: &Wanted<'_>) -> Verdict {
+    match compare(held, wanted) {
+        Comparison::Below => Verdict::Above(held.to_owned()),
+        Comparison::Same => Verdict::Held,
+        Comparison::Other if wanted.digest.is_none() => Verdict::NoDigest,
+        Comparison::Other => held_or(held, wanted.tag.to_string()),
     }
 }
 
@@ -135,7 +173,6 @@ fn split_tag(reference: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Digest;
 
     const OLD: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const NEW: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";

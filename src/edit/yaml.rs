@@ -1,22 +1,32 @@
-//! Marked values in YAML, by the parser's spans.
+//! Image versions in YAML, by the parser's spans.
 
+mod addition;
 mod document;
+mod place;
 mod quote;
 mod reader;
 mod shortcut;
 mod target;
+mod tree;
 mod verify;
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use granit_parser::ScanError;
+use serde::de::IgnoredAny;
 
 use self::document::Document;
+use self::place::Search;
 use self::reader::{Comment, Reading};
-use self::target::NoTarget;
 use super::marker::{self, InvalidMarker, Marker};
-use super::{FileSites, MAX_SITES, Problem, ProblemReason, Site};
+use super::renovate;
+use super::splice::Splice;
+use super::text::part_held;
+use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets};
+use crate::api::Updates;
 
-pub(super) use self::quote::written;
-pub(super) use self::verify::{Replaced, verify};
+pub(super) use self::verify::{Edit, verify};
 
 /// Whether a file is read as YAML: by its extension, or because Kustomize reads it under this very name.
 pub(super) fn is_yaml(path: &str) -> bool {
@@ -24,37 +34,81 @@ pub(super) fn is_yaml(path: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml") || name == "Kustomization"
 }
 
-/// Finds the marked values. Only the documents with a marker have to parse.
-pub(super) fn find_sites(text: &str) -> FileSites {
+/// Whether a file is read as JSON: a field of it may be named, but it can hold no comment.
+pub(super) fn is_json(path: &str) -> bool {
+    path.ends_with(".json")
+}
+
+/// What is wrong with a file of JSON, and in which line, from 1. JSON is read as the YAML that it is, but not all YAML is
+/// JSON.
+pub(super) fn json_problem(path: &str, text: &str) -> Option<(u64, String)> {
+    let text = is_json(path).then(|| text.trim_start_matches('\u{feff}'))?;
+    let error = serde_json::from_str::<IgnoredAny>(text).err()?;
+    Some((error.line().max(1) as u64, error.to_string()))
+}
+
+/// Finds the values that hold image versions. Only the documents that may hold one have to parse.
+pub(super) fn find_sites(path: &str, text: &str, targets: &Targets) -> FileSites {
     let mut found = FileSites::default();
-    for document in document::split(text) {
-        if !marker::may_be_in_a_comment(document.text) {
+    let documents = document::split(text);
+    let mut search = Search::of(path, &documents, targets);
+    for document in &documents {
+        let has_marker = is_yaml(path) && has_comment(document.text, targets);
+        let has_places = search.is_worth_reading(document);
+        if !has_marker && !has_places {
             continue;
         }
-        if !has_room(&mut found, document.first_line) {
+        if !found.has_room(document.first_line) {
             break;
         }
-        match shortcut::read(document.text).map_or_else(|| reader::read(document.text), Ok) {
-            Ok(reading) => find_in_document(&document, &reading, &mut found),
-            Err(error) => found.problems.push(invalid_yaml(&document, &error)),
+        let before = (found.sites.len(), found.problems.len());
+        if has_marker {
+            find_marked_in(document, targets, &mut found);
+        }
+        if has_places {
+            let marked = has_marker.then(|| found.lines_behind(before));
+            place::find_in_document(&mut search, document, marked.as_ref(), &mut found);
         }
     }
+    search.finish(&mut found);
+    found.sites.sort_by_key(|site| site.span.start);
+    found.sites.dedup_by(|later, site| site.is_also(later));
     found.problems.sort_by_key(|problem| problem.line);
     found
 }
 
-/// Whether one more site or problem is taken. The first that is not leaves a problem of its own.
-fn has_room(found: &mut FileSites, line: u64) -> bool {
-    let taken = found.sites.len() + found.problems.len();
-    if taken == MAX_SITES {
-        found.problems.push(Problem {
-            line,
-            reason: ProblemReason::TooLarge,
-            message: format!("the file has more than {MAX_SITES} markers; the rest is not read, so split it"),
-            policy: None,
-        });
+/// The bytes that make a value what it is to be; `None` where the text is not the one it was found in.
+pub(super) fn spliced(text: &str, span: &Range<usize>, style: Style, value: &str) -> Option<Splice> {
+    match style {
+        Style::AddedToBlock => addition::to_block(text, span, value),
+        Style::AddedToFlow => Some(addition::to_flow(span, value)),
+        Style::Plain | Style::SingleQuoted | Style::DoubleQuoted => {
+            Some(Splice { span: span.clone(), text: quote::written(value, style) })
+        }
     }
-    taken < MAX_SITES
+}
+
+/// Whether the document may have a comment that names a policy or an image.
+fn has_comment(text: &str, targets: &Targets) -> bool {
+    let Updates { markers, renovate_comments, .. } = &targets.updates;
+    (*markers && marker::may_be_in_a_comment(text))
+        || (*renovate_comments && renovate::may_be_in(text.as_bytes()))
+}
+
+fn find_marked_in(document: &Document<'_>, targets: &Targets, found: &mut FileSites) {
+    match shortcut::read(document.text).map_or_else(|| reader::read(document.text), Ok) {
+        Ok(reading) => {
+            let before = (found.sites.len(), found.problems.len());
+            if targets.updates.markers {
+                find_in_document(document, &reading, found);
+            }
+            if targets.updates.renovate_comments {
+                let marked = found.lines_behind(before);
+                find_below_comments(document, &reading, &marked, found);
+            }
+        }
+        Err(error) => found.problems.push(invalid_yaml(document, &error)),
+    }
 }
 
 fn invalid_yaml(document: &Document<'_>, error: &ScanError) -> Problem {
@@ -76,7 +130,7 @@ fn find_in_document(document: &Document<'_>, reading: &Reading<'_>, found: &mut 
         let Some(read) = marker::read(comment.text, is_behind_something) else {
             continue;
         };
-        if !has_room(found, line) {
+        if !found.has_room(line) {
             return;
         }
         match read {
@@ -86,10 +140,45 @@ fn find_in_document(document: &Document<'_>, reading: &Reading<'_>, found: &mut 
     }
     for node in reading.nodes.iter().filter(|node| target::swallows_marker(node)) {
         let line = document.file_line(node.lines.1);
-        if !has_room(found, line) {
+        if !found.has_room(line) {
             return;
         }
         found.problems.push(invalid_marker(line, &InvalidMarker::Swallowed));
+    }
+}
+
+/// Finds the values below the comments that name an image: the last one on the next line, as a marker there would mean.
+fn find_below_comments(
+    document: &Document<'_>,
+    reading: &Reading<'_>,
+    marked: &BTreeSet<u64>,
+    found: &mut FileSites,
+) {
+    for comment in &reading.comments {
+        let is_alone = target::line_before(document.text, comment).trim().is_empty();
+        let Some(image) = renovate::image(comment.text.trim_start_matches('#')).filter(|_| is_alone) else {
+            continue;
+        };
+        let end = reading.nodes.partition_point(|node| node.lines.0 <= comment.line + 1);
+        let last = end.checked_sub(1).and_then(|last| reading.nodes.get(last));
+        let value = last.filter(|node| !node.is_key && node.lines.0 == comment.line + 1);
+        let Some(Ok(target)) = value.map(target::target) else { continue };
+        let line = document.file_line(comment.line + 1);
+        if marked.contains(&line) || reading.is_encrypted || target.value.starts_with(target::SOPS_VALUE) {
+            continue;
+        }
+        if !found.has_room(line) {
+            return;
+        }
+        found.sites.push(Site {
+            line,
+            part: part_held(target.value, &image),
+            owner: Owner::Image(image),
+            value: target.value.to_owned(),
+            obstacle: None,
+            span: document.start + target.span.start..document.start + target.span.end,
+            style: target.style,
+        });
     }
 }
 
@@ -108,25 +197,16 @@ fn find_marked(
     match target::marked(document.text, reading, comment, marker.part) {
         Ok(target) => found.sites.push(Site {
             line,
-            marker,
+            owner: Owner::Policy(marker.policy),
+            part: marker.part,
             value: target.value.to_owned(),
+            obstacle: None,
             span: document.start + target.span.start..document.start + target.span.end,
             style: target.style,
         }),
         Err(error) => found.problems.push(Problem {
             line,
-            reason: match error {
-                NoTarget::Encrypted => ProblemReason::Encrypted,
-                NoTarget::Unfit { .. } => ProblemReason::Ambiguous,
-                NoTarget::Nothing
-                | NoTarget::OwnLine
-                | NoTarget::Alias
-                | NoTarget::Block
-                | NoTarget::SeveralLines
-                | NoTarget::Empty
-                | NoTarget::Template
-                | NoTarget::Typed => ProblemReason::NoValue,
-            },
+            reason: error.reason(),
             message: error.to_string(),
             policy: Some(marker.policy),
         }),

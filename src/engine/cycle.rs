@@ -14,6 +14,7 @@ use super::settings::Settings;
 use super::split::split;
 use super::world::World;
 use crate::api::{Author, Grouping, ObjectKey};
+use crate::edit::Targets;
 use crate::git::{
     self, Branch, BranchName, CommitId, Draft, DraftCommit, FileEdit, Published, Signer, Snapshot, Start,
 };
@@ -104,7 +105,7 @@ async fn ready<W: World>(
     let secrets = order.settings.read_secrets(world).await?;
     match bench {
         Some(mut bench) if bench.settings.opens_as(&order.settings) && bench.secrets == secrets => {
-            if !bench.settings.scope.is_same(&order.settings.scope) {
+            if !bench.settings.looks_as(&order.settings) {
                 bench.forget_files();
             }
             bench.settings = order.settings.clone();
@@ -220,12 +221,13 @@ impl Workbench {
             Side::Base => &mut self.index,
             Side::Target => &mut self.target_index,
         };
-        let (mut index, scope) = (std::mem::take(kept), self.settings.scope.clone());
+        let mut index = std::mem::take(kept);
+        let (scope, targets) = (self.settings.scope.clone(), Arc::clone(&self.settings.targets));
         let grouping = self.settings.grouping;
         let work = tokio::task::spawn_blocking(move || {
             let view = branch.snapshot(commit).and_then(|mut snapshot| {
-                index.update(&mut snapshot, &scope, &wishes)?;
-                view(&snapshot, &mut index, &wishes, grouping)
+                index.update(&mut snapshot, &scope, &targets, &wishes)?;
+                view(&snapshot, &mut index, &wishes, grouping, &targets)
             });
             (index, view)
         });
@@ -264,6 +266,7 @@ fn view(
     index: &mut SiteIndex,
     wishes: &Wishes,
     grouping: Grouping,
+    targets: &Targets,
 ) -> Result<View, git::Error> {
     let rest = index.rest().cloned();
     let files = index.files();
@@ -277,7 +280,7 @@ fn view(
         Some(plan) => plan,
         None => plan(known, read, wishes, MOST_FOREIGN_PROBLEMS)?,
     };
-    let parts = split(&plan, wishes, grouping, read)?;
+    let parts = split(&plan, wishes, grouping, targets, read)?;
     let (parents, is_vouched_for) = (snapshot.parents()?, snapshot.is_vouched_for()?);
     index.set_rest(&plan);
     Ok(View { message: snapshot.message()?, parents, is_vouched_for, plan, parts })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Scope;
 use super::plan::{Known, Plan, Wishes};
-use crate::edit::{FileSites, find_sites, is_searched};
+use crate::edit::{FileSites, Targets, find_sites};
 use crate::git::{BlobId, Error, FileChange, Snapshot, TreeId};
 
 /// Larger files are not looked at, in bytes. Only a file below `edit`'s own, smaller cap is ever changed; up to this
@@ -99,21 +99,28 @@ impl SiteIndex {
         &mut self,
         snapshot: &mut Snapshot,
         scope: &Scope,
+        targets: &Targets,
         wishes: &Arc<Wishes>,
     ) -> Result<(), Error> {
         if self.tree != Some(snapshot.tree()) {
             self.rest = None;
-            self.read_changes(snapshot, scope, wishes)?;
+            self.read_changes(snapshot, scope, targets, wishes)?;
         }
         if self.wishes != *wishes {
             self.rest = None;
-            self.read_again(snapshot, wishes)?;
+            self.read_again(snapshot, targets, wishes)?;
             self.wishes = Arc::clone(wishes);
         }
         Ok(())
     }
 
-    fn read_changes(&mut self, snapshot: &mut Snapshot, scope: &Scope, wishes: &Wishes) -> Result<(), Error> {
+    fn read_changes(
+        &mut self,
+        snapshot: &mut Snapshot,
+        scope: &Scope,
+        targets: &Targets,
+        wishes: &Wishes,
+    ) -> Result<(), Error> {
         // The mirror may have been fetched anew since. Without the old tree nobody can say which files are gone.
         let before = self.tree.take().filter(|tree| snapshot.holds(*tree));
         let files = &mut self.files;
@@ -126,13 +133,13 @@ impl SiteIndex {
                 FileChange::Gone { path } => {
                     files.remove(path);
                 }
-                FileChange::Present { path, blob } if scope.admits(path) && is_searched(path) => {
+                FileChange::Present { path, blob } if scope.admits(path) && targets.search(path) => {
                     match room.checked_sub(path.len() + size_of::<(Box<str>, BlobId)>()) {
                         Some(left) => {
                             room = left;
                             new.push((path.into(), blob));
                         }
-                        None => look_at(files, path.into(), blob, snapshot, wishes)?,
+                        None => look_at(files, (path.into(), blob), snapshot, targets, wishes)?,
                     }
                 }
                 FileChange::Present { .. } => {}
@@ -142,8 +149,8 @@ impl SiteIndex {
         let is_much = new.len() > FILES_AT_ONCE;
         let mut new = new.into_iter();
         while new.len() > 0 {
-            for (path, blob) in new.by_ref().take(FILES_AT_ONCE) {
-                look_at(files, path, blob, snapshot, wishes)?;
+            for file in new.by_ref().take(FILES_AT_ONCE) {
+                look_at(files, file, snapshot, targets, wishes)?;
             }
             if is_much {
                 snapshot.let_go()?;
@@ -154,7 +161,7 @@ impl SiteIndex {
     }
 
     /// Reads the files again of which less was kept, and whose policy has come to be.
-    fn read_again(&mut self, snapshot: &Snapshot, wishes: &Wishes) -> Result<(), Error> {
+    fn read_again(&mut self, snapshot: &Snapshot, targets: &Targets, wishes: &Wishes) -> Result<(), Error> {
         let new = wishes.keys().filter(|policy| !self.wishes.contains_key(policy));
         let new: HashSet<String> = new.map(ToString::to_string).collect();
         if new.is_empty() {
@@ -163,7 +170,7 @@ impl SiteIndex {
         for (path, file) in &mut self.files {
             if let Found::Elsewhere { policy, .. } = &file.found
                 && new.contains(&**policy)
-                && let Some(found) = sites_of(snapshot, path, file.blob)?
+                && let Some(found) = sites_of(snapshot, path, file.blob, targets)?
             {
                 *file = IndexedFile::new(file.blob, found, wishes);
             }
@@ -175,12 +182,12 @@ impl SiteIndex {
 /// Reads a file, and remembers what it holds, or that it holds nothing.
 fn look_at(
     files: &mut BTreeMap<Box<str>, IndexedFile>,
-    path: Box<str>,
-    blob: BlobId,
+    (path, blob): (Box<str>, BlobId),
     snapshot: &Snapshot,
+    targets: &Targets,
     wishes: &Wishes,
 ) -> Result<(), Error> {
-    match sites_of(snapshot, &path, blob)? {
+    match sites_of(snapshot, &path, blob, targets)? {
         Some(found) => {
             files.insert(path, IndexedFile::new(blob, found, wishes));
         }
@@ -191,9 +198,14 @@ fn look_at(
     Ok(())
 }
 
-fn sites_of(snapshot: &Snapshot, path: &str, blob: BlobId) -> Result<Option<FileSites>, Error> {
+fn sites_of(
+    snapshot: &Snapshot,
+    path: &str,
+    blob: BlobId,
+    targets: &Targets,
+) -> Result<Option<FileSites>, Error> {
     let Some(text) = snapshot.read(blob, MAX_FILE)? else { return Ok(None) };
-    let found = find_sites(path, &text);
+    let found = find_sites(path, &text, targets);
     Ok((!found.is_empty()).then_some(found))
 }
 
@@ -206,7 +218,7 @@ mod tests {
     use super::*;
     use crate::api::ObjectKey;
     use crate::edit::ProblemReason;
-    use crate::engine::plan::plan;
+    use crate::engine::plan::{NoWish, plan};
     use crate::git::{Branch, BranchName};
 
     /// Makes a bare repository anew, whose branch `main` holds these files alone.
@@ -228,7 +240,7 @@ mod tests {
         let branch = Branch::open_local(folder, BranchName::parse("main").unwrap());
         let head = branch.bring_up_to_date().await.unwrap();
         let mut snapshot = branch.snapshot(head).unwrap();
-        index.update(&mut snapshot, &Scope::compile(None).unwrap(), wishes).unwrap();
+        index.update(&mut snapshot, &Scope::compile(None).unwrap(), &Targets::default(), wishes).unwrap();
         index.files().keys().map(ToString::to_string).collect()
     }
 
@@ -246,7 +258,9 @@ mod tests {
 
     /// A policy that has not chosen.
     fn wishes(names: &[&str]) -> Arc<Wishes> {
-        let wish = |name: &&str| (ObjectKey::new("shop", *name), Err("it is new".to_owned()));
+        let wish = |name: &&str| {
+            (ObjectKey::new("shop", *name), Err(NoWish { why: "it is new".to_owned(), image: None }))
+        };
         Arc::new(names.iter().map(wish).collect())
     }
 

@@ -8,9 +8,9 @@ use super::message::Move;
 use super::selection::Selection;
 use crate::api::ObjectKey;
 use crate::edit::{
-    Change, FileSites, Part, Problem, ProblemReason, Resolution, Wanted, plan_file, unknown_policy,
+    Change, FileSites, Part, Policies, Problem, ProblemReason, Resolution, Wanted, plan_file, unknown_policy,
 };
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageName, ImageReference};
 use crate::policy::Policy;
 
 /// What one policy wants in Git.
@@ -30,7 +30,16 @@ impl PartialEq for Wish {
 }
 
 /// What the policies want that may write to one repository; for one that wants nothing, why.
-pub type Wishes = BTreeMap<ObjectKey, Result<Wish, String>>;
+pub type Wishes = BTreeMap<ObjectKey, Result<Wish, NoWish>>;
+
+/// Why a policy wants nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoWish {
+    /// Why, as a lowercase fragment.
+    pub why: String,
+    /// Its image, where it can be read. Another policy of this image may not write for both.
+    pub image: Option<ImageName>,
+}
 
 /// What is known of a file.
 #[derive(Clone, Copy, Debug)]
@@ -96,18 +105,18 @@ pub fn plan<'a, E>(
     most_foreign: usize,
 ) -> Result<Plan, E> {
     let mut whole = Plan::default();
-    let nearest = Nearest::among(wishes);
+    let writers = Writers::among(wishes);
     for (path, known) in files {
         let found = match known {
             Known::Sites(found) => found,
             Known::Elsewhere { line, policy } => {
-                whole.note_elsewhere(path, line, policy, &nearest, most_foreign);
+                whole.note_elsewhere(path, line, policy, &writers.nearest, most_foreign);
                 continue;
             }
         };
-        whole.sites += found.sites.len() as u64;
-        whole.files_with_sites += u64::from(!found.sites.is_empty());
-        let file = plan_file(path, || read(path), found, &|key| resolve(wishes, key, &nearest))?;
+        let file = plan_file(path, || read(path), found, &writers)?;
+        whole.sites += file.sites;
+        whole.files_with_sites += u64::from(file.sites > 0);
         for problem in file.problems {
             *whole.problem_counts.entry(problem.reason).or_default() += 1;
             let is_own = problem.policy.as_ref().is_some_and(|policy| wishes.contains_key(policy));
@@ -125,16 +134,47 @@ pub fn plan<'a, E>(
     Ok(whole)
 }
 
-fn resolve<'a>(wishes: &'a Wishes, key: &ObjectKey, nearest: &Nearest<'_>) -> Resolution<'a> {
-    let Some(wish) = wishes.get(key) else { return Resolution::Unknown { nearest: nearest.to(key) } };
-    match wish {
-        Err(why) => Resolution::NotChosen { why: why.clone() },
-        Ok(wish) => Resolution::Wanted(wanted(wish)),
+/// The policies that may write, by name and by image.
+pub(super) struct Writers<'a> {
+    wishes: &'a Wishes,
+    by_image: BTreeMap<&'a ImageName, Vec<ObjectKey>>,
+    nearest: Nearest<'a>,
+}
+
+impl<'a> Writers<'a> {
+    pub(super) fn among(wishes: &'a Wishes) -> Self {
+        let mut by_image: BTreeMap<_, Vec<ObjectKey>> = BTreeMap::new();
+        for (key, wish) in wishes {
+            let image = match wish {
+                Ok(wish) => Some(wish.policy.image()),
+                Err(none) => none.image.as_ref(),
+            };
+            if let Some(image) = image {
+                by_image.entry(image).or_default().push(key.clone());
+            }
+        }
+        Self { wishes, by_image, nearest: Nearest::among(wishes) }
+    }
+}
+
+impl Policies for Writers<'_> {
+    fn named(&self, key: &ObjectKey) -> Resolution<'_> {
+        let Some(wish) = self.wishes.get(key) else {
+            return Resolution::Unknown { nearest: self.nearest.to(key) };
+        };
+        match wish {
+            Err(none) => Resolution::NotChosen { why: none.why.clone() },
+            Ok(wish) => Resolution::Wanted(wanted(wish)),
+        }
+    }
+
+    fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
+        self.by_image.get(image).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 /// What a wish asks of a file.
-pub(super) fn wanted(wish: &Wish) -> Wanted<'_> {
+fn wanted(wish: &Wish) -> Wanted<'_> {
     Wanted {
         image: wish.policy.image(),
         tag: &wish.selection.tag,
@@ -181,7 +221,7 @@ impl Plan {
         if self.problems.len() < most
             && let Some(policy) = ObjectKey::parse(policy)
         {
-            let problem = unknown_policy(line, &policy, nearest.to(&policy).as_ref());
+            let problem = unknown_policy("the marker names", line, &policy, nearest.to(&policy).as_ref());
             self.problems.push(FileProblem { file: path.to_owned(), problem });
         }
     }
@@ -219,7 +259,9 @@ impl Plan {
 fn held_tag(change: &Change) -> Option<String> {
     match change.part {
         Part::Image => ImageReference::parse(&change.from)?.tag.map(|tag| tag.to_string()),
-        Part::Tag => change.from.split('@').next().map(str::to_owned),
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
+            change.from.split('@').next().map(str::to_owned)
+        }
         Part::Name | Part::Digest => None,
     }
 }
@@ -227,7 +269,9 @@ fn held_tag(change: &Change) -> Option<String> {
 /// The digest that a changed value held, where it held one.
 fn held_digest(change: &Change) -> Option<String> {
     let digest = match change.part {
-        Part::Image | Part::Tag => change.from.split_once('@')?.1,
+        Part::Image | Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
+            change.from.split_once('@')?.1
+        }
         Part::Digest => &change.from,
         Part::Name => return None,
     };

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::asker::Asker;
 use super::choosing::LookError;
-use super::plan::Wish;
+use super::plan::{NoWish, Wish};
 use super::scan::{ScanKey, Verdict};
 use super::selection::Selection;
 use super::world::Notice;
@@ -19,7 +19,7 @@ use crate::api::{
     Conditions, Downgrade, Health, ImagePolicy, ImagePolicyStatus, Reason, Refused, Scanned, Written,
     requested_at,
 };
-use crate::image::{BuildTime, Tag};
+use crate::image::{BuildTime, ImageName, Tag};
 use crate::policy::{Choice, Need, Policy, Standing, compile};
 
 /// What is known of one ImagePolicy.
@@ -159,12 +159,17 @@ impl PolicyState {
     }
 
     /// What the policy wants in Git, or why it wants nothing.
-    pub(super) fn wish(&self) -> Result<Wish, String> {
-        let policy = self.compiled.clone()?;
-        match &self.selection {
-            _ if self.object.spec.suspend => Err("the policy is suspended".to_owned()),
-            Some(selection) => Ok(Wish { policy, selection: selection.clone() }),
-            None => Err("the policy has not chosen a tag".to_owned()),
+    pub(super) fn wish(&self) -> Result<Wish, NoWish> {
+        let none = |why: &str| {
+            Err(NoWish { why: why.to_owned(), image: ImageName::parse(&self.object.spec.image).ok() })
+        };
+        match (&self.compiled, &self.selection) {
+            (Err(problem), _) => none(problem),
+            (Ok(_), _) if self.object.spec.suspend => none("the policy is suspended"),
+            (Ok(policy), Some(selection)) => {
+                Ok(Wish { policy: Arc::clone(policy), selection: selection.clone() })
+            }
+            (Ok(_), None) => none("the policy has not chosen a tag"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! An InfraRepository's spec, checked and ready to use.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -10,6 +11,7 @@ use super::scope::{InvalidGlob, Scope};
 use super::settings::Settings;
 use super::world::{SecretError, World};
 use crate::api::{Grouping, InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
+use crate::edit::{InvalidFieldUpdate, Targets};
 use crate::git::{
     self, Branch, BranchName, GitSecret, InvalidGitSecret, RemoteAccess, RepositoryUrl, Signer,
     proxy_from_secret,
@@ -26,6 +28,7 @@ pub(super) struct RepositorySettings {
     pub(super) scope: Scope,
     pub(super) grouping: Grouping,
     pub(super) wording: Wording,
+    pub(super) targets: Arc<Targets>,
     pub(super) secret: Option<ObjectKey>,
     proxy: Option<ObjectKey>,
     signing: Option<ObjectKey>,
@@ -49,6 +52,8 @@ pub(super) enum RepositoryError {
     Glob(#[from] InvalidGlob),
     #[error(transparent)]
     Template(#[from] InvalidTemplate),
+    #[error(transparent)]
+    FieldUpdate(#[from] InvalidFieldUpdate),
     #[error("spec.interval: {0}")]
     Interval(#[from] InvalidInterval),
     #[error(transparent)]
@@ -75,7 +80,11 @@ impl RepositoryError {
     pub(super) const fn reason(&self) -> Reason {
         match self {
             Self::Git(error) => error.reason(),
-            Self::Glob(_) | Self::Template(_) | Self::Interval(_) | Self::Field { .. } => Reason::InvalidSpec,
+            Self::Glob(_)
+            | Self::Template(_)
+            | Self::FieldUpdate(_)
+            | Self::Interval(_)
+            | Self::Field { .. } => Reason::InvalidSpec,
             Self::Secret(_) | Self::Proxy(_) | Self::Signing(_) => Reason::SecretInvalid,
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::PushRefused(_) => Reason::PushRejected,
@@ -157,14 +166,13 @@ impl RepositorySettings {
             RepositoryUrl::Local(_) | RepositoryUrl::Http(_) | RepositoryUrl::Ssh(_) => {}
         }
         let scope = Scope::compile(spec.paths.as_ref())?;
-        // Markers are the only places so far: without them no file needs to be looked at.
-        let scope = if spec.updates.markers { scope } else { Scope::nothing() };
         Ok(Self {
             url,
             branch,
             target,
             interval: spec.interval.duration()?,
             scope,
+            targets: Arc::new(Targets::compile(&spec.updates, &key.namespace)?),
             grouping: spec.commit.grouping,
             wording: Wording::read(key, &spec.commit)?,
             secret,
@@ -188,7 +196,7 @@ impl RepositorySettings {
             proxy: secrets.proxy.clone(),
             push_options: self.push_options.clone(),
             mirror: self.mirror_folder(settings, owner),
-            coverage: self.scope.coverage(),
+            coverage: self.scope.coverage(&self.targets),
         };
         Ok(Branch::open(&self.url, self.branch.clone(), access)?.publishing_to(self.written().clone()))
     }
@@ -233,9 +241,14 @@ impl RepositorySettings {
         settings.cache_dir.join("git").join(name)
     }
 
+    /// Whether the same files are looked at for the same places.
+    pub(super) fn looks_as(&self, other: &Self) -> bool {
+        self.scope.is_same(&other.scope) && self.targets == other.targets
+    }
+
     /// Whether the branch must be opened anew to follow these settings instead of the others.
     pub(super) fn opens_as(&self, other: &Self) -> bool {
-        self.scope.coverage() == other.scope.coverage()
+        self.scope.coverage(&self.targets) == other.scope.coverage(&other.targets)
             && (
                 &self.url,
                 &self.branch,

@@ -3,14 +3,13 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::api::Paths;
-use crate::edit::is_searched;
+use crate::edit::Targets;
 use crate::git::{Coverage, FileFilter};
 
 /// The files that `spec.paths` names. `*` stays within a folder, `**` crosses folders.
 #[derive(Clone, Debug)]
 pub struct Scope {
     paths: Option<Paths>,
-    is_empty: bool,
     include: Option<GlobSet>,
     exclude: GlobSet,
 }
@@ -31,52 +30,44 @@ impl Scope {
     /// `InvalidGlob` names the one that can not be read.
     pub fn compile(paths: Option<&Paths>) -> Result<Self, InvalidGlob> {
         let Some(paths) = paths else {
-            return Ok(Self { paths: None, is_empty: false, include: None, exclude: GlobSet::empty() });
+            return Ok(Self { paths: None, include: None, exclude: GlobSet::empty() });
         };
         let include = glob_set("include", &paths.include)?;
         let exclude = glob_set("exclude", &paths.exclude)?;
         let include = (!paths.include.is_empty()).then_some(include);
-        Ok(Self { paths: Some(paths.clone()), is_empty: false, include, exclude })
-    }
-
-    /// The scope that admits no file.
-    #[must_use]
-    pub fn nothing() -> Self {
-        Self { paths: None, is_empty: true, include: None, exclude: GlobSet::empty() }
+        Ok(Self { paths: Some(paths.clone()), include, exclude })
     }
 
     /// Whether both were read from the same globs.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        (&self.paths, self.is_empty) == (&other.paths, other.is_empty)
+        self.paths == other.paths
     }
 
     /// Whether the file is looked at.
     #[must_use]
     pub fn admits(&self, path: &str) -> bool {
-        !self.is_empty
-            && self.include.as_ref().is_none_or(|include| include.is_match(path))
-            && !self.exclude.is_match(path)
+        self.include.as_ref().is_none_or(|include| include.is_match(path)) && !self.exclude.is_match(path)
     }
 
     /// How much of a repository is worth bringing here: only the files that are looked at, where the globs name places
     /// instead of leaving some out.
     #[must_use]
-    pub fn coverage(&self) -> Coverage {
-        if !self.is_narrow() {
+    pub fn coverage(&self, targets: &Targets) -> Coverage {
+        if !targets.is_nothing() && !self.is_narrow() {
             return Coverage::Whole;
         }
-        let scope = self.clone();
+        let (scope, targets) = (self.clone(), targets.clone());
         // Another version may search other files.
-        let rule = format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), self.is_empty, self.paths);
-        Coverage::Files(FileFilter::new(rule, move |path| scope.admits(path) && is_searched(path)))
+        let rule = format!("{} {:?} {:?}", env!("CARGO_PKG_VERSION"), targets.updates(), self.paths);
+        Coverage::Files(FileFilter::new(rule, move |path| scope.admits(path) && targets.search(path)))
     }
 
-    /// Whether no file is looked at, or those alone that are at places with names: `clusters/prod/**` or
+    /// Whether those files alone are looked at that are at places with names: `clusters/prod/**` or
     /// `apps/*/values.yaml`, but not `**/*.yaml`.
     fn is_narrow(&self) -> bool {
         let include = self.paths.as_ref().map(|paths| paths.include.as_slice()).unwrap_or_default();
-        self.is_empty || (!include.is_empty() && include.iter().all(|glob| names_a_place(glob)))
+        !include.is_empty() && include.iter().all(|glob| names_a_place(glob))
     }
 }
 
@@ -98,6 +89,7 @@ fn glob_set(field: &'static str, globs: &[String]) -> Result<GlobSet, InvalidGlo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Updates;
 
     fn scope(include: &[&str], exclude: &[&str]) -> Result<Scope, InvalidGlob> {
         let all = |globs: &[&str]| globs.iter().map(ToString::to_string).collect();
@@ -119,6 +111,10 @@ mod tests {
         assert!(all.admits("apps/a.yaml") && !all.admits("charts/a.yaml"));
     }
 
+    fn nothing() -> Targets {
+        Targets::compile(&Updates { markers: false, ..Updates::default() }, "shop").unwrap()
+    }
+
     #[test]
     fn only_what_is_looked_at_is_brought_where_the_globs_name_places() {
         for (include, is_narrow) in [
@@ -130,19 +126,21 @@ mod tests {
             (&["clusters/prod/**", "**"], false),
             (&[], false),
         ] {
-            let coverage = scope(include, &["apps/old/**"]).unwrap().coverage();
+            let coverage = scope(include, &["apps/old/**"]).unwrap().coverage(&Targets::default());
             assert_eq!(coverage != Coverage::Whole, is_narrow, "{include:?}");
         }
-        assert_eq!(Scope::compile(None).unwrap().coverage(), Coverage::Whole);
-        assert_ne!(Scope::nothing().coverage(), Coverage::Whole);
+        let all = Scope::compile(None).unwrap();
+        assert_eq!(all.coverage(&Targets::default()), Coverage::Whole);
+        assert_ne!(all.coverage(&nothing()), Coverage::Whole);
     }
 
     #[test]
     fn coverages_are_the_same_where_the_globs_are() {
-        let prod = || scope(&["clusters/prod/**"], &[]).unwrap().coverage();
-        assert_eq!(prod(), prod());
-        assert_ne!(prod(), scope(&["clusters/prod/**"], &["**/old/**"]).unwrap().coverage());
-        assert_ne!(prod(), Scope::nothing().coverage());
+        let prod = |targets: &Targets| scope(&["clusters/prod/**"], &[]).unwrap().coverage(targets);
+        let usual = Targets::default();
+        assert_eq!(prod(&usual), prod(&usual));
+        assert_ne!(prod(&usual), scope(&["clusters/prod/**"], &["**/old/**"]).unwrap().coverage(&usual));
+        assert_ne!(prod(&usual), prod(&nothing()));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Plan, PlannedFile, Wishes, wanted};
+use super::plan::{Plan, PlannedFile, Wishes, Writers};
 use crate::api::{Grouping, ObjectKey};
-use crate::edit::{Resolution, find_sites, plan_file};
+use crate::edit::{Policies, Resolution, Targets, find_sites, plan_file};
+use crate::image::ImageName;
 
 /// The most commits of one cycle; a plan of more groups stays one.
 const MAX_COMMITS: usize = 100;
@@ -18,12 +19,14 @@ pub(super) fn split<E>(
     plan: &Plan,
     wishes: &Wishes,
     grouping: Grouping,
+    targets: &Targets,
     mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<Plan>, E> {
     let groups = groups(plan, wishes, grouping);
     if groups.len() < 2 || groups.len() > MAX_COMMITS {
         return Ok(Vec::new());
     }
+    let writers = Writers::among(wishes);
     let mut shared: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let mut plans = Vec::new();
     for group in &groups {
@@ -35,7 +38,8 @@ pub(super) fn split<E>(
             } else if own > 0 {
                 let path = file.path.as_str();
                 let text = shared.remove(path).map_or_else(|| read(path), Ok)?;
-                let Some(file) = only(group, path, text, wishes)? else { return Ok(Vec::new()) };
+                let members = Members { group, writers: &writers };
+                let Some(file) = only(&members, path, text, targets)? else { return Ok(Vec::new()) };
                 shared.insert(path, file.content.clone());
                 files.push(file);
             }
@@ -67,19 +71,35 @@ fn groups<'a>(plan: &'a Plan, wishes: &Wishes, grouping: Grouping) -> Vec<BTreeS
 
 /// A file with the edits of one group; `None` where they can not be made by themselves.
 fn only<E>(
-    group: &BTreeSet<&ObjectKey>,
+    members: &Members<'_>,
     path: &str,
     text: Vec<u8>,
-    wishes: &Wishes,
+    targets: &Targets,
 ) -> Result<Option<PlannedFile>, E> {
-    let found = find_sites(path, &text);
-    let resolve = |key: &ObjectKey| match wishes.get(key) {
-        Some(Ok(wish)) if group.contains(key) => Resolution::Wanted(wanted(wish)),
-        _ => Resolution::NotChosen { why: "it is in another commit".to_owned() },
-    };
-    let planned = plan_file(path, || Ok(text), &found, &resolve)?;
+    let found = find_sites(path, &text, targets);
+    let planned = plan_file(path, || Ok(text), &found, members)?;
     let whole = |content| PlannedFile { path: path.to_owned(), content, changes: planned.changes };
     Ok(planned.text.map(whole))
+}
+
+/// The policies of one commit among all.
+struct Members<'a> {
+    group: &'a BTreeSet<&'a ObjectKey>,
+    writers: &'a Writers<'a>,
+}
+
+impl Policies for Members<'_> {
+    fn named(&self, key: &ObjectKey) -> Resolution<'_> {
+        if self.group.contains(key) {
+            self.writers.named(key)
+        } else {
+            Resolution::NotChosen { why: "it is in another commit".to_owned() }
+        }
+    }
+
+    fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
+        self.writers.of_image(image)
+    }
 }
 
 #[cfg(test)]
@@ -108,12 +128,14 @@ mod tests {
     /// The contents of the files after each commit, where there is more than one.
     fn texts(files: &[(&str, &str)], wishes: &Wishes, grouping: Grouping) -> Vec<Vec<(String, String)>> {
         let files: BTreeMap<&str, &str> = files.iter().copied().collect();
-        let found: Vec<_> =
-            files.iter().map(|(path, text)| (*path, find_sites(path, text.as_bytes()))).collect();
+        let found: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (*path, find_sites(path, text.as_bytes(), &Targets::default())))
+            .collect();
         let read = |path: &str| Ok::<_, Infallible>(files[path].as_bytes().to_vec());
         let known = found.iter().map(|(path, found)| (*path, Known::Sites(found)));
         let Ok(whole) = plan(known, read, wishes, 9);
-        let Ok(plans) = split(&whole, wishes, grouping, read);
+        let Ok(plans) = split(&whole, wishes, grouping, &Targets::default(), read);
         let text = |file: &PlannedFile| (file.path.clone(), String::from_utf8(file.content.clone()).unwrap());
         plans.iter().map(|plan| plan.files.iter().map(text).collect()).collect()
     }

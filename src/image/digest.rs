@@ -32,6 +32,12 @@ impl Digest {
         if hex.len() == length && is_hex { Ok(Self(text.into())) } else { Err(invalid()) }
     }
 
+    /// Whether the text is a SHA-256 digest without the algorithm before it.
+    #[must_use]
+    pub fn is_hex(text: &str) -> bool {
+        Self::parse(&format!("sha256:{text}")).is_ok()
+    }
+
     /// The SHA-256 digest of `bytes`.
     #[must_use]
     pub fn sha256_of(bytes: &[u8]) -> Self {

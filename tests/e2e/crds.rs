@@ -186,7 +186,15 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
             "insecureCredentials only has a meaning for a url that starts with http://",
         ),
         (infra("commit: {author: {name: 'A <b>'}}"), "spec.commit.author.name"),
-        (infra("updates: {workloads: true}"), "unknown field \"spec.updates.workloads\""),
+        (infra("updates: {everything: true}"), "unknown field \"spec.updates.everything\""),
+        (
+            infra("updates: {fields: [{glob: '*', policy: web}]}"),
+            "spec.updates.fields[0].path: Required value",
+        ),
+        (
+            infra("updates: {fields: [{glob: '*', policy: web, path: a, write: All}]}"),
+            "supported values: \"Image\", \"Name\", \"Tag\", \"Digest\"",
+        ),
         (
             host("https://ghcr.io"),
             "host must be a host with an optional port, without scheme and path, such as ghcr.io or registry.acme.example:5000",

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use ::tagtide::api::{ClusterImageRegistry, ImagePolicy, InfraRepository};
-use ::tagtide::edit::find_sites;
+use ::tagtide::edit::{Owner, Targets, find_sites};
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
@@ -71,10 +71,10 @@ fn every_marker_of_the_examples_names_a_policy_beside_it() {
     for file in examples().into_iter().filter(|file| is_of_a_repo(file)) {
         let folder = file.ancestors().find(|above| above.ends_with("repo")).and_then(Path::parent).unwrap();
         let objects: Vec<Value> = serde_saphyr::from_multiple(&read(&folder.join("policies.yaml"))).unwrap();
-        let found = find_sites(&file.to_string_lossy(), read(&file).as_bytes());
+        let found = find_sites(&file.to_string_lossy(), read(&file).as_bytes(), &Targets::default());
         assert!(found.problems.is_empty(), "{}: {:?}", file.display(), found.problems);
         for site in found.sites {
-            let policy = &site.marker.policy;
+            let Owner::Policy(policy) = &site.owner else { panic!("{site:?}") };
             let is_meant = |object: &Value| {
                 let metadata = &object["metadata"];
                 (&object["kind"], &metadata["namespace"], &metadata["name"])

@@ -3,6 +3,7 @@
 mod apply;
 mod command_line;
 mod explain;
+mod places;
 mod plan;
 
 use std::fs;

@@ -179,7 +179,7 @@ proptest! {
         let plan = policies.plan("a.yaml", before.as_bytes());
         prop_assert_eq!(&plan.problems, &[], "{}", before);
         let after = plan.text.map_or_else(|| before.clone(), |text| String::from_utf8(text).unwrap());
-        let found = find_sites("a.yaml", after.as_bytes());
+        let found = find_sites("a.yaml", after.as_bytes(), &Targets::default());
         prop_assert_eq!(found.sites.len(), spans.len());
         for site in &found.sites {
             prop_assert_eq!(&site.value, &wanted);

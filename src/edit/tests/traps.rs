@@ -2,7 +2,7 @@
 //! `# F` the tag of a policy that wants `1.10`.
 
 use super::*;
-use crate::edit::{FileSites, MAX_FILE_BYTES, MAX_SITES, Part, ProblemReason, may_hold_sites};
+use crate::edit::{FileSites, MAX_FILE_BYTES, MAX_SITES, Part, ProblemReason};
 
 fn with_markers(text: &str) -> String {
     text.replace("# M", r#"# {"$imagepolicy": "shop:api"}"#)
@@ -179,7 +179,7 @@ fn problems_are_in_the_order_of_the_file() {
     let marker = |policy: &str| format!("x:1 # {{\"$imagepolicy\": \"{policy}\"}}");
     let values = [marker("shop:apii"), marker("api"), marker("shop:waiting")];
     let text = format!("- x:1# {{\"$tagtide\":\"shop:api\"}}\n- {}\n", values.join("\n- "));
-    let found = find_sites("a.yaml", text.as_bytes()).problems;
+    let found = find_sites("a.yaml", text.as_bytes(), &Targets::default()).problems;
     assert_eq!(found.iter().map(|problem| problem.line).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(
         problems(&plan(&text)),
@@ -283,24 +283,28 @@ fn other_encodings_are_reported_only_where_there_is_a_marker() {
     text.extend(b"\xfc\xdfe\n");
     let plan = Policies::new().plan("a.yaml", &text);
     assert_eq!((problems(&plan), plan.text), (vec!["2 NotUtf8".to_owned()], None));
-    assert_eq!(find_sites("a.yaml", b"a: b # gr\xfc\xdfe\n"), FileSites::default());
+    assert_eq!(find_sites("a.yaml", b"a: b # gr\xfc\xdfe\n", &Targets::default()), FileSites::default());
 }
 
 #[test]
 fn files_and_markers_beyond_the_caps_are_reported() {
     let site = with_markers("- ghcr.io/acme/api:1.0 # M\n");
     let filler = |length: usize| format!("{site}{}\n", "#".repeat(length - site.len() - 1));
-    let largest = find_sites("a.yaml", filler(MAX_FILE_BYTES).as_bytes());
+    let largest = find_sites("a.yaml", filler(MAX_FILE_BYTES).as_bytes(), &Targets::default());
     assert_eq!((largest.sites.len(), largest.problems.len()), (1, 0));
     let too_large = Policies::new().plan("a.yaml", filler(MAX_FILE_BYTES + 1).as_bytes());
     assert_eq!((problems(&too_large), too_large.text), (vec!["1 TooLarge".to_owned()], None));
-    assert_eq!(find_sites("a.yaml", "#".repeat(MAX_FILE_BYTES + 1).as_bytes()).problems, []);
+    assert_eq!(
+        find_sites("a.yaml", "#".repeat(MAX_FILE_BYTES + 1).as_bytes(), &Targets::default()).problems,
+        []
+    );
 
-    let broken = find_sites("a.yaml", "---\n[ # $tagtide\n".repeat(MAX_SITES + 5).as_bytes());
+    let broken =
+        find_sites("a.yaml", "---\n[ # $tagtide\n".repeat(MAX_SITES + 5).as_bytes(), &Targets::default());
     assert_eq!(broken.problems.len(), MAX_SITES + 1);
     assert_eq!(broken.problems.last().unwrap().reason, ProblemReason::TooLarge);
 
-    let many = find_sites("a.yaml", site.repeat(MAX_SITES + 5).as_bytes());
+    let many = find_sites("a.yaml", site.repeat(MAX_SITES + 5).as_bytes(), &Targets::default());
     assert_eq!(many.sites.len(), MAX_SITES);
     let reasons: Vec<_> = many.problems.iter().map(|problem| (problem.line, problem.reason)).collect();
     assert_eq!(reasons, [(MAX_SITES as u64 + 1, ProblemReason::TooLarge)]);
@@ -310,12 +314,12 @@ fn files_and_markers_beyond_the_caps_are_reported() {
 fn only_yaml_files_are_read() {
     let text = with_markers("image: a:1 # M\n").into_bytes();
     for path in ["a.yaml", "x/y.yml", "Kustomization", "x/Kustomization"] {
-        assert!(may_hold_sites(path, &text), "{path}");
-        assert!(!may_hold_sites(path, b"image: a:1 # {\"$image\": 1}\n"), "{path}");
+        assert!(Targets::default().may_be_in(path, &text), "{path}");
+        assert!(!Targets::default().may_be_in(path, b"image: a:1 # {\"$image\": 1}\n"), "{path}");
     }
     for path in ["a.json", "yaml", "a.yaml/b", "a.yaml.bak", "Kustomization.md", ""] {
-        assert!(!may_hold_sites(path, &text), "{path}");
-        assert!(find_sites(path, &text).sites.is_empty(), "{path}");
+        assert!(!Targets::default().may_be_in(path, &text), "{path}");
+        assert!(find_sites(path, &text, &Targets::default()).sites.is_empty(), "{path}");
     }
 }
 
@@ -323,7 +327,7 @@ fn only_yaml_files_are_read() {
 fn sites_of_another_text_change_nothing() {
     let text = with_markers("image: ghcr.io/acme/api:1.0 # M\n");
     let policies = Policies::new();
-    let found = find_sites("a.yaml", text.as_bytes());
+    let found = find_sites("a.yaml", text.as_bytes(), &Targets::default());
     for other in ["", "image: x", "# a longer text\nimage: ghcr.io/acme/api:1.0 # {}\n"] {
         let plan = plan_text("a.yaml", other.as_bytes(), &found, &policies);
         assert_eq!(problems(&plan), ["1 NotVerified"], "{other}");
@@ -362,7 +366,7 @@ fn hostile_files_end_in_time() {
         "$tagtide",
     ] {
         let text = format!("{site}{}", unit.repeat(300_000 / unit.len()));
-        let found = find_sites("a.yaml", text.as_bytes());
+        let found = find_sites("a.yaml", text.as_bytes(), &Targets::default());
         assert!(!(found.sites.is_empty() && found.problems.is_empty()), "{unit:?}");
     }
 }

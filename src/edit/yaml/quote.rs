@@ -7,10 +7,12 @@ use crate::edit::Style;
 ///
 /// The values are tags, digests and image names; none of their grammars admits a quote or a backslash, so nothing is
 /// escaped.
-pub(in crate::edit) fn written(value: &str, style: Style) -> String {
+pub(super) fn written(value: &str, style: Style) -> String {
     match style {
-        Style::Plain if is_plain_string(value) => value.to_owned(),
-        Style::Plain | Style::DoubleQuoted => format!("\"{value}\""),
+        Style::Plain | Style::AddedToBlock | Style::AddedToFlow if is_plain_string(value) => value.to_owned(),
+        Style::Plain | Style::DoubleQuoted | Style::AddedToBlock | Style::AddedToFlow => {
+            format!("\"{value}\"")
+        }
         Style::SingleQuoted => format!("'{value}'"),
     }
 }

@@ -88,7 +88,7 @@ fn comment<'a>(text: &'a str, span: &Span) -> Option<Comment<'a>> {
     Some(Comment { text: span.slice(text)?, start: span.byte_range()?.start, line: span.start.line() })
 }
 
-fn node<'a>(kind: Kind<'a>, is_key: bool, span: &Span) -> Option<Node<'a>> {
+pub(super) fn node<'a>(kind: Kind<'a>, is_key: bool, span: &Span) -> Option<Node<'a>> {
     let range = span.byte_range()?;
     (!range.is_empty()).then_some(Node {
         kind,
@@ -98,8 +98,13 @@ fn node<'a>(kind: Kind<'a>, is_key: bool, span: &Span) -> Option<Node<'a>> {
     })
 }
 
+/// Whether a plain scalar means nothing (YAML 1.2.2, 10.2.1.1).
+pub(super) fn is_null(plain: &str) -> bool {
+    plain == "~" || plain.eq_ignore_ascii_case("null")
+}
+
 /// Tags of YAML's own types but `!!str`. A tag of the user's, such as `!Ref`, says nothing about the type.
-fn is_other_type(tag: &Tag) -> bool {
+pub(super) fn is_other_type(tag: &Tag) -> bool {
     tag.suffix_in_namespace("tag:yaml.org,2002:").is_some_and(|name| name != "str")
 }
 

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use granit_parser::ScalarStyle;
 
-use super::reader::{Comment, Kind, Node, Reading};
-use crate::edit::{Part, Style, marker};
+use super::reader::{Comment, Kind, Node, Reading, is_null};
+use crate::edit::{Part, ProblemReason, Style, marker};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
 
 /// How SOPS begins a value that it has encrypted.
-const SOPS_VALUE: &str = "ENC[AES256_GCM,";
+pub(super) const SOPS_VALUE: &str = "ENC[AES256_GCM,";
 
 /// The scalar that a marker marks.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) enum NoTarget {
     Block,
     #[error("the value spans several lines; write it on one line")]
     SeveralLines,
-    #[error("the value is empty; write a first version for the marker to lift")]
+    #[error("the value is empty; write a first version, which is lifted from then on")]
     Empty,
     #[error("the value is a template; put the marker behind a value that is written out")]
     Template,
@@ -45,6 +45,23 @@ pub(super) enum NoTarget {
         "the marker belongs to the last value before it, {last:?}, which is no {part}, but another on the line is; put that one last or on a line of its own"
     )]
     Unfit { last: String, part: Part },
+}
+
+impl NoTarget {
+    pub(super) const fn reason(&self) -> ProblemReason {
+        match self {
+            Self::Encrypted => ProblemReason::Encrypted,
+            Self::Unfit { .. } => ProblemReason::Ambiguous,
+            Self::Nothing
+            | Self::OwnLine
+            | Self::Alias
+            | Self::Block
+            | Self::SeveralLines
+            | Self::Empty
+            | Self::Template
+            | Self::Typed => ProblemReason::NoValue,
+        }
+    }
 }
 
 /// The text of the comment's line before the comment.
@@ -96,7 +113,7 @@ fn opens_block_scalar(line: &str) -> bool {
         && last_word.chars().skip(1).all(|c| c == '+' || c == '-' || c.is_ascii_digit())
 }
 
-fn target<'a>(node: &'a Node<'_>) -> Result<Target<'a>, NoTarget> {
+pub(super) fn target<'a>(node: &'a Node<'_>) -> Result<Target<'a>, NoTarget> {
     let (value, style) = match &node.kind {
         Kind::Alias => return Err(NoTarget::Alias),
         Kind::Scalar { is_typed: true, .. } => return Err(NoTarget::Typed),
@@ -119,10 +136,6 @@ fn target<'a>(node: &'a Node<'_>) -> Result<Target<'a>, NoTarget> {
         ScalarStyle::Literal | ScalarStyle::Folded => return Err(NoTarget::Block),
     };
     Ok(Target { value, style, span: node.span.clone() })
-}
-
-fn is_null(plain: &str) -> bool {
-    plain == "~" || plain.eq_ignore_ascii_case("null")
 }
 
 /// Whether a plain scalar holds what was meant as a marker behind it: a comment begins only behind a space.
@@ -148,7 +161,9 @@ fn fits(part: Part, value: &str) -> bool {
         Part::Image => ImageReference::parse(value)
             .is_some_and(|reference| reference.tag.is_some() || reference.digest.is_some()),
         Part::Name => ImageName::parse(value).is_ok(),
-        Part::Tag => Tag::is_valid(value.split_once('@').map_or(value, |(tag, _)| tag)),
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
+            Tag::is_valid(value.split_once('@').map_or(value, |(tag, _)| tag))
+        }
         Part::Digest => Digest::parse(value).is_ok(),
     }
 }

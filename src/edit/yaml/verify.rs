@@ -4,12 +4,14 @@ use std::ops::Range;
 
 use granit_parser::{Event, ScalarStyle, Span};
 
-use super::{document, quote, reader};
+use super::{addition, document, quote, reader};
+use crate::edit::Style;
 
-/// A value that was replaced: its old bytes in the old text, and what it must read as now.
+/// A value that was replaced or added: its bytes in the old text, or those it was added behind, and what it must read as.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::edit) struct Replaced<'a> {
+pub(in crate::edit) struct Edit<'a> {
     pub(in crate::edit) span: &'a Range<usize>,
+    pub(in crate::edit) style: Style,
     pub(in crate::edit) value: &'a str,
 }
 
@@ -28,21 +30,17 @@ pub(in crate::edit) enum NotVerified {
     Missing { left: usize },
 }
 
-/// Reads both texts again: every event must be the same but for the replaced scalars, which must read as the wanted
-/// strings, and every event must stand on the same line as before.
-pub(in crate::edit) fn verify(
-    before: &str,
-    after: &str,
-    replaced: &[Replaced<'_>],
-) -> Result<(), NotVerified> {
+/// Reads both texts again: every event must be the same but for the edited scalars, which must read as the wanted
+/// strings, and every event must stand on the same line as before, moved down by the lines that were added.
+pub(in crate::edit) fn verify(before: &str, after: &str, edits: &[Edit<'_>]) -> Result<(), NotVerified> {
     let (old, new) = (document::split(before), document::split(after));
     if old.len() != new.len() {
         return Err(NotVerified::Documents);
     }
-    let mut left = replaced.iter();
+    let mut left = edits.iter();
     for (old, new) in old.iter().zip(&new) {
         let end = old.start + old.text.len();
-        let here: Vec<_> = left.clone().take_while(|replaced| replaced.span.start < end).copied().collect();
+        let here: Vec<_> = left.clone().take_while(|edit| edit.span.start < end).copied().collect();
         left.by_ref().take(here.len()).for_each(drop);
         if old.text != new.text || !here.is_empty() {
             verify_document(old, new, &here)?;
@@ -57,38 +55,73 @@ pub(in crate::edit) fn verify(
 fn verify_document(
     old: &document::Document<'_>,
     new: &document::Document<'_>,
-    replaced: &[Replaced<'_>],
+    edits: &[Edit<'_>],
 ) -> Result<(), NotVerified> {
-    let mut replaced = replaced.iter().peekable();
+    let mut edits = edits.iter().peekable();
     let mut new_events = reader::events(new.text);
+    let mut awaited: Option<&Edit<'_>> = None;
+    let mut added_lines = 0;
     for event in reader::events(old.text) {
         let (event, span) =
             event.map_err(|error| NotVerified::Parse { line: old.file_line(error.marker().line()) })?;
         let line = old.file_line(span.start.line());
-        let (new_event, new_span) = match new_events.next() {
-            Some(Ok(next)) => next,
-            Some(Err(_)) => return Err(NotVerified::Parse { line }),
-            None => return Err(NotVerified::Other { line }),
+        let mut next = || match new_events.next() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(_)) => Err(NotVerified::Parse { line }),
+            None => Err(NotVerified::Other { line }),
         };
-        if span.start.line() != new_span.start.line() || span.end.line() != new_span.end.line() {
+        let (mut new_event, mut new_span) = next()?;
+        // An added entry comes next, behind a comment at most, so that it lies in the mapping of the name.
+        if let Some(edit) = awaited.filter(|_| !matches!(event, Event::Comment(..))) {
+            let (value, _) = next()?;
+            if !is_added(edit, &new_event, &value) {
+                return Err(NotVerified::Value { line, value: edit.value.to_owned() });
+            }
+            added_lines += usize::from(edit.style == Style::AddedToBlock);
+            awaited = None;
+            (new_event, new_span) = next()?;
+        }
+        if span.start.line() + added_lines != new_span.start.line()
+            || span.end.line() + added_lines != new_span.end.line()
+        {
             return Err(NotVerified::Other { line });
         }
         // The start of a document that is one scalar has the scalar's span.
-        let wanted =
-            replaced.next_if(|replaced| event.scalar().is_some() && is_at(replaced.span, old.start, &span));
-        match wanted {
-            Some(wanted) if !reads_as(wanted.value, &event, &new_event) => {
-                return Err(NotVerified::Value { line, value: wanted.value.to_owned() });
+        let edit = edits.next_if(|edit| event.scalar().is_some() && is_at(edit.span, old.start, &span));
+        match edit {
+            Some(edit) if edit.style.is_added() => {
+                awaited = Some(edit);
+                if event != new_event {
+                    return Err(NotVerified::Other { line });
+                }
             }
-            None if event != new_event => return Err(NotVerified::Other { line }),
+            Some(edit) if !reads_as(edit.value, &event, &new_event) => {
+                return Err(NotVerified::Value { line, value: edit.value.to_owned() });
+            }
+            None if !is_same(&event, &new_event) => return Err(NotVerified::Other { line }),
             Some(_) | None => {}
         }
     }
     // Both ended in the same event, the end of the stream, so the new text has no more.
-    match replaced.len() {
+    match edits.len() + usize::from(awaited.is_some()) {
         0 => Ok(()),
         left => Err(NotVerified::Missing { left }),
     }
+}
+
+/// Whether both mean the same. Where a comment stands beside its neighbours is the parser's guess, and of no meaning.
+fn is_same(old: &Event<'_>, new: &Event<'_>) -> bool {
+    match (old, new) {
+        (Event::Comment(old, _), Event::Comment(new, _)) => old == new,
+        _ => old == new,
+    }
+}
+
+fn is_added(edit: &Edit<'_>, key: &Event<'_>, value: &Event<'_>) -> bool {
+    let is_plain = |event: &Event<'_>, text: &str| matches!(event, Event::Scalar(value, ScalarStyle::Plain, 0, None) if value == text && quote::is_plain_string(text));
+    let is_quoted =
+        matches!(value, Event::Scalar(value, ScalarStyle::DoubleQuoted, 0, None) if value == edit.value);
+    is_plain(key, addition::KEY) && (is_quoted || is_plain(value, edit.value))
 }
 
 fn is_at(target: &Range<usize>, document_start: usize, span: &Span) -> bool {
@@ -121,7 +154,7 @@ mod tests {
     /// Verifies `after` where the bytes `1.0` of `before` were to become `value`.
     fn check(before: &str, after: &str, value: &str) -> Result<(), NotVerified> {
         let start = before.find("1.0").unwrap();
-        verify(before, after, &[Replaced { span: &(start..start + 3), value }])
+        verify(before, after, &[Edit { span: &(start..start + 3), style: Style::Plain, value }])
     }
 
     #[test]
@@ -166,10 +199,33 @@ mod tests {
     #[test]
     fn misses_a_value_that_is_not_where_it_was_found() {
         let span = 4..7;
-        let replaced = [Replaced { span: &span, value: "v1" }];
-        assert_eq!(verify("a: 1.0\n", "a: 1.0\n", &replaced), Err(NotVerified::Missing { left: 1 }));
+        let edits = [Edit { span: &span, style: Style::Plain, value: "v1" }];
+        assert_eq!(verify("a: 1.0\n", "a: 1.0\n", &edits), Err(NotVerified::Missing { left: 1 }));
         let span = 40..43;
-        let replaced = [Replaced { span: &span, value: "v1" }];
-        assert_eq!(verify("a: 1.0\n", "a: 1.0\n", &replaced), Err(NotVerified::Missing { left: 1 }));
+        let edits = [Edit { span: &span, style: Style::Plain, value: "v1" }];
+        assert_eq!(verify("a: 1.0\n", "a: 1.0\n", &edits), Err(NotVerified::Missing { left: 1 }));
+    }
+
+    #[test]
+    fn an_added_entry_lies_behind_the_name_and_nowhere_else() {
+        let before = "- name: a # x\n- name: b\n";
+        let check = |after: &str, style| verify(before, after, &[Edit { span: &(8..9), style, value: "v1" }]);
+        assert_eq!(check("- name: a # x\n  newTag: v1\n- name: b\n", Style::AddedToBlock), Ok(()));
+        assert_eq!(check("- name: a # x\n  newTag: \"v1\"\n- name: b\n", Style::AddedToBlock), Ok(()));
+        for after in [
+            before,
+            "- name: a # x\n  newTag: v2\n- name: b\n",
+            "- name: a # x\n  newtag: v1\n- name: b\n",
+            "- name: a # x\n  newTag: 'v1'\n- name: b\n",
+            "- name: a # y\n  newTag: v1\n- name: b\n",
+            "- name: a # x\n\n  newTag: v1\n- name: b\n",
+            "- name: a # x\n  newTag: v1\n- name: c\n",
+            "- name: a # x\n- name: b\n  newTag: v1\n",
+            "- name: a # x\n- newTag: v1\n- name: b\n",
+            "- name: a # x\n  newTag: v1\n  newTag: v1\n- name: b\n",
+        ] {
+            assert!(check(after, Style::AddedToBlock).is_err(), "{after:?}");
+        }
+        assert!(check("- name: a # x\n  newTag: v1\n- name: b\n", Style::AddedToFlow).is_err());
     }
 }

@@ -1,0 +1,143 @@
+//! Which places are looked for, and which files can hold one.
+
+use globset::{GlobBuilder, GlobMatcher};
+use memchr::memmem;
+
+use super::field_path::FieldPath;
+use super::text::Format;
+use super::{Part, marker, renovate, yaml};
+use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
+
+/// The places that are looked for, as `spec.updates` of an InfraRepository names them. The same targets find the same
+/// sites in the same bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    pub(super) updates: Updates,
+    fields: Vec<FieldRule>,
+}
+
+/// A field of certain files that follows a policy.
+#[derive(Clone, Debug)]
+pub(super) struct FieldRule {
+    files: GlobMatcher,
+    pub(super) path: FieldPath,
+    pub(super) policy: ObjectKey,
+    pub(super) part: Part,
+}
+
+/// A rule of `spec.updates.fields` that can not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("spec.updates.fields[{index}].{field}: {problem}")]
+pub struct InvalidFieldUpdate {
+    index: usize,
+    field: &'static str,
+    problem: String,
+}
+
+impl InvalidFieldUpdate {
+    /// The path of the field within the object.
+    #[must_use]
+    pub fn field(&self) -> String {
+        format!("spec.updates.fields[{}].{}", self.index, self.field)
+    }
+}
+
+impl Targets {
+    /// Reads what a spec asks for. The policies of its rules are of this namespace.
+    ///
+    /// # Errors
+    /// `InvalidFieldUpdate` names the rule that can not be read.
+    pub fn compile(updates: &Updates, namespace: &str) -> Result<Self, InvalidFieldUpdate> {
+        let rules = updates.fields.iter().enumerate();
+        let fields =
+            rules.map(|(index, rule)| FieldRule::read(index, rule, namespace)).collect::<Result<_, _>>()?;
+        Ok(Self { updates: updates.clone(), fields })
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub const fn updates(&self) -> &Updates {
+        &self.updates
+    }
+
+    /// Whether no place is looked for.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let Updates { markers, renovate_comments, .. } = &self.updates;
+        !*markers && !*renovate_comments && !self.looks_for_images() && self.fields.is_empty()
+    }
+
+    /// Whether files of this name are looked at, whatever they hold: others need not be read.
+    #[must_use]
+    pub fn search(&self, path: &str) -> bool {
+        let Updates { markers, renovate_comments, .. } = &self.updates;
+        let has_comments = *markers || *renovate_comments;
+        let has_fields = |may_have: bool| may_have && self.fields_in(path).next().is_some();
+        match Format::of(path) {
+            Some(format) => has_comments || has_fields(format.has_fields()),
+            None if yaml::is_yaml(path) => has_comments || self.looks_for_images() || has_fields(true),
+            None => has_fields(yaml::is_json(path)),
+        }
+    }
+
+    /// Whether the file can hold a site at all: by its name and a search for a few words. Cheap enough to be asked for
+    /// every file of a large repo; `true` promises nothing.
+    pub(super) fn may_be_in(&self, path: &str, text: &[u8]) -> bool {
+        self.search(path)
+            && ((self.updates.markers && marker::may_be_in(text))
+                || (self.updates.renovate_comments && renovate::may_be_in(text))
+                || self.images_may_be_in(text)
+                || self.fields_in(path).next().is_some())
+    }
+
+    /// The rules for the fields of a file.
+    pub(super) fn fields_in(&self, path: &str) -> impl Iterator<Item = &FieldRule> {
+        self.fields.iter().filter(move |rule| rule.files.is_match(path))
+    }
+
+    /// Whether values are looked for that neither a marker nor a rule names.
+    const fn looks_for_images(&self) -> bool {
+        let Updates { workloads, kustomize, helm_values, oci_artifacts, .. } = &self.updates;
+        *workloads || *kustomize || *helm_values || *oci_artifacts
+    }
+
+    /// Whether a value may be in the text that neither a marker nor a rule names.
+    pub(super) fn images_may_be_in(&self, text: &[u8]) -> bool {
+        let has = |word: &str| memmem::find(text, word.as_bytes()).is_some();
+        let Updates { workloads, kustomize, helm_values, oci_artifacts, .. } = &self.updates;
+        (*workloads && has("image") && (has("ontainers") || has("reference")))
+            || (*kustomize && has("images"))
+            || (*helm_values && (has("image") || has("repository")))
+            || (*oci_artifacts && (has("oci://") || has("targetRevision") || has("HelmRelease")))
+    }
+}
+
+impl PartialEq for Targets {
+    fn eq(&self, other: &Self) -> bool {
+        let policies =
+            |targets: &Self| targets.fields.iter().map(|rule| rule.policy.clone()).collect::<Vec<_>>();
+        self.updates == other.updates && policies(self) == policies(other)
+    }
+}
+
+impl FieldRule {
+    fn read(index: usize, rule: &FieldUpdate, namespace: &str) -> Result<Self, InvalidFieldUpdate> {
+        let invalid = |field, problem| InvalidFieldUpdate { index, field, problem };
+        let glob = GlobBuilder::new(&rule.glob).literal_separator(true).build();
+        let glob = glob
+            .map_err(|error| invalid("glob", format!("{error}; write a glob such as apps/*/values.yaml")))?;
+        let path = FieldPath::parse(&rule.path).map_err(|error| invalid("path", error.to_string()))?;
+        let part = match rule.write {
+            FieldPart::Image => Part::Image,
+            FieldPart::Name => Part::Name,
+            FieldPart::Tag => Part::Tag,
+            FieldPart::Digest => Part::Digest,
+        };
+        Ok(Self {
+            files: glob.compile_matcher(),
+            path,
+            policy: ObjectKey::new(namespace, &rule.policy),
+            part,
+        })
+    }
+}

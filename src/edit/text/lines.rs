@@ -1,0 +1,142 @@
+//! The values of formats in which a line stands for itself: `.env`, `.properties`, Dockerfiles, shell scripts.
+
+use std::ops::Range;
+
+use super::{Format, Leaf, Step};
+use crate::edit::Style;
+use crate::image::ImageReference;
+
+/// The values of all lines. What these formats can not tell apart without running them, such as here-documents, reads as
+/// lines too: it takes a marker to make a value of it.
+pub(super) fn leaves(format: Format, text: &str) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive(['\n', '\r']) {
+        let bare = line.trim_end_matches(['\n', '\r']);
+        let skipped = bare.len() - bare.trim_start_matches([' ', '\t', '\u{feff}']).len();
+        let body = bare.get(skipped..).unwrap_or_default();
+        if !format.comments().iter().any(|sign| body.starts_with(sign)) {
+            for found in in_line(format, body) {
+                let offset = start + skipped;
+                leaves.push(Leaf {
+                    path: found.key.map(|key| Step::Key(key.to_owned())).into_iter().collect(),
+                    value: body.get(found.value).unwrap_or_default().to_owned(),
+                    span: found.span.start + offset..found.span.end + offset,
+                    style: found.style,
+                });
+            }
+        }
+        start += line.len();
+    }
+    leaves
+}
+
+/// A value in a line.
+struct Found<'a> {
+    key: Option<&'a str>,
+    /// The value without its quotes.
+    value: Range<usize>,
+    span: Range<usize>,
+    style: Style,
+}
+
+fn in_line(format: Format, line: &str) -> Vec<Found<'_>> {
+    match format {
+        Format::Properties => property(line).into_iter().collect(),
+        Format::Env | Format::Shell | Format::Dockerfile | Format::Toml | Format::Hcl => {
+            let mut found = Vec::new();
+            for word in words(line) {
+                // Behind a `#` at the beginning of a word stands a comment.
+                if line.get(word.clone()).is_some_and(|word| word.starts_with('#')) {
+                    break;
+                }
+                found.extend(in_word(format, line, word));
+            }
+            found
+        }
+    }
+}
+
+/// The words of a line: apart by spaces, but for those in quotes.
+fn words(line: &str) -> Vec<Range<usize>> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut quote = None;
+    for (at, c) in line.char_indices() {
+        match (quote, c) {
+            (None, ' ' | '\t') => words.extend(start.take().map(|start| start..at)),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                start.get_or_insert(at);
+            }
+            (Some(open), c) if c == open => quote = None,
+            (None | Some(_), _) => {
+                start.get_or_insert(at);
+            }
+        }
+    }
+    words.extend(start.map(|start| start..line.len()));
+    words
+}
+
+/// `KEY=value`, or a word that is an image with a version, as in `FROM ghcr.io/acme/api:1.9.3`.
+fn in_word<'a>(format: Format, line: &'a str, word: Range<usize>) -> Option<Found<'a>> {
+    let text = line.get(word.clone())?;
+    let is_name = |key: &str| {
+        let key = key.strip_prefix("--").unwrap_or(key);
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    if let Some((key, value)) = text.split_once('=').filter(|(key, _)| is_name(key)) {
+        let start = word.end - value.len();
+        return quoted(line, start..word.end).map(|(value, style)| Found {
+            key: Some(key),
+            value,
+            span: start..word.end,
+            style,
+        });
+    }
+    if format == Format::Env {
+        return None;
+    }
+    let (value, style) = quoted(line, word.clone())?;
+    let reference = ImageReference::parse(line.get(value.clone())?)?;
+    let is_image = reference.digest.is_some() || (reference.tag.is_some() && !is_ports(text));
+    is_image.then_some(Found { key: None, value, span: word, style })
+}
+
+/// `8080:80` is no image.
+fn is_ports(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
+}
+
+/// The value within its quotes, if they are whole and nothing in them is escaped.
+fn quoted(line: &str, span: Range<usize>) -> Option<(Range<usize>, Style)> {
+    let text = line.get(span.clone())?;
+    for (quote, style) in [('"', Style::DoubleQuoted), ('\'', Style::SingleQuoted)] {
+        if let Some(inner) = text.strip_prefix(quote) {
+            let inner = inner.strip_suffix(quote)?;
+            let is_whole = !inner.contains([quote, '\\']);
+            return is_whole.then_some((span.start + 1..span.end - 1, style));
+        }
+    }
+    (!text.contains(['"', '\'', '\\'])).then_some((span, Style::Plain))
+}
+
+/// `key=value`, `key: value` or `key value` (java.util.Properties, "load"). A line that goes on in the next has none.
+fn property(line: &str) -> Option<Found<'_>> {
+    if line.ends_with('\\') {
+        return None;
+    }
+    let key_end = line.find(['=', ':', ' ', '\t'])?;
+    let (key, behind) = line.split_at(key_end);
+    let behind = behind.trim_start_matches([' ', '\t']);
+    let value = behind.strip_prefix(['=', ':']).unwrap_or(behind).trim_start_matches([' ', '\t']);
+    let start = line.len() - value.len();
+    let span = start..start + value.trim_end().len();
+    (!key.is_empty() && !key.contains('\\')).then_some(Found {
+        key: Some(key),
+        value: span.clone(),
+        span,
+        style: Style::Plain,
+    })
+}

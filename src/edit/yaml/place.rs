@@ -1,0 +1,232 @@
+//! Values that hold an image version by where they stand: no comment says so.
+
+mod field;
+mod helm_values;
+mod kustomize;
+mod oci_artifact;
+mod workload;
+
+pub(super) use self::oci_artifact::HelmRepository;
+
+use std::collections::BTreeSet;
+
+use super::document::Document;
+use super::reader::Node;
+use super::target::{self, NoTarget};
+use super::tree::{self, View};
+use super::{is_json, is_yaml};
+use crate::edit::targets::FieldRule;
+use crate::edit::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets};
+use crate::image::ImageReference;
+
+/// Values that belong to one image. A marker on the line of one of them speaks for all.
+#[derive(Default)]
+struct Group<'t, 'a> {
+    places: Vec<Place<'t, 'a>>,
+    /// What was looked at, whether it is a place or not.
+    seen: Vec<&'t Node<'a>>,
+}
+
+/// A value that holds an image version.
+struct Place<'t, 'a> {
+    scalar: &'t Node<'a>,
+    owner: Owner,
+    part: Part,
+    /// Whether the scalar is the name behind which a tag is to be added, and if so, whether in a flow mapping.
+    adds: Option<bool>,
+    /// Why it can not be written, where there is a reason beside its notation.
+    obstacle: Option<Obstacle>,
+}
+
+/// What is found in one document.
+#[derive(Default)]
+struct Places<'t, 'a> {
+    groups: Vec<Group<'t, 'a>>,
+    /// Values that should hold an image and do not.
+    misfits: Vec<&'t Node<'a>>,
+}
+
+/// What is looked for in one file.
+pub(super) struct Search<'s> {
+    path: &'s str,
+    targets: &'s Targets,
+    rules: Vec<Sought<'s>>,
+    repositories: Vec<HelmRepository>,
+}
+
+/// A rule, and whether its field was found.
+struct Sought<'s> {
+    rule: &'s FieldRule,
+    is_met: bool,
+}
+
+impl<'s> Search<'s> {
+    pub(super) fn of(path: &'s str, documents: &[Document<'_>], targets: &'s Targets) -> Self {
+        let rules = targets.fields_in(path).map(|rule| Sought { rule, is_met: false }).collect();
+        let is_referred_to = |document: &&Document<'_>| document.text.contains("HelmRepository");
+        let trees = documents
+            .iter()
+            .filter(|_| targets.updates.oci_artifacts)
+            .filter(is_referred_to)
+            .filter_map(|document| tree::read(document.text).ok());
+        let repositories = trees.filter_map(|tree| HelmRepository::of(tree.root())).collect();
+        Self { path, targets, rules, repositories }
+    }
+
+    /// Whether the document may hold a value.
+    pub(super) fn is_worth_reading(&self, document: &Document<'_>) -> bool {
+        !self.rules.is_empty()
+            || (is_yaml(self.path) && self.targets.images_may_be_in(document.text.as_bytes()))
+    }
+
+    fn by_image<'t, 'a>(&self, root: View<'t, 'a>) -> Places<'t, 'a> {
+        let mut places = Places::default();
+        let updates = &self.targets.updates;
+        if updates.workloads {
+            workload::find(root, &mut places);
+        }
+        if updates.kustomize {
+            kustomize::find(self.path, root, &mut places);
+        }
+        if updates.helm_values {
+            helm_values::find(self.path, root, &mut places);
+        }
+        if updates.oci_artifacts {
+            oci_artifact::find(self.path, root, &self.repositories, &mut places);
+        }
+        places
+    }
+
+    /// Reports the rules whose field is in no document.
+    pub(super) fn finish(self, found: &mut FileSites) {
+        for sought in self.rules.into_iter().filter(|sought| !sought.is_met) {
+            let FieldRule { path, policy, .. } = sought.rule;
+            if found.has_room(1) {
+                found.problems.push(Problem {
+                    line: 1,
+                    reason: ProblemReason::NoValue,
+                    message: format!("the file has no value at {path}, which spec.updates.fields names"),
+                    policy: Some(policy.clone()),
+                });
+            }
+        }
+    }
+}
+
+/// Finds the values of one document. A line with a marker, good or bad, is the marker's business.
+pub(super) fn find_in_document(
+    search: &mut Search<'_>,
+    document: &Document<'_>,
+    marked_lines: Option<&BTreeSet<u64>>,
+    found: &mut FileSites,
+) {
+    let tree = match tree::read(document.text) {
+        Ok(tree) => tree,
+        // A template holds no version before it is rendered; and with a marker, it was reported already.
+        Err(_) if marked_lines.is_some() || document.text.contains("{{") => return,
+        Err(error) => {
+            let line = document.file_line(error.marker().line());
+            let message = format!("the document is no YAML ({}), and is passed over", error.info());
+            return found.add_problem(line, ProblemReason::InvalidYaml, message);
+        }
+    };
+    let is_encrypted = tree.root().at(&["sops", "mac"]).is_some();
+    let is_free = |node: &Node<'_>| {
+        marked_lines.is_none_or(|marked| !marked.contains(&document.file_line(node.lines.1)))
+    };
+    let mut named = Places::default();
+    for sought in &mut search.rules {
+        sought.is_met |= field::find(sought.rule, tree.root(), &mut named);
+    }
+    let named_spans: BTreeSet<_> = named.groups.iter().flat_map(Group::spans).collect();
+    let mut places = if is_yaml(search.path) { search.by_image(tree.root()) } else { Places::default() };
+    // What a rule names is the rule's business.
+    places.groups.retain(|group| group.spans().all(|span| !named_spans.contains(&span)));
+    places.misfits.retain(|scalar| !named_spans.contains(&scalar.span.start));
+    for scalar in places.misfits.into_iter().filter(|scalar| is_free(scalar)) {
+        let message = format!(
+            "{:?} is no image; write host/repository:tag, such as ghcr.io/acme/api:1.9.3",
+            scalar.text().unwrap_or_default()
+        );
+        found.add_problem(document.file_line(scalar.lines.0), ProblemReason::NotAnImage, message);
+    }
+    let groups = named.groups.into_iter().chain(places.groups);
+    for group in groups.filter(|group| group.seen.iter().all(|node| is_free(node))) {
+        for place in group.places {
+            if !found.has_room(document.file_line(place.scalar.lines.0)) {
+                return;
+            }
+            let mut site = place.into_site(document, is_encrypted);
+            if is_json(search.path) {
+                site.style = Style::DoubleQuoted;
+            }
+            found.sites.push(site);
+        }
+    }
+}
+
+impl Group<'_, '_> {
+    /// Where the values begin that were looked at.
+    fn spans(&self) -> impl Iterator<Item = usize> {
+        self.seen.iter().map(|node| node.span.start)
+    }
+}
+
+impl<'t, 'a> Places<'t, 'a> {
+    /// Takes a value that is a whole reference. What names no image before it is rendered is passed over.
+    fn take_reference(&mut self, value: View<'t, 'a>) {
+        let Some((scalar, text)) = value.scalar().and_then(|scalar| Some((scalar, scalar.text()?))) else {
+            return;
+        };
+        if scalar.is_empty() || is_rendered_later(text) {
+            return;
+        }
+        match ImageReference::parse(text) {
+            Some(reference) => {
+                let place = Place {
+                    scalar,
+                    owner: Owner::Image(reference.name),
+                    part: Part::Image,
+                    adds: None,
+                    obstacle: None,
+                };
+                self.groups.push(Group { places: vec![place], seen: vec![scalar] });
+            }
+            None => self.misfits.push(scalar),
+        }
+    }
+}
+
+/// Whether a value is only known once something has rendered it: Helm's and Argo CD's templates, variables of Flux's
+/// `postBuild` or of `envsubst`, values that SOPS decrypts.
+fn is_rendered_later(text: &str) -> bool {
+    text.contains("{{") || text.contains("${") || text.contains("$(") || text.starts_with(target::SOPS_VALUE)
+}
+
+impl Place<'_, '_> {
+    fn into_site(self, document: &Document<'_>, is_encrypted: bool) -> Site {
+        let (style, trouble) = match target::target(self.scalar) {
+            Ok(_) if is_encrypted => (Style::Plain, Some(NoTarget::Encrypted)),
+            Ok(target) => (target.style, None),
+            Err(trouble) => (Style::Plain, Some(trouble)),
+        };
+        let (value, style) = match self.adds {
+            None => (self.scalar.text().unwrap_or_default(), style),
+            Some(true) => ("", Style::AddedToFlow),
+            Some(false) => ("", Style::AddedToBlock),
+        };
+        let span = &self.scalar.span;
+        Site {
+            line: document.file_line(self.scalar.lines.1),
+            owner: self.owner,
+            part: self.part,
+            value: value.to_owned(),
+            obstacle: trouble
+                .map(|trouble| Obstacle { reason: trouble.reason(), message: trouble.to_string() })
+                .or(self.obstacle)
+                .map(Box::new),
+            span: document.start + span.start..document.start + span.end,
+            style,
+        }
+    }
+}

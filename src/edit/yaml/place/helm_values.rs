@@ -1,0 +1,143 @@
+//! Images in the values of a chart: in values files, and inline where Flux, Argo CD and Kustomize take them.
+
+use super::kustomize::FILES;
+use super::{Group, Place, Places, is_rendered_later};
+use crate::edit::yaml::reader::Node;
+use crate::edit::yaml::tree::View;
+use crate::edit::{Obstacle, Owner, Part, ProblemReason};
+use crate::image::{Digest, ImageName, ImageReference};
+
+/// Finds the images in a document's values. A document that is no Kubernetes object is all values; a chart's own file
+/// has an `apiVersion` but no `kind`.
+pub(super) fn find<'t, 'a>(path: &str, document: View<'t, 'a>, places: &mut Places<'t, 'a>) {
+    let is_kustomization = FILES.contains(&path.rsplit('/').next().unwrap_or(path));
+    let at = |path: &[&str]| document.at(path);
+    match (document.text_of("apiVersion"), document.text_of("kind")) {
+        (_, Some("HelmRelease")) => walk(at(&["spec", "values"]), places),
+        (_, Some("Application")) => find_in_application(at(&["spec"]), places),
+        (_, Some("ApplicationSet")) => find_in_application(at(&["spec", "template", "spec"]), places),
+        (_, kind) if kind == Some("Kustomization") || (kind.is_none() && is_kustomization) => {
+            let charts = document.get("helmCharts").into_iter().flat_map(View::items);
+            charts.for_each(|chart| walk(chart.get("valuesInline"), places));
+        }
+        (None, None) => walk(Some(document), places),
+        (Some(_), _) | (_, Some(_)) => {}
+    }
+}
+
+fn find_in_application<'t, 'a>(spec: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
+    let Some(spec) = spec else { return };
+    let sources = spec.get("sources").into_iter().flat_map(View::items).chain(spec.get("source"));
+    for helm in sources.filter_map(|source| source.get("helm")) {
+        walk(helm.get("valuesObject"), places);
+        find_in_parameters(helm, places);
+    }
+}
+
+fn walk<'t, 'a>(values: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
+    let mut left: Vec<_> = values.into_iter().collect();
+    while let Some(view) = left.pop() {
+        let group = group(&|key| view.get(key), &|key| view.get(key).is_some());
+        let is_reference = group.is_none();
+        places.groups.extend(group);
+        if is_reference && let Some(image) = view.get("image").filter(|image| names_a_version(*image)) {
+            places.take_reference(image);
+        }
+        left.extend(view.items());
+        left.extend(view.entries().map(|(_, value)| value));
+    }
+}
+
+/// `helm.parameters` spell the values as `web.image.tag` and its like, each with a value.
+fn find_in_parameters<'t, 'a>(helm: View<'t, 'a>, places: &mut Places<'t, 'a>) {
+    let value_of = |wanted: &str| {
+        let parameters = helm.get("parameters").into_iter().flat_map(View::items);
+        parameters.filter(|one| one.text_of("name") == Some(wanted)).filter_map(|one| one.get("value")).last()
+    };
+    for parameter in helm.get("parameters").into_iter().flat_map(View::items) {
+        let Some(name) = parameter.text_of("name") else { continue };
+        let Some(prefix) =
+            name.strip_suffix("repository").filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        else {
+            continue;
+        };
+        let get = |key: &str| value_of(&format!("{prefix}{key}"));
+        places.groups.extend(group(&get, &|key| get(key).is_some()));
+    }
+}
+
+fn names_a_version(value: View<'_, '_>) -> bool {
+    let reference = value.text().and_then(ImageReference::parse);
+    reference.is_some_and(|reference| reference.tag.is_some() || reference.digest.is_some())
+}
+
+/// The fields of one image that stand side by side: `registry`, `repository`, `tag` or `version`, `digest` or `sha`.
+fn group<'t, 'a: 't>(
+    get: &dyn Fn(&str) -> Option<View<'t, 'a>>,
+    has: &dyn Fn(&str) -> bool,
+) -> Option<Group<'t, 'a>> {
+    let filled = |key: &str| get(key).and_then(View::scalar).filter(|scalar| !scalar.is_empty());
+    let tag_key = if has("tag") { "tag" } else { "version" };
+    if !has(tag_key) && !has("digest") && !has("sha") {
+        return None;
+    }
+    // `image` for the repository is only meant so beside a tag.
+    let repository = filled("repository").or_else(|| filled("image").filter(|_| has("tag")))?;
+    let registry = filled("registry");
+    let image = image(registry, repository)?;
+    let tag = filled(tag_key);
+    if tag.and_then(Node::text).is_some_and(is_rendered_later) {
+        return None;
+    }
+    let place = |scalar, part, obstacle| Place {
+        scalar,
+        owner: Owner::Image(image.clone()),
+        part,
+        adds: None,
+        obstacle,
+    };
+    let digest = filled("digest").or_else(|| filled("sha").filter(|sha| is_digest(sha)));
+    let places = match (tag, digest) {
+        (Some(tag), Some(digest)) => {
+            vec![place(tag, Part::TagBesideDigest, None), place(digest, Part::Digest, no_digest(digest))]
+        }
+        (Some(tag), None) => vec![place(tag, Part::Tag, None)],
+        (None, Some(digest)) => vec![place(digest, Part::Digest, no_digest(digest))],
+        (None, None) if has("tag") => {
+            let scalar = get("tag").and_then(View::scalar).unwrap_or(repository);
+            vec![place(scalar, Part::Tag, Some(no_tag()))]
+        }
+        (None, None) => return None,
+    };
+    let seen = registry.into_iter().chain([repository]).chain(tag).chain(digest).collect();
+    Some(Group { places, seen })
+}
+
+fn image(registry: Option<&Node<'_>>, repository: &Node<'_>) -> Option<ImageName> {
+    let repository = repository.text()?;
+    match registry {
+        None => ImageName::parse(repository).ok(),
+        Some(registry) => ImageName::parse(&format!("{}/{repository}", registry.text()?)).ok(),
+    }
+}
+
+/// Grafana's charts, and others like them, write the digest without its algorithm.
+fn is_digest(node: &Node<'_>) -> bool {
+    node.text().is_some_and(|text| Digest::parse(text).is_ok() || Digest::is_hex(text))
+}
+
+fn no_digest(digest: &Node<'_>) -> Option<Obstacle> {
+    (!is_digest(digest)).then(|| Obstacle {
+        reason: ProblemReason::NotAnImage,
+        message: format!("{:?} is no digest; write sha256:…, or nothing", digest.text().unwrap_or_default()),
+    })
+}
+
+fn no_tag() -> Obstacle {
+    Obstacle {
+        reason: ProblemReason::NoValue,
+        message:
+            "the tag is empty, which means the chart's appVersion; write a first version to have it lifted"
+                .to_owned(),
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -83,9 +84,9 @@ fn is_chosen(status: &Value) -> bool {
 
 #[tokio::test]
 async fn a_registry_that_asks_for_a_pause_gets_it_and_others_keep_their_pace() {
-    let began = Instant::now();
-    let busy = FaultServer::start(move |_| match began.elapsed() {
-        early if early < Duration::from_secs(3) => with(status(429), "retry-after", "3"),
+    let requests = AtomicUsize::new(0);
+    let busy = FaultServer::start(move |_| match requests.fetch_add(1, Ordering::SeqCst) {
+        0 => with(status(429), "retry-after", "3"),
         _ => page(&["1.0.0"]),
     })
     .await;

@@ -45,6 +45,19 @@ impl Default for Scene {
     }
 }
 
+/// Makes so many branches at the head of `main`, all in one file (gitrepository-layout, `packed-refs`).
+fn branch_off(repo: &InfraRepo, branches: usize) {
+    let file = repo.path().join("packed-refs");
+    let packed = fs::read_to_string(&file).expect("packed refs");
+    let main = packed.lines().find(|line| line.ends_with(" refs/heads/main")).expect("the branch main");
+    let head = main.split(' ').next().expect("its commit");
+    let mut refs: Vec<String> =
+        (0..branches).map(|number| format!("{head} refs/heads/{number:06}")).collect();
+    refs.push(main.to_owned());
+    let text = format!("# pack-refs with: peeled fully-peeled sorted \n{}\n", refs.join("\n"));
+    fs::write(file, text).expect("packed refs");
+}
+
 /// A scene that is set: registry, repo, server, objects; and the operator once it was started.
 pub struct Stage<'a> {
     plane: &'a ControlPlane,
@@ -65,11 +78,10 @@ impl<'a> Stage<'a> {
         let registry = Registry::start(Access::Anonymous).await;
         let repo = InfraRepo::new();
         repo.seed_large(scene.files, &format!("{}/one", registry.host()));
-        for branch in 0..scene.branches {
-            let name = repo.path().join(format!("refs/heads/{branch}"));
-            fs::copy(repo.path().join("refs/heads/main"), name).expect("a branch");
-        }
         repo.git(&repo.path(), &["gc", "--quiet"]).success();
+        if scene.branches > 0 {
+            branch_off(&repo, scene.branches);
+        }
         let copied = Command::new("cp").arg("-r").arg(repo.path()).arg(repo.root().join(COPY)).status();
         assert!(copied.is_ok_and(|status| status.success()), "the repo can not be copied");
         let server = GitServer::start(repo.root()).await;

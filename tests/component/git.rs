@@ -218,3 +218,15 @@ fn foreign_commits_in_between(repo: &InfraRepo, times: u32) {
     );
     hook(repo, "pre-receive", &script);
 }
+
+/// Text that no compression makes small, so that a pack of it comes in many pieces.
+fn noise(number: u64) -> String {
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    };
+    (0..32).map(|_| next()).collect()
+}

@@ -14,7 +14,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use tagtide::git::{Branch, CommitId};
 
 use super::faulty_server::{FaultyServer, Spoil, asks_for_pack};
-use super::{InfraRepo, NAME, files_of, mirror_in, open};
+use super::{InfraRepo, NAME, files_of, mirror_in, noise, open};
 use crate::support::process::{Process, finish, tied};
 use crate::support::{wait_until, workspace};
 
@@ -77,18 +77,6 @@ fn stopping(stop_at: Arc<AtomicUsize>, stopped: Arc<AtomicBool>) -> impl Spoil {
     }
 }
 
-/// Text that no compression makes small.
-fn noise(number: usize) -> String {
-    let mut state = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{state:016x}")
-    };
-    (0..32).map(|_| next()).collect()
-}
-
 impl Stage {
     async fn new() -> Self {
         let repo = InfraRepo::new();
@@ -100,7 +88,7 @@ impl Stage {
     }
 
     /// Commits 400 files whose content is noise, another one for each `seed`.
-    fn seed(&self, seed: usize) {
+    fn seed(&self, seed: u64) {
         let files: Vec<(String, String)> =
             (0..400).map(|n| (format!("d{}/f{n}.yaml", n / 50), noise(seed * 1000 + n))).collect();
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
@@ -143,7 +131,7 @@ impl Stage {
             .collect()
     }
 
-    fn check(&self, branch: &Branch, head: CommitId, seed: usize) {
+    fn check(&self, branch: &Branch, head: CommitId, seed: u64) {
         let files = files_of(branch, head).unwrap();
         assert_eq!(files.len(), 400);
         assert_eq!(files["d7/f399.yaml"], noise(seed * 1000 + 399));

@@ -15,23 +15,11 @@ use tagtide::git::{CommitId, Error, Published};
 
 use super::faulty_server::{PROTOCOLS, Spoil, answer, asks_for_pack, honest, packs_as, speaking};
 use super::parts::without_filters;
-use super::{InfraRepo, NAME, Scene, draft, files_of, git, open};
+use super::{InfraRepo, NAME, Scene, draft, files_of, git, noise, open};
 use crate::support::infra_repo::{fleet_file, fleet_path};
 
 /// What must not hang may take this long.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Text that no compression makes small, so that a pack of it comes in many pieces.
-fn noise(number: u64) -> String {
-    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{state:016x}")
-    };
-    (0..32).map(|_| next()).collect()
-}
 
 /// A repository of `files` files whose content is noise.
 fn noisy(files: u64, seed: u64) -> Vec<(String, String)> {

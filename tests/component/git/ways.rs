@@ -6,10 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tagtide::api::Reason;
 use tagtide::git::{
     Branch, BranchName, Coverage, Error, GitSecret, RemoteAccess, RepositoryUrl, proxy_from_secret,
@@ -17,60 +13,17 @@ use tagtide::git::{
 use tagtide::net::{AddressGuard, Connections};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 use super::faulty_server::honest;
 use super::{InfraRepo, NAME, Scene, secret, set};
+use crate::support::tls::{Authority, Clients, in_tls};
 
 /// A name that only the proxies know.
 const HIDDEN: &str = "git.hidden.example";
 
-/// Certificates of one authority: a server's and a client's.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        (CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap(), key)
-    }
-}
-
 /// TLS in front of a server, for clients with a certificate of the authority alone.
-async fn in_tls(authority: &Authority, server: SocketAddr) -> SocketAddr {
-    let (certificate, key) = authority.issue(&["127.0.0.1", HIDDEN]);
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(authority.0.der().to_vec())).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(clients.build().unwrap())
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        );
-    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut inside = acceptor.accept(stream).await?;
-                let mut outside = TcpStream::connect(server).await?;
-                copy_bidirectional(&mut inside, &mut outside).await
-            });
-        }
-    });
-    address
+async fn certified(authority: &Authority, server: SocketAddr) -> SocketAddr {
+    in_tls(authority, &["127.0.0.1", HIDDEN], Clients::Certified, server).await
 }
 
 /// What a proxy was told before it let something through.
@@ -180,8 +133,8 @@ fn open(scene: &Scene, url: &str, secret: GitSecret, proxy: Option<(&str, &str)>
 async fn a_server_that_asks_for_a_certificate_is_shown_one() {
     let (scene, server) = scene().await;
     let authority = Authority::new();
-    let url = format!("https://{}/{NAME}", in_tls(&authority, server).await);
-    let ca = authority.0.pem();
+    let url = format!("https://{}/{NAME}", certified(&authority, server).await);
+    let ca = authority.pem();
     let (certificate, key) = authority.issue(&[]);
     let (stranger, strangers_key) = Authority::new().issue(&[]);
 
@@ -217,8 +170,8 @@ async fn a_proxy_is_asked_for_a_name_that_it_alone_knows_and_hears_no_credential
     let authority = Authority::new();
     let (certificate, key) = authority.issue(&[]);
     let told = Heard::default();
-    let proxy = http_proxy(in_tls(&authority, server).await, Arc::clone(&told)).await;
-    let (ca, chain, key) = (authority.0.pem(), certificate.pem(), key.serialize_pem());
+    let proxy = http_proxy(certified(&authority, server).await, Arc::clone(&told)).await;
+    let (ca, chain, key) = (authority.pem(), certificate.pem(), key.serialize_pem());
     let entries = [("ca.crt", &*ca), ("tls.crt", &chain), ("tls.key", &key), ("bearerToken", "s3rver")];
     let (url, address) = (format!("https://{HIDDEN}/{NAME}"), format!("http://{proxy}"));
 

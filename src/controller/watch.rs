@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
@@ -13,13 +14,17 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::api::{ClusterImageRegistry, ImagePolicy, InfraRepository, ObjectKey};
 use crate::engine::{Kind, ObjectId, Update};
+
+/// The longest pause before a watch that broke off begins again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Which namespaces are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +130,7 @@ where
         }
     };
     watcher(api, watcher::Config::default())
-        .default_backoff()
+        .backoff(Pauses::default())
         .filter_map(move |event| {
             let seen = match event {
                 Ok(Event::Init) => Some(Seen::Listing),
@@ -140,6 +145,25 @@ where
             std::future::ready(seen)
         })
         .boxed()
+}
+
+/// The pauses before a watch that broke off begins again: kube's own, but for the long ones. An API server that is back
+/// is heard again at once, and three watches of one operator are no load.
+#[derive(Default)]
+struct Pauses(DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 fn key_of(metadata: &ObjectMeta) -> ObjectKey {

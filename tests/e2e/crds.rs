@@ -169,10 +169,7 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
             "url must not hold a user or a password: put them into the Secret of secretRef",
         ),
         (url("file://relative/infra.git"), "url must start with https://, ssh://, http:// or file:///"),
-        (
-            infra("publish: {push: {branch: next}}"),
-            "publish.push.branch must be the branch that is read; writing to another branch is not supported",
-        ),
+        (infra("publish: {push: {branch: ''}}"), "spec.publish.push.branch"),
         (
             (
                 "InfraRepository",

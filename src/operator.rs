@@ -1,5 +1,6 @@
 //! The operator as a process: who leads, when to stop, what is measured, and what is served over HTTP.
 
+mod api_client;
 mod http;
 mod leader;
 mod run;

@@ -50,6 +50,10 @@ impl Passage {
         tokio::spawn(async move {
             while let Ok((here, _)) = listener.accept().await {
                 let Ok(there) = TcpStream::connect(&authority).await else { continue };
+                // Neither the client nor a server would wait here.
+                for side in [&here, &there] {
+                    side.set_nodelay(true).expect("an open socket");
+                }
                 let ((here_in, here_out), (there_in, there_out)) = (here.into_split(), there.into_split());
                 tokio::spawn(pass(here_in, there_out, Arc::clone(&up)));
                 tokio::spawn(pass(there_in, here_out, Arc::clone(&down)));

@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts, response};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -106,6 +107,8 @@ impl GitServer {
         let address = listener.local_addr().map_err(GitServerError::Listen)?;
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
+        // Small answers go out at once, as from any Git server. A socket that refuses the option works all the same.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
         Ok(Self { address, _stop: stop.drop_guard() })
     }

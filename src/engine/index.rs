@@ -212,7 +212,9 @@ fn look_at_all(
             })
             .collect();
         let mut found = vec![look(own, snapshot)];
-        found.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
+        found.extend(
+            others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))),
+        );
         found
     });
     let mut new = new.iter();

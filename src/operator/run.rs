@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::api_client;
 use super::http::{Readiness, serve};
 use super::leader::Candidacy;
 use crate::controller::{KubeWorld, Scope, feed};
@@ -70,7 +71,7 @@ pub enum RunError {
 /// # Errors
 /// Any error ends the process, for the cluster to start it again.
 pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<(), RunError> {
-    let client = Client::try_default().await.map_err(|error| RunError::Api(error.to_string()))?;
+    let client = api_client::connect().await.map_err(|error| RunError::Api(error.to_string()))?;
     let mut registry = Registry::with_prefix("tagtide");
     let metrics = Metrics::register(&mut registry);
     let leader = Gauge::<i64>::default();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::cluster::{Cluster, PATIENCE};
+use crate::support::invariants::Invariants;
 use crate::support::wait_until;
 
 const SEMVER: &str = "select: {semver: {range: '>=1.0.0 <2.0.0'}}";
@@ -36,6 +37,11 @@ async fn shop(flags: &[&str]) -> Cluster {
         .await;
     cluster.status_where("infra/infra", "ready", |status| status["head"].is_string()).await;
     cluster
+}
+
+/// The invariants, and that the three policies are well.
+async fn holds(cluster: &Cluster, seen: &Invariants) {
+    cluster.hold(seen, &["imgpol/api", "imgpol/web", "imgpol/job"], &[]).await;
 }
 
 #[tokio::test]
@@ -95,6 +101,7 @@ async fn two_tags_pushed_at_once_become_exactly_one_commit() {
         if wanted.iter().all(|event| events.contains(event)) { Ok(()) } else { Err(events) }
     })
     .await;
+    holds(&cluster, &Invariants::default()).await;
 }
 
 #[tokio::test]
@@ -104,6 +111,8 @@ async fn a_kill_right_after_the_push_makes_no_second_commit_and_the_status_is_re
     cluster.request_scans("one").await;
     cluster.branch_holds("apps/api.yaml", "acme/api:1.2.0 #").await;
     cluster.kill_operator();
+    let mut seen = Invariants::default();
+    seen.see(&cluster.repo);
     assert_eq!(cluster.bot_commits().len(), 1);
 
     cluster.run_operator();
@@ -117,6 +126,7 @@ async fn a_kill_right_after_the_push_makes_no_second_commit_and_the_status_is_re
     cluster.status_where("infra/infra", "at the commit", |s| s["head"] == head.as_str()).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(cluster.bot_commits().len(), 1, "nothing is committed twice");
+    holds(&cluster, &seen).await;
 }
 
 #[tokio::test]
@@ -142,6 +152,7 @@ async fn someone_who_pushes_in_between_keeps_their_commit() {
         cluster.repo.commits("main").into_iter().map(|commit| commit.subject).collect();
     assert_eq!(subjects.iter().filter(|s| s.starts_with("Jane's change")).count(), 3, "{subjects:?}");
     assert_eq!(cluster.bot_commits().len(), 1, "{subjects:?}");
+    holds(&cluster, &Invariants::default()).await;
 }
 
 #[tokio::test]
@@ -165,6 +176,7 @@ async fn one_bad_policy_stops_no_other() {
     cluster.registry.push("acme/job", "1.9.0").await;
     cluster.request_scans("one").await;
     cluster.branch_holds("apps/job.yaml", "acme/job:1.9.0 #").await;
+    holds(&cluster, &Invariants::default()).await;
 }
 
 #[tokio::test]
@@ -175,6 +187,8 @@ async fn a_suspended_policy_and_one_that_would_go_down_leave_git_alone() {
     cluster.status_where("imgpol/api", "suspended", |s| s["conditions"][0]["reason"] == "Suspended").await;
     // A person is ahead of the policy.
     cluster.repo.push_as("Jane", &[("apps/web.yaml", &cluster.deployment("web", "1.8.0"))]);
+    let mut seen = Invariants::default();
+    seen.see(&cluster.repo);
     cluster.registry.push("acme/web", "1.7.0").await;
     cluster.request_scans("one").await;
     cluster.status_where("imgpol/web", "chosen", |s| s["selected"]["tag"] == "1.7.0").await;
@@ -188,4 +202,5 @@ async fn a_suspended_policy_and_one_that_would_go_down_leave_git_alone() {
 
     cluster.kubectl(&["patch", "imgpol/api", "--type=merge", "-p", r#"{"spec":{"suspend":false}}"#]).await;
     cluster.branch_holds("apps/api.yaml", "acme/api:1.5.0 #").await;
+    cluster.hold(&seen, &["imgpol/api", "imgpol/job"], &[]).await;
 }

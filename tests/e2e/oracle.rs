@@ -18,6 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::cluster::{Cluster, is};
+use crate::support::infra_repo::InfraRepo;
 use crate::support::invariants::Invariants;
 
 /// What the operator of a test may use at most, built without optimisation: memory in kB, descriptors, threads.
@@ -32,22 +33,27 @@ impl Cluster {
     /// # Panics
     /// With the invariant that does not hold.
     pub async fn hold(&self, seen: &Invariants, well: &[&str], canaries: &[&str]) {
+        self.hold_in(&self.repo, seen, well, canaries).await;
+    }
+
+    /// The same where the operator writes to the repository of another cluster.
+    pub async fn hold_in(&self, repo: &InfraRepo, seen: &Invariants, well: &[&str], canaries: &[&str]) {
         for object in well {
             self.status_where(object, "well", |status| is(status, "Succeeded")).await;
         }
-        seen.hold(&self.repo);
-        self.only_choices();
+        seen.hold(repo);
+        self.only_choices(repo);
         assert_eq!(self.operator().exit_status(), None, "I5: the process ended");
         let log = self.operator().log();
         assert!(!log.contains("panicked"), "I5: a panic: {log}");
-        self.no_secret(canaries).await;
+        self.no_secret(repo, canaries).await;
         self.bounded();
     }
 
     /// I1: what a commit's trailer says was written for the policy `name` is a tag of `acme/{name}` that there was, in
     /// the range of the tests' policies, and above what the branch held.
-    fn only_choices(&self) {
-        for commit in self.repo.commits("main").iter().filter(|commit| commit.author == "tagtide") {
+    fn only_choices(&self, repo: &InfraRepo) {
+        for commit in repo.commits("main").iter().filter(|commit| commit.author == "tagtide") {
             for (_, update) in commit.trailers.iter().filter(|(name, _)| name == "Tagtide-Update") {
                 let mut words = update.split(' ');
                 let (policy, from, to) = (words.next(), words.next(), words.next());
@@ -65,12 +71,12 @@ impl Cluster {
     }
 
     /// I6: no canary, plain or in base64, in what the operator wrote, committed, keeps or shows to other processes.
-    async fn no_secret(&self, canaries: &[&str]) {
+    async fn no_secret(&self, repo: &InfraRepo, canaries: &[&str]) {
         let mut places = vec![
             ("log", self.operator().log()),
             ("status", self.kubectl(&["get", "imgpol,infra,imgreg,lease", "-o", "yaml"]).await),
             ("events", self.kubectl(&["get", "events.events.k8s.io", "-o", "yaml"]).await),
-            ("commits", self.repo.git(&self.repo.path(), &["log", "-p", "--all"]).success()),
+            ("commits", repo.git(&repo.path(), &["log", "-p", "--all"]).success()),
         ];
         let metrics = reqwest::get(format!("http://{}/metrics", self.listen)).await.expect("metrics");
         places.push(("metrics", metrics.text().await.expect("text")));

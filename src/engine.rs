@@ -22,6 +22,7 @@ mod schedule;
 mod scope;
 mod selection;
 mod settings;
+mod signing;
 mod split;
 mod world;
 

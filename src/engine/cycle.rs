@@ -11,6 +11,7 @@ use super::metrics::Metrics;
 use super::plan::{Plan, Wishes, plan};
 use super::repository_settings::{RepositoryError, RepositorySettings, Secrets};
 use super::settings::Settings;
+use super::signing::KeptSigner;
 use super::split::split;
 use super::world::World;
 use crate::api::{Author, Grouping, ObjectKey};
@@ -33,6 +34,7 @@ pub(super) struct Workbench {
     target_index: SiteIndex,
     settings: RepositorySettings,
     secrets: Secrets,
+    signer: Option<KeptSigner>,
 }
 
 /// What a cycle shall do.
@@ -82,7 +84,7 @@ pub(super) async fn run<W: World>(
         Ok(bench) => bench,
         Err(error) => return (None, Err(error)),
     };
-    let outcome = match order.settings.signer(world).await {
+    let outcome = match order.settings.signer(world, &mut bench.signer).await {
         Ok(signer) => bench.work(world, order, signer.as_ref(), metrics).await,
         Err(error) => Err(error),
     };
@@ -116,7 +118,14 @@ async fn ready<W: World>(
             drop(stale);
             let branch = Arc::new(order.settings.open(settings, &order.key, &secrets)?);
             let (index, target_index) = (SiteIndex::default(), SiteIndex::default());
-            Ok(Workbench { branch, index, target_index, settings: order.settings.clone(), secrets })
+            Ok(Workbench {
+                branch,
+                index,
+                target_index,
+                settings: order.settings.clone(),
+                secrets,
+                signer: None,
+            })
         }
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::message::{InvalidTemplate, Wording};
 use super::scope::{InvalidGlob, Scope};
 use super::settings::Settings;
+use super::signing::KeptSigner;
 use super::world::{SecretError, World};
 use crate::api::{Grouping, InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
 use crate::edit::{InvalidFieldUpdate, Targets};
@@ -221,13 +222,13 @@ impl RepositorySettings {
 
     /// Who signs the commits, where they shall be signed. The Secret is read anew each time: without a key nothing is
     /// pushed.
-    pub(super) async fn signer<W: World>(&self, world: &W) -> Result<Option<Signer>, RepositoryError> {
+    pub(super) async fn signer<W: World>(
+        &self,
+        world: &W,
+        kept: &mut Option<KeptSigner>,
+    ) -> Result<Option<Signer>, RepositoryError> {
         let Some(key) = &self.signing else { return Ok(None) };
-        let data = world.secret(key).await?;
-        // An encrypted key takes its time on purpose.
-        let read = tokio::task::spawn_blocking(move || Signer::read(&data)).await;
-        let signer = read.map_err(|error| RepositoryError::Interrupted(error.to_string()))?;
-        Ok(Some(signer.map_err(RepositoryError::Signing)?))
+        Ok(Some(KeptSigner::of(kept, world.secret(key).await?).await?))
     }
 
     /// The mirror's folder. It belongs to one object: what one tenant's credentials brought is never shown to another.

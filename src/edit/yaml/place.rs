@@ -17,7 +17,7 @@ use super::tree::{self, View};
 use super::{is_json, is_yaml};
 use crate::edit::targets::FieldRule;
 use crate::edit::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets};
-use crate::image::ImageReference;
+use crate::image::{ImageName, ImageReference};
 
 /// Values that belong to one image. A marker on the line of one of them speaks for all.
 #[derive(Default)]
@@ -183,13 +183,7 @@ impl<'t, 'a> Places<'t, 'a> {
         }
         match ImageReference::parse(text) {
             Some(reference) => {
-                let place = Place {
-                    scalar,
-                    owner: Owner::Image(reference.name),
-                    part: Part::Image,
-                    adds: None,
-                    obstacle: None,
-                };
+                let place = Place::of_image(&reference.name, scalar, Part::Image);
                 self.groups.push(Group { places: vec![place], seen: vec![scalar] });
             }
             None => self.misfits.push(scalar),
@@ -203,7 +197,17 @@ fn is_rendered_later(text: &str) -> bool {
     text.contains("{{") || text.contains("${") || text.contains("$(") || text.starts_with(target::SOPS_VALUE)
 }
 
-impl Place<'_, '_> {
+impl<'t, 'a> Place<'t, 'a> {
+    /// A value that is there and can be written.
+    fn of_image(image: &ImageName, scalar: &'t Node<'a>, part: Part) -> Self {
+        Self { scalar, owner: Owner::Image(image.clone()), part, adds: None, obstacle: None }
+    }
+
+    /// The same value, where something may keep it from being written.
+    fn hindered_by(self, obstacle: Option<Obstacle>) -> Self {
+        Self { obstacle, ..self }
+    }
+
     fn into_site(self, document: &Document<'_>, is_encrypted: bool) -> Site {
         let (style, trouble) = match target::target(self.scalar) {
             Ok(_) if is_encrypted => (Style::Plain, Some(NoTarget::Encrypted)),

@@ -4,7 +4,7 @@ use super::kustomize::FILES;
 use super::{Group, Place, Places, is_rendered_later};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
-use crate::edit::{Obstacle, Owner, Part, ProblemReason};
+use crate::edit::{Obstacle, Part, ProblemReason};
 use crate::image::{Digest, ImageName, ImageReference};
 
 /// Finds the images in a document's values. A document that is no Kubernetes object is all values; a chart's own file
@@ -89,23 +89,18 @@ fn group<'t, 'a: 't>(
     if tag.and_then(Node::text).is_some_and(is_rendered_later) {
         return None;
     }
-    let place = |scalar, part, obstacle| Place {
-        scalar,
-        owner: Owner::Image(image.clone()),
-        part,
-        adds: None,
-        obstacle,
-    };
+    let place = |scalar, part| Place::of_image(&image, scalar, part);
     let digest = filled("digest").or_else(|| filled("sha").filter(|sha| is_digest(sha)));
     let places = match (tag, digest) {
         (Some(tag), Some(digest)) => {
-            vec![place(tag, Part::TagBesideDigest, None), place(digest, Part::Digest, no_digest(digest))]
+            let digest = place(digest, Part::Digest).hindered_by(no_digest(digest));
+            vec![place(tag, Part::TagBesideDigest), digest]
         }
-        (Some(tag), None) => vec![place(tag, Part::Tag, None)],
-        (None, Some(digest)) => vec![place(digest, Part::Digest, no_digest(digest))],
+        (Some(tag), None) => vec![place(tag, Part::Tag)],
+        (None, Some(digest)) => vec![place(digest, Part::Digest).hindered_by(no_digest(digest))],
         (None, None) if has("tag") => {
             let scalar = get("tag").and_then(View::scalar).unwrap_or(repository);
-            vec![place(scalar, Part::Tag, Some(no_tag()))]
+            vec![place(scalar, Part::Tag).hindered_by(Some(no_tag()))]
         }
         (None, None) => return None,
     };

@@ -3,7 +3,7 @@
 use super::{Group, Place, Places};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
-use crate::edit::{Obstacle, Owner, Part, ProblemReason};
+use crate::edit::{Obstacle, Part, ProblemReason};
 use crate::image::ImageName;
 
 /// The names under which Kustomize reads its file; there the kind may be left out.
@@ -44,8 +44,7 @@ fn group<'t, 'a>(entry: View<'t, 'a>) -> Option<Group<'t, 'a>> {
     let key = if filled("newName").is_some() { "newName" } else { "name" };
     let name = filled(key)?;
     let image = ImageName::parse(name.text()?).ok()?;
-    let place =
-        |scalar, part| Place { scalar, owner: Owner::Image(image.clone()), part, adds: None, obstacle: None };
+    let place = |scalar, part| Place::of_image(&image, scalar, part);
     let places = match (filled("newTag"), filled("digest")) {
         (Some(tag), Some(digest)) => vec![place(tag, Part::TagBesideDigest), place(digest, Part::Digest)],
         (Some(tag), None) => vec![place(tag, Part::Tag)],

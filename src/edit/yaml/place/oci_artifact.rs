@@ -3,7 +3,7 @@
 use super::{Group, Place, Places};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
-use crate::edit::{Obstacle, Owner, Part, ProblemReason};
+use crate::edit::{Obstacle, Part, ProblemReason};
 use crate::image::ImageName;
 
 /// How Helm and Flux mark an address as one of an OCI registry.
@@ -61,26 +61,20 @@ fn oci_repository<'t, 'a>(spec: View<'t, 'a>) -> Option<Group<'t, 'a>> {
     let image = ImageName::parse(url.text()?.strip_prefix(SCHEME)?).ok()?;
     let reference = |key: &str| spec.get("ref").and_then(|reference| filled(reference, key));
     let (tag, digest) = (reference("tag"), reference("digest"));
-    let place = |scalar, part, obstacle| Place {
-        scalar,
-        owner: Owner::Image(image.clone()),
-        part,
-        adds: None,
-        obstacle,
-    };
+    let place = |scalar, part| Place::of_image(&image, scalar, part);
     let places = match (reference("semver"), tag, digest) {
         (Some(semver), ..) => {
             let message = "spec.ref.semver lets Flux choose the version; write spec.ref.tag instead";
-            vec![place(semver, Part::Version, Some(no_value(message)))]
+            vec![place(semver, Part::Version).hindered_by(Some(no_value(message)))]
         }
         (None, Some(tag), Some(digest)) => {
-            vec![place(tag, Part::TagBesideDigest, None), place(digest, Part::Digest, None)]
+            vec![place(tag, Part::TagBesideDigest), place(digest, Part::Digest)]
         }
-        (None, Some(tag), None) => vec![place(tag, Part::TagAlone, None)],
-        (None, None, Some(digest)) => vec![place(digest, Part::Digest, None)],
+        (None, Some(tag), None) => vec![place(tag, Part::TagAlone)],
+        (None, None, Some(digest)) => vec![place(digest, Part::Digest)],
         (None, None, None) => {
             let message = "there is no spec.ref.tag to lift; write one with a first version";
-            vec![place(url, Part::TagAlone, Some(no_value(message)))]
+            vec![place(url, Part::TagAlone).hindered_by(Some(no_value(message)))]
         }
     };
     Some(Group { places, seen: [Some(url), tag, digest].into_iter().flatten().collect() })
@@ -118,13 +112,7 @@ fn application_source<'t, 'a>(source: View<'t, 'a>) -> Option<Group<'t, 'a>> {
         }
         (None, Some(address)) => {
             let image = ImageName::parse(address).ok()?;
-            let place = Place {
-                scalar: revision,
-                owner: Owner::Image(image),
-                part: Part::TagAlone,
-                adds: None,
-                obstacle: None,
-            };
+            let place = Place::of_image(&image, revision, Part::TagAlone);
             Some(Group { places: vec![place], seen: vec![url, revision] })
         }
         (None, None) => None,
@@ -144,8 +132,7 @@ fn version<'t, 'a>(image: &str, name: &'t Node<'a>, version: &'t Node<'a>) -> Op
     let obstacle = is_range(version.text()?).then(|| {
         no_value("it is a range, in which Helm or the sync engine chooses; write one whole version")
     });
-    let place =
-        Place { scalar: version, owner: Owner::Image(image), part: Part::Version, adds: None, obstacle };
+    let place = Place::of_image(&image, version, Part::Version).hindered_by(obstacle);
     Some(Group { places: vec![place], seen: vec![name, version] })
 }
 

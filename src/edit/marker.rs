@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use memchr::{memchr_iter, memchr2, memrchr2};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -92,15 +93,34 @@ pub(super) enum InvalidMarker {
 
 /// Whether the bytes hold a marker's key anywhere.
 pub(super) fn may_be_in(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'$').skip(1).any(|behind| {
-        KEYS.iter().filter_map(|key| key.strip_prefix('$')).any(|key| behind.starts_with(key.as_bytes()))
+    keys_in(text).next().is_some()
+}
+
+/// Where the bytes hold a marker's key.
+fn keys_in(text: &[u8]) -> impl Iterator<Item = usize> {
+    memchr_iter(b'$', text).filter(|at| {
+        let behind = text.get(*at..).unwrap_or_default();
+        KEYS.iter().any(|key| behind.starts_with(key.as_bytes()))
     })
 }
 
 /// Whether a line of the text may hold a marker, as far as can be told without parsing the text.
 pub(super) fn may_be_in_a_comment(text: &str) -> bool {
-    let lines = text.split(['\n', '\r']).filter(|line| may_be_in(line.as_bytes()));
-    lines.filter_map(|line| line.split_once('#')).any(|(before, comment)| {
+    let mut end_of_line = 0;
+    keys_in(text.as_bytes()).any(|key| {
+        // Each line is looked at once, however many keys it holds.
+        if key < end_of_line {
+            return false;
+        }
+        let (before, behind) = text.split_at_checked(key).unwrap_or_default();
+        end_of_line = key + memchr2(b'\n', b'\r', behind.as_bytes()).unwrap_or(behind.len());
+        let start = memrchr2(b'\n', b'\r', before.as_bytes()).map_or(0, |end| end + 1);
+        text.get(start..end_of_line).is_some_and(is_marked)
+    })
+}
+
+fn is_marked(line: &str) -> bool {
+    line.split_once('#').is_some_and(|(before, comment)| {
         let is_behind_something = !before.trim_start_matches('\u{feff}').trim().is_empty();
         may_be_in(comment.as_bytes()) && (is_behind_something || read(comment, is_behind_something).is_some())
     })
@@ -221,6 +241,8 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn marker(comment: &str) -> Marker {
@@ -297,5 +319,18 @@ mod tests {
         assert!(!may_be_in_a_comment("# a\n$tagtide\r#"));
         assert!(may_be_in_a_comment("  # {\"$tagtide\": \"shop:api\"}"));
         assert!(!may_be_in_a_comment("\u{feff}# a: b # {\"$tagtide\": \"shop:api\"}"));
+    }
+    proptest! {
+        #[test]
+        fn a_text_is_searched_as_its_lines_would_be_one_by_one(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "\n", "\r", "\r\n", "a: b ", " ", "#", "{", "\"$tagtide\": \"a:b\"}", "$imagepolicy", "$", "\u{feff}", "é",
+            ]), 0..24),
+        ) {
+            let text = parts.concat();
+            prop_assert_eq!(may_be_in_a_comment(&text), text.split(['\n', '\r']).any(is_marked));
+            let keys = text.match_indices("$tagtide").chain(text.match_indices("$imagepolicy")).count();
+            prop_assert_eq!(keys_in(text.as_bytes()).count(), keys);
+        }
     }
 }

@@ -1,10 +1,7 @@
 //! Where image versions live in a tree, kept up to date at the cost of what changed.
 
 use std::collections::{BTreeMap, HashSet};
-use std::num::NonZero;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread;
 
 use super::Scope;
 use super::plan::{Known, Plan, Wishes};
@@ -15,14 +12,8 @@ use crate::git::{BlobId, Error, FileChange, Snapshot, TreeId};
 /// size a marker is still noticed and reported.
 pub const MAX_FILE: usize = 16 << 20;
 
-/// So many files are read before memory is given back; in tests, few.
-const FILES_AT_ONCE: usize = if cfg!(test) { 2 } else { 2_500 };
-
-/// Fewer files than this are not worth a thread.
-const FILES_OF_A_THREAD: usize = if cfg!(test) { 1 } else { 64 };
-
-/// The most threads that read files. Each may hold a file of [`MAX_FILE`] in memory.
-const MAX_THREADS: usize = 4;
+/// So many files are read before memory is given back; in tests, each file by itself.
+const FILES_AT_ONCE: usize = if cfg!(test) { 1 } else { 2_500 };
 
 /// The list of files to read may have so many bytes. Files beyond it are read as they come, and memory is given back later.
 const MAX_LIST: usize = 16 << 20;
@@ -148,10 +139,7 @@ impl SiteIndex {
                             room = left;
                             new.push((path.into(), blob));
                         }
-                        None => {
-                            let found = look_at(path, blob, snapshot, targets, wishes)?;
-                            remember(files, path.into(), found);
-                        }
+                        None => look_at(files, (path.into(), blob), snapshot, targets, wishes)?,
                     }
                 }
                 FileChange::Present { .. } => {}
@@ -159,8 +147,11 @@ impl SiteIndex {
             Ok(())
         })?;
         let is_much = new.len() > FILES_AT_ONCE;
-        for some in new.chunks(FILES_AT_ONCE) {
-            look_at_all(files, some, snapshot, targets, wishes)?;
+        let mut new = new.into_iter();
+        while new.len() > 0 {
+            for file in new.by_ref().take(FILES_AT_ONCE) {
+                look_at(files, file, snapshot, targets, wishes)?;
+            }
             if is_much {
                 snapshot.let_go()?;
             }
@@ -188,65 +179,23 @@ impl SiteIndex {
     }
 }
 
-/// Reads files, on as many threads as they are worth, and remembers what they hold.
-fn look_at_all(
+/// Reads a file, and remembers what it holds, or that it holds nothing.
+fn look_at(
     files: &mut BTreeMap<Box<str>, IndexedFile>,
-    new: &[(Box<str>, BlobId)],
+    (path, blob): (Box<str>, BlobId),
     snapshot: &Snapshot,
     targets: &Targets,
     wishes: &Wishes,
 ) -> Result<(), Error> {
-    let look = |some: &[(Box<str>, BlobId)], snapshot: &Snapshot| -> Result<Vec<_>, Error> {
-        some.iter().map(|(path, blob)| look_at(path, *blob, snapshot, targets, wishes)).collect()
-    };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
-    let threads = cores.min(new.len() / FILES_OF_A_THREAD).max(1);
-    let mut parts = new.chunks(new.len().div_ceil(threads).max(1));
-    let own = parts.next().unwrap_or_default();
-    let found = thread::scope(|scope| {
-        let others: Vec<_> = parts
-            .map(|part| {
-                let look = &look;
-                let snapshot = snapshot.another();
-                scope.spawn(move || look(part, &snapshot?))
-            })
-            .collect();
-        let mut found = vec![look(own, snapshot)];
-        found.extend(
-            others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))),
-        );
-        found
-    });
-    let mut new = new.iter();
-    for found in found {
-        for (found, (path, _)) in found?.into_iter().zip(new.by_ref()) {
-            remember(files, path.clone(), found);
-        }
-    }
-    Ok(())
-}
-
-fn remember(files: &mut BTreeMap<Box<str>, IndexedFile>, path: Box<str>, found: Option<IndexedFile>) {
-    match found {
-        Some(file) => {
-            files.insert(path, file);
+    match sites_of(snapshot, &path, blob, targets)? {
+        Some(found) => {
+            files.insert(path, IndexedFile::new(blob, found, wishes));
         }
         None => {
             files.remove(&path);
         }
     }
-}
-
-/// Reads a file; nothing where it holds nothing.
-fn look_at(
-    path: &str,
-    blob: BlobId,
-    snapshot: &Snapshot,
-    targets: &Targets,
-    wishes: &Wishes,
-) -> Result<Option<IndexedFile>, Error> {
-    let found = sites_of(snapshot, path, blob, targets)?;
-    Ok(found.map(|found| IndexedFile::new(blob, found, wishes)))
+    Ok(())
 }
 
 fn sites_of(

@@ -144,25 +144,14 @@ impl Snapshot {
         self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, &mut entries, each)
     }
 
-    /// The same commit for another thread.
-    ///
-    /// # Errors
-    /// `Error::Objects` where the mirror can not be opened.
-    pub fn another(&self) -> Result<Self, Error> {
-        Ok(Self { repository: self.opened_again()?, commit: self.commit, tree: self.tree })
-    }
-
-    fn opened_again(&self) -> Result<Repository, Error> {
-        Repository::open(self.repository.path()).map_err(|source| Error::objects("opened", source))
-    }
-
     /// Gives back what was kept of the packs that were read, and opens them anew at the next read. libgit2 keeps the bases
     /// of deltas, up to 16 MiB for each pack (`GIT_PACK_CACHE_MEMORY_LIMIT`, fixed when it is built).
     ///
     /// # Errors
     /// `Error::Objects` where the mirror can not be opened.
     pub fn let_go(&mut self) -> Result<(), Error> {
-        self.repository = self.opened_again()?;
+        let path = self.repository.path().to_owned();
+        self.repository = Repository::open(path).map_err(|source| Error::objects("opened", source))?;
         super::libgit2::give_memory_back();
         Ok(())
     }

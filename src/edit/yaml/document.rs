@@ -1,5 +1,7 @@
 //! The documents of a YAML stream, told apart without parsing them.
 
+use memchr::memchr2;
+
 /// One document with its directives and the comments around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Document<'a> {
@@ -28,7 +30,7 @@ pub(super) fn split(text: &str) -> Vec<Document<'_>> {
     let mut is_after_end = false;
     // Blank lines, comments and directives before `---` belong to the document that it opens.
     let mut is_in_prefix = true;
-    for line in text.split_inclusive('\n').flat_map(lines_at_returns) {
+    for line in lines(text) {
         let bare = line.trim_start_matches('\u{feff}');
         let opens = is_document_marker(bare, "---");
         if is_after_end || (opens && !is_in_prefix) {
@@ -65,14 +67,18 @@ impl Cut {
     }
 }
 
-/// A carriage return ends a line, also without a line feed behind it (YAML 1.2.2, 5.4).
-fn lines_at_returns(line: &str) -> impl Iterator<Item = &str> {
-    let end = line.strip_suffix("\r\n").map_or(line.len(), str::len);
-    let (head, last) = match line.get(..end).and_then(|body| body.rfind('\r')) {
-        Some(position) => line.split_at_checked(position + 1).unwrap_or(("", line)),
-        None => ("", line),
-    };
-    head.split_inclusive('\r').chain((!last.is_empty()).then_some(last))
+/// The lines with their ends. A carriage return ends one, also without a line feed behind it (YAML 1.2.2, 5.4).
+fn lines(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let end = match memchr2(b'\n', b'\r', text.as_bytes()) {
+            Some(at) if text.as_bytes().get(at..at + 2) == Some(b"\r\n") => at + 2,
+            Some(at) => at + 1,
+            None => text.len(),
+        };
+        let (line, rest) = text.split_at_checked(end)?;
+        text = rest;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 fn is_document_marker(line: &str, marker: &str) -> bool {

@@ -128,7 +128,7 @@ impl SiteIndex {
             files.clear();
         }
         let (mut new, mut room) = (Vec::<(Box<str>, BlobId)>::new(), MAX_LIST);
-        snapshot.changed_files(before, &mut |change| {
+        snapshot.changed_files(before, &|folder| scope.enters(folder), &mut |change| {
             match change {
                 FileChange::Gone { path } => {
                     files.remove(path);

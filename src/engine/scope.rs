@@ -12,6 +12,8 @@ pub struct Scope {
     paths: Option<Paths>,
     include: Option<GlobSet>,
     exclude: GlobSet,
+    /// The folders in which a file may be that `include` names; `None` for all.
+    folders: Option<GlobSet>,
 }
 
 /// A glob that can not be read.
@@ -30,12 +32,13 @@ impl Scope {
     /// `InvalidGlob` names the one that can not be read.
     pub fn compile(paths: Option<&Paths>) -> Result<Self, InvalidGlob> {
         let Some(paths) = paths else {
-            return Ok(Self { paths: None, include: None, exclude: GlobSet::empty() });
+            return Ok(Self { paths: None, include: None, exclude: GlobSet::empty(), folders: None });
         };
         let include = glob_set("include", &paths.include)?;
         let exclude = glob_set("exclude", &paths.exclude)?;
         let include = (!paths.include.is_empty()).then_some(include);
-        Ok(Self { paths: Some(paths.clone()), include, exclude })
+        let folders = include.as_ref().and_then(|_| folders_of(&paths.include));
+        Ok(Self { paths: Some(paths.clone()), include, exclude, folders })
     }
 
     /// Whether both were read from the same globs.
@@ -50,6 +53,12 @@ impl Scope {
         self.include.as_ref().is_none_or(|include| include.is_match(path)) && !self.exclude.is_match(path)
     }
 
+    /// Whether a file that is looked at may be in this folder, at any depth.
+    #[must_use]
+    pub fn enters(&self, folder: &str) -> bool {
+        self.folders.as_ref().is_none_or(|folders| folders.is_match(folder))
+    }
+
     /// How much of a repository is worth bringing here: only the files that are looked at, where the globs name places
     /// instead of leaving some out.
     #[must_use]
@@ -57,10 +66,11 @@ impl Scope {
         if !targets.is_nothing() && !self.is_narrow() {
             return Coverage::Whole;
         }
-        let (scope, targets) = (self.clone(), targets.clone());
+        let (scope, targets, folders) = (self.clone(), targets.clone(), self.clone());
         // Another version may search other files.
         let rule = format!("{} {:?} {:?}", env!("CARGO_PKG_VERSION"), targets.updates(), self.paths);
-        Coverage::Files(FileFilter::new(rule, move |path| scope.admits(path) && targets.search(path)))
+        let filter = FileFilter::new(rule, move |path| scope.admits(path) && targets.search(path));
+        Coverage::Files(filter.entering(move |folder| folders.enters(folder)))
     }
 
     /// Whether those files alone are looked at that are at places with names: `clusters/prod/**` or
@@ -77,6 +87,29 @@ fn names_a_place(glob: &str) -> bool {
     before.split('/').any(|part| part.contains(|c| c != '*'))
 }
 
+/// The folders in which a file may be that one of these globs names: of `clusters/*/apps/**` the folders `clusters`,
+/// `clusters/*`, `clusters/*/apps` and all below. `None` for any folder, also where a glob is not made of plain parts.
+fn folders_of(globs: &[String]) -> Option<GlobSet> {
+    let mut folders = GlobSetBuilder::new();
+    let mut add = |glob: &str| {
+        folders.add(GlobBuilder::new(glob).literal_separator(true).build().ok()?);
+        Some(())
+    };
+    for glob in globs {
+        let is_plain = |part: &str| part == "**" || !part.contains("**");
+        if glob.contains(['{', '[', '\\']) || !glob.split('/').all(is_plain) {
+            return None;
+        }
+        let named = glob.split_once("**").map_or(glob.as_str(), |(named, _)| named);
+        let ends = named.match_indices('/').map(|(at, _)| at);
+        ends.filter_map(|end| named.get(..end)).filter(|folder| !folder.is_empty()).try_for_each(&mut add)?;
+        if named.len() < glob.len() {
+            add(&format!("{named}**"))?;
+        }
+    }
+    folders.build().ok()
+}
+
 fn glob_set(field: &'static str, globs: &[String]) -> Result<GlobSet, InvalidGlob> {
     let mut set = GlobSetBuilder::new();
     for (index, text) in globs.iter().enumerate() {
@@ -88,6 +121,8 @@ fn glob_set(field: &'static str, globs: &[String]) -> Result<GlobSet, InvalidGlo
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::api::Updates;
 
@@ -109,6 +144,45 @@ mod tests {
     fn no_include_admits_every_file_that_is_not_excluded() {
         let all = scope(&[], &["charts/**"]).unwrap();
         assert!(all.admits("apps/a.yaml") && !all.admits("charts/a.yaml"));
+    }
+
+    #[test]
+    fn folders_without_a_named_file_are_not_entered() {
+        let some = scope(&["clusters/*/apps/**", "infra/values.yaml"], &[]).unwrap();
+        for (folder, is_entered) in [
+            ("clusters", true),
+            ("clusters/prod", true),
+            ("clusters/prod/apps", true),
+            ("clusters/prod/apps/api/base", true),
+            ("clusters/prod/infra", false),
+            ("infra", true),
+            ("infra/old", false),
+            ("charts", false),
+        ] {
+            assert_eq!(some.enters(folder), is_entered, "{folder}");
+        }
+        for all in [&["**/values.yaml"][..], &["{a,b}/**"], &[]] {
+            assert!(scope(all, &[]).unwrap().enters("charts"), "{all:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_folder_above_a_file_that_is_looked_at_is_entered(
+            globs in prop::collection::vec(prop::collection::vec(
+                prop::sample::select(vec!["a", "b", "*", "**", "a*", "a**", "**b", "?", "[ab]", "{a,b/a}", "\\*"]), 1..5), 1..3),
+            path in prop::collection::vec(prop::sample::select(vec!["a", "b", "ab", "aab", "*"]), 1..6),
+        ) {
+            let globs: Vec<String> = globs.iter().map(|parts| parts.join("/")).collect();
+            let globs: Vec<&str> = globs.iter().map(String::as_str).collect();
+            let scope = scope(&globs, &[]).unwrap();
+            if scope.admits(&path.join("/")) {
+                for depth in 1..path.len() {
+                    let folder = path[..depth].join("/");
+                    prop_assert!(scope.enters(&folder), "{:?} of {:?} for {:?}", folder, path, globs);
+                }
+            }
+        }
     }
 
     fn nothing() -> Targets {

@@ -18,15 +18,24 @@ pub enum Coverage {
 #[derive(Clone)]
 pub struct FileFilter {
     rule: String,
-    admits: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    admits: Arc<PathTest>,
+    enters: Arc<PathTest>,
 }
+
+type PathTest = dyn Fn(&str) -> bool + Send + Sync;
 
 impl FileFilter {
     /// The files for whose paths `admits` says so. `rule` is the text from which that follows: two filters with the same
     /// text are taken for the same, also from one process to the next.
     #[must_use]
     pub fn new(rule: String, admits: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self { rule, admits: Arc::new(admits) }
+        Self { rule, admits: Arc::new(admits), enters: Arc::new(|_| true) }
+    }
+
+    /// The same, where a folder holds no such file unless `enters` says so of its path.
+    #[must_use]
+    pub fn entering(self, enters: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self { enters: Arc::new(enters), ..self }
     }
 }
 
@@ -36,6 +45,14 @@ impl Coverage {
         match self {
             Self::Whole => true,
             Self::Files(filter) => (filter.admits)(path),
+        }
+    }
+
+    /// Whether the folder at this path may hold a file that is brought.
+    pub(super) fn enters(&self, folder: &str) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Files(filter) => (filter.enters)(folder),
         }
     }
 

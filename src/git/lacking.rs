@@ -70,7 +70,7 @@ impl Search<'_> {
             }
             path.push_str(&String::from_utf8_lossy(entry.name_bytes()));
             match entry.kind() {
-                Some(ObjectType::Tree) if depth < MAX_DEPTH => {
+                Some(ObjectType::Tree) if depth < MAX_DEPTH && self.coverage.enters(path) => {
                     let twin = twin.and_then(|twin| self.repository.find_tree(twin.id()).ok());
                     let inner = self.repository.find_tree(entry.id()).map_err(unread)?;
                     self.enter(twin.as_ref(), &inner, path, depth + 1)?;

@@ -116,8 +116,8 @@ impl Snapshot {
         self.repository.find_tree(tree.0).is_ok()
     }
 
-    /// Gives every plain file that differs from those of `before`, or every file where there is no `before`. Subtrees
-    /// with the same id are never entered.
+    /// Gives every plain file that differs from those of `before`, or every file where there is no `before`. Folders
+    /// with the same id are never entered, nor are those of which `enters` does not want to know.
     ///
     /// Symbolic links, submodules and entries that no honest tree holds (`.git`, `..`, names that are not UTF-8) count
     /// as no file.
@@ -128,20 +128,23 @@ impl Snapshot {
     pub fn changed_files(
         &self,
         before: Option<TreeId>,
+        enters: &dyn Fn(&str) -> bool,
         each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.changed_among(before, MAX_ENTRIES, each)
+        self.changed_among(before, MAX_ENTRIES, enters, each)
     }
 
     fn changed_among(
         &self,
         before: Option<TreeId>,
-        mut entries: usize,
+        entries: usize,
+        enters: &dyn Fn(&str) -> bool,
         each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let after = self.find(self.tree.0)?;
         let before = before.map(|tree| self.find(tree.0)).transpose()?;
-        self.compare(before.as_ref(), Some(&after), &mut String::new(), 0, &mut entries, each)
+        let mut walk = Walk { snapshot: self, path: String::new(), entries, enters, each };
+        walk.compare(before.as_ref(), Some(&after), 0)
     }
 
     /// Gives back what was kept of the packs that were read, and opens them anew at the next read. libgit2 keeps the bases
@@ -159,25 +162,34 @@ impl Snapshot {
     fn find(&self, id: Oid) -> Result<Tree<'_>, Error> {
         self.repository.find_tree(id).map_err(|source| Error::objects("read", source))
     }
+}
 
+/// A walk through two trees at once.
+struct Walk<'a> {
+    snapshot: &'a Snapshot,
+    path: String,
+    /// How many entries may still be looked at.
+    entries: usize,
+    enters: &'a dyn Fn(&str) -> bool,
+    each: &'a mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
+}
+
+impl Walk<'_> {
     fn compare(
-        &self,
+        &mut self,
         before: Option<&Tree<'_>>,
         after: Option<&Tree<'_>>,
-        path: &mut String,
         depth: usize,
-        entries: &mut usize,
-        each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if depth > MAX_DEPTH {
             return Ok(());
         }
-        let parent = path.len();
+        let parent = self.path.len();
         // What is gone comes first, so that a file whose folder took its place is not reported as gone afterwards.
         for (tree, other, is_after) in [(before, after, false), (after, before, true)] {
             let Some(tree) = tree else { continue };
             for entry in tree {
-                *entries = entries.checked_sub(1).ok_or(TOO_MANY_ENTRIES)?;
+                self.entries = self.entries.checked_sub(1).ok_or(TOO_MANY_ENTRIES)?;
                 let Some(name) = entry.name().ok().filter(|name| is_honest(name)) else {
                     continue;
                 };
@@ -187,36 +199,35 @@ impl Snapshot {
                 if twin.as_ref().is_some_and(|t| t.id() == entry.id()) && twin_kind == Some(kind) {
                     continue;
                 }
-                path.truncate(parent);
+                self.path.truncate(parent);
                 if parent > 0 {
-                    path.push('/');
+                    self.path.push('/');
                 }
-                path.push_str(name);
+                self.path.push_str(name);
+                let path = self.path.as_str();
                 match (kind, is_after) {
-                    (Kind::File, true) => each(FileChange::Present { path, blob: BlobId(entry.id()) })?,
-                    (Kind::File, false) if twin_kind != Some(Kind::File) => each(FileChange::Gone { path })?,
+                    (Kind::File, true) => {
+                        (self.each)(FileChange::Present { path, blob: BlobId(entry.id()) })?
+                    }
+                    (Kind::File, false) if twin_kind != Some(Kind::File) => {
+                        (self.each)(FileChange::Gone { path })?
+                    }
+                    (Kind::Folder, _) if !(self.enters)(path) => {}
                     (Kind::Folder, true) => {
-                        let inner = self.find(entry.id())?;
-                        let twin =
-                            twin.filter(|_| twin_kind == Some(Kind::Folder)).map(|t| self.find(t.id()));
-                        self.compare(
-                            twin.transpose()?.as_ref(),
-                            Some(&inner),
-                            path,
-                            depth + 1,
-                            entries,
-                            each,
-                        )?;
+                        let inner = self.snapshot.find(entry.id())?;
+                        let twin = twin.filter(|_| twin_kind == Some(Kind::Folder));
+                        let twin = twin.map(|t| self.snapshot.find(t.id())).transpose()?;
+                        self.compare(twin.as_ref(), Some(&inner), depth + 1)?;
                     }
                     (Kind::Folder, false) if twin_kind != Some(Kind::Folder) => {
-                        let inner = self.find(entry.id())?;
-                        self.compare(Some(&inner), None, path, depth + 1, entries, each)?;
+                        let inner = self.snapshot.find(entry.id())?;
+                        self.compare(Some(&inner), None, depth + 1)?;
                     }
                     (Kind::File | Kind::Folder, false) | (Kind::Other, _) => {}
                 }
             }
         }
-        path.truncate(parent);
+        self.path.truncate(parent);
         Ok(())
     }
 }
@@ -289,7 +300,7 @@ mod tests {
         let snapshot = open(after);
         let since = before.map(|id| open(id).tree());
         snapshot
-            .changed_files(since, &mut |change| {
+            .changed_files(since, &|_| true, &mut |change| {
                 match change {
                     FileChange::Present { path, blob } => {
                         let text = snapshot.read(blob, 100).unwrap().unwrap();
@@ -353,7 +364,7 @@ mod tests {
         let snapshot = Snapshot::open(Repository::open(dir.path()).unwrap(), CommitId(commit)).unwrap();
         let mut seen = Vec::new();
         snapshot
-            .changed_files(None, &mut |change| {
+            .changed_files(None, &|_| true, &mut |change| {
                 seen.push(format!("{change:?}"));
                 Ok(())
             })
@@ -380,7 +391,7 @@ mod tests {
         let commit = CommitId(repository.commit(None, &author, &author, "x", &top, &[]).unwrap());
         let snapshot = Snapshot::open(Repository::open(dir.path()).unwrap(), commit).unwrap();
         let (mut seen, all) = (0, 1_000);
-        let walked = snapshot.changed_among(None, all, &mut |_| {
+        let walked = snapshot.changed_among(None, all, &|_| true, &mut |_| {
             seen += 1;
             Ok(())
         });

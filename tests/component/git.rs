@@ -153,7 +153,7 @@ fn open_covering(url: &str, mirror: &Path, secret: GitSecret, coverage: Coverage
 fn files_of(branch: &Branch, commit: CommitId) -> Result<BTreeMap<String, String>, Error> {
     let snapshot = branch.snapshot(commit)?;
     let mut files = BTreeMap::new();
-    snapshot.changed_files(None, &mut |change| {
+    snapshot.changed_files(None, &|_| true, &mut |change| {
         if let FileChange::Present { path, blob } = change {
             let content = snapshot.read(blob, 1 << 20)?.unwrap();
             files.insert(path.to_owned(), String::from_utf8(content).unwrap());

@@ -44,7 +44,7 @@ impl Part {
         let snapshot = self.scene.branch.snapshot(commit).unwrap();
         let (mut inside, mut all) = (0, 0);
         snapshot
-            .changed_files(None, &mut |change| {
+            .changed_files(None, &|_| true, &mut |change| {
                 if let FileChange::Present { path, blob } = change {
                     match snapshot.read(blob, 1 << 20) {
                         Ok(_) => {
@@ -72,7 +72,7 @@ fn covering(scene: &Scene, coverage: Coverage) -> Branch {
 fn read(branch: &Branch, commit: CommitId, wanted: &str) -> Result<String, Error> {
     let snapshot = branch.snapshot(commit)?;
     let mut blobs = Vec::new();
-    snapshot.changed_files(None, &mut |change| {
+    snapshot.changed_files(None, &|_| true, &mut |change| {
         if let FileChange::Present { path, blob } = change
             && path == wanted
         {

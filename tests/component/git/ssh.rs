@@ -141,7 +141,7 @@ async fn only_the_files_that_are_read_are_brought() {
             }
             Ok(())
         };
-        snapshot.changed_files(None, &mut look).unwrap();
+        snapshot.changed_files(None, &|_| true, &mut look).unwrap();
         assert_eq!(here, [(fleet_path(7), fleet_file(7, "registry.example.com", tag))]);
         let next = fleet_file(7, "registry.example.com", "2.0.0");
         scene.repo.push_as("Jane", &[(&fleet_path(7), &next), (&fleet_path(8), tag)]);

@@ -1,5 +1,27 @@
 //! The registry client against a real registry, and against one that misbehaves.
+//!
+//! | what goes wrong | where it is tested |
+//! | --- | --- |
+//! | 429 with `Retry-After`, with HTML | `faults`; `scanning` for the other hosts' pace |
+//! | 5xx once and for good, a page of five fails | `faults` |
+//! | refused, killed, back again | here; e2e `faults` |
+//! | accepted and then silent, a byte now and then | `net::body` beside the code |
+//! | cut JSON, what is no list, a bomb | `faults`, and the fuzzer |
+//! | links in a circle, to another host, to another list | `faults` |
+//! | redirect to another origin, rogue realm | `faults`; here for the real token server |
+//! | 200,000 tags, in any order | `faults` |
+//! | names given twice, hostile names | `changes`; `faults` |
+//! | suddenly empty list | e2e `faults` |
+//! | started again with nothing in it | `changes` |
+//! | token ends between pages | `faults` |
+//! | password replaced | `changes`; e2e `private` for the pull secret |
+//! | authority of the certificate replaced | `changes` |
+//! | tag moved, tag deleted | `changes`, `images`; e2e `faults` |
+//! | HEAD refused, body of another digest | `faults`, `images` |
+//! | 403 and 404 told apart | here, `faults` |
+//! | ten policies on one image | e2e `faults` |
 
+mod changes;
 mod clouds;
 pub mod fault_server;
 mod faults;

@@ -93,6 +93,13 @@ impl Registry {
         self.process = launch(&self.folder, self.address).await;
     }
 
+    /// Starts it again at the same address, with nothing in it.
+    pub async fn restart_empty(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(self.folder.path().join("storage")).expect("the images");
+        self.process = launch(&self.folder, self.address).await;
+    }
+
     /// The host and port, as they stand before an image's path.
     pub fn host(&self) -> String {
         self.address.to_string()
@@ -120,13 +127,7 @@ impl Registry {
 
     /// Pushes a tiny image whose content differs from tag to tag, and gives its digest.
     pub async fn push(&self, repository: &str, tag: &str) -> String {
-        let (layer, config) = tiny_image(tag);
-        let image = Reference::with_tag(self.host(), repository.to_owned(), tag.to_owned());
-        let pushed = self.client.push(&image, &[layer], config, &self.auth(), None).await;
-        pushed.unwrap_or_else(|error| panic!("push {image}: {error}"));
-        self.lock_pushed().insert(format!("{repository}:{tag}"));
-        let digest = self.client.fetch_manifest_digest(&image, &self.auth()).await;
-        digest.unwrap_or_else(|error| panic!("read {image}: {error}"))
+        self.push_image(repository, tag, json!({})).await
     }
 
     /// Whether a tag was ever pushed, wherever it is now.

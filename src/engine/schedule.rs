@@ -162,4 +162,15 @@ mod tests {
         slot.finish(MINUTE, Pace::Steady);
         assert_eq!(slot.due().unwrap(), Instant::now());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_thousand_who_ask_while_it_runs_get_one_run_more() {
+        let mut slot = Slot::default();
+        slot.start();
+        (0..10_000).for_each(|_| slot.ask_urgently());
+        slot.finish(MINUTE, Pace::Steady);
+        assert_eq!(slot.due().unwrap(), Instant::now());
+        let pause = pause_after(&mut slot, MINUTE, Pace::Steady);
+        assert!(pause >= MINUTE.mul_f64(0.9), "{pause:?}");
+    }
 }

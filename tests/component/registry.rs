@@ -1,11 +1,12 @@
-//! The registry client against a real registry, and against one that misbehaves.
+//! The registry client against a real registry, and against one that misbehaves: a server of the tests that answers as it
+//! is told. Most of what `changes` holds meets a real one.
 //!
 //! | what goes wrong | where it is tested |
 //! | --- | --- |
 //! | 429 with `Retry-After`, with HTML | `faults`; `scanning` for the other hosts' pace |
 //! | 5xx once and for good, a page of five fails | `faults` |
 //! | refused, killed, back again | here; e2e `faults` |
-//! | accepted and then silent, a byte now and then | `net::body` beside the code |
+//! | a byte now and then | `net::body` beside the code, with shorter times |
 //! | cut JSON, what is no list, a bomb | `faults`, and the fuzzer |
 //! | links in a circle, to another host, to another list | `faults` |
 //! | redirect to another origin, rogue realm | `faults`; here for the real token server |

@@ -11,6 +11,7 @@ mod diff;
 mod engine_args;
 mod explain;
 mod live;
+mod man;
 mod output;
 mod plan;
 mod planning;
@@ -62,6 +63,8 @@ enum Command {
     Crds(crds::CrdsArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(man::ManArgs),
 }
 
 /// What a user gave can not be used. Exit code 2.
@@ -87,6 +90,7 @@ impl Cli {
             Command::Apply(args) => args.run(),
             Command::Crds(args) => args.run(),
             Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
         };
         ended.unwrap_or_else(|error| {
             let bad_input = error.downcast_ref::<BadInput>();

@@ -1,6 +1,6 @@
 //! `tagtide crds`: the custom resource definitions, as `kubectl apply` takes them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -29,7 +29,7 @@ impl CrdsArgs {
         let files = files()?;
         for folder in &self.folders {
             for (name, text) in &files {
-                write(&folder.join(name), text)?;
+                output::write_file(&folder.join(name), text.as_bytes())?;
             }
         }
         if self.folders.is_empty() {
@@ -38,13 +38,6 @@ impl CrdsArgs {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(path, text))
-        .map_err(|error| anyhow::anyhow!("{} can not be written: {error}", path.display()))
 }
 
 /// Name and content of each definition's file.
@@ -60,6 +53,8 @@ fn yaml(crd: &CustomResourceDefinition) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
@@ -49,6 +50,14 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 pub(super) fn print_raw(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout();
     or_nobody_reads(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Writes a file, and the folders above it where they are not there.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(path, bytes))
+        .map_err(|error| anyhow::anyhow!("{} can not be written: {error}", path.display()))
 }
 
 /// Writes a value as indented JSON to standard output.

@@ -49,6 +49,44 @@ async fn the_page_on_operating_names_every_flag_and_its_variable() {
 }
 
 #[tokio::test]
+async fn the_page_on_the_command_line_names_every_command_and_flag() {
+    let text = read(&docs().join("cli.md"));
+    let help = tagtide::run(&["--help"]).await.success();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"plan") && commands.contains(&"man"), "{commands:?}");
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let (_, part) = text
+            .split_once(&format!("\n## tagtide {command}\n"))
+            .unwrap_or_else(|| panic!("docs/cli.md has no part on {command}"));
+        let part = part.split("\n## ").next().unwrap();
+        let help = tagtide::run(&[command, "--help"]).await.success();
+        // Those of the operator have a page of their own.
+        let flags = help.lines().filter(|_| command != "run").map(str::trim_start);
+        let flags = flags
+            .filter(|line| line.starts_with('-'))
+            .filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--") && word.len() > 2));
+        let missing: Vec<&str> = flags
+            .filter(|flag| !matches!(*flag, "--help" | "--version"))
+            .filter(|flag| !names(part, flag) && !names(text.split("\n## ").next().unwrap(), flag))
+            .collect();
+        assert!(missing.is_empty(), "docs/cli.md does not name {missing:?} of {command}");
+        let (_, codes) = help.split_once("Exit codes: ").unwrap();
+        let codes = codes.split("\n\n").next().unwrap().split(|c: char| !c.is_ascii_digit());
+        for code in codes.filter(|code| !code.is_empty()) {
+            assert!(
+                part.contains(&format!("`{code}`")),
+                "docs/cli.md does not name exit code {code} of {command}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_api_server_takes_every_example() {
     let plane = ControlPlane::shared().await;
     install_crds(plane).await;

@@ -83,7 +83,9 @@ impl InfraRepo {
         }
         self.git(here, &["add", "--all"]).success();
         let author = format!("--author={person} <{}@example.com>", person.to_lowercase());
-        self.git(here, &["commit", "--quiet", &author, "-m", &format!("{person} changes files")]).success();
+        // Someone else may have written the very same meanwhile.
+        let commit = ["commit", "--quiet", "--allow-empty", &author, "-m"];
+        self.git(here, &[&commit[..], &[&format!("{person} changes files")]].concat()).success();
         self.git(here, &["push", "--quiet", "origin", &format!("HEAD:{BRANCH}")]).code == Some(0)
     }
 

@@ -13,7 +13,7 @@ use crate::git::{BlobId, Error, FileChange, Snapshot, TreeId};
 pub const MAX_FILE: usize = 16 << 20;
 
 /// So many files are read before memory is given back; in tests, each file by itself.
-const FILES_AT_ONCE: usize = if cfg!(test) { 1 } else { 10_000 };
+const FILES_AT_ONCE: usize = if cfg!(test) { 1 } else { 2_500 };
 
 /// The list of files to read may have so many bytes. Files beyond it are read as they come, and memory is given back later.
 const MAX_LIST: usize = 16 << 20;

@@ -84,7 +84,7 @@ impl Repo {
 fn files_of(branch: &Branch, at: CommitId, scope: &Scope, targets: &Targets) -> Result<MarkedFiles, Error> {
     let snapshot = branch.snapshot(at)?;
     let mut files = MarkedFiles::new();
-    snapshot.changed_files(None, &|_| true, &mut |change| {
+    snapshot.changed_files(None, &|folder| scope.enters(folder), &mut |change| {
         if let FileChange::Present { path, blob } = change
             && scope.admits(path)
             && targets.search(path)

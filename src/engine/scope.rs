@@ -1,6 +1,6 @@
 //! Which files of a repository are looked at.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::api::Paths;
 use crate::edit::Targets;
@@ -92,7 +92,7 @@ fn names_a_place(glob: &str) -> bool {
 fn folders_of(globs: &[String]) -> Option<GlobSet> {
     let mut folders = GlobSetBuilder::new();
     let mut add = |glob: &str| {
-        folders.add(GlobBuilder::new(glob).literal_separator(true).build().ok()?);
+        folders.add(self::glob(glob).ok()?);
         Some(())
     };
     for glob in globs {
@@ -110,11 +110,14 @@ fn folders_of(globs: &[String]) -> Option<GlobSet> {
     folders.build().ok()
 }
 
+fn glob(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text).literal_separator(true).build()
+}
+
 fn glob_set(field: &'static str, globs: &[String]) -> Result<GlobSet, InvalidGlob> {
     let mut set = GlobSetBuilder::new();
     for (index, text) in globs.iter().enumerate() {
-        let glob = GlobBuilder::new(text).literal_separator(true).build();
-        set.add(glob.map_err(|error| InvalidGlob { field, index, problem: error.to_string() })?);
+        set.add(glob(text).map_err(|error| InvalidGlob { field, index, problem: error.to_string() })?);
     }
     set.build().map_err(|error| InvalidGlob { field, index: 0, problem: error.to_string() })
 }
@@ -161,7 +164,7 @@ mod tests {
         ] {
             assert_eq!(some.enters(folder), is_entered, "{folder}");
         }
-        for all in [&["**/values.yaml"][..], &["{a,b}/**"], &[]] {
+        for all in [&["**/values.yaml"][..], &["{a,b}/**"], &["c**/**"], &[]] {
             assert!(scope(all, &[]).unwrap().enters("charts"), "{all:?}");
         }
     }

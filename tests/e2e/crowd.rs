@@ -51,8 +51,7 @@ async fn twenty_repositories_of_two_operators_share_a_branch() {
     one.apply(&objects(&one, &url)).await;
     two.apply(&objects(&two, &url)).await;
 
-    let mut seen = Invariants::default();
-    seen.see(&one.repo);
+    let mut seen = Invariants::from_now_on(&one.repo);
     one.run_operator();
     two.run_operator();
     for round in 1..=5 {

@@ -59,6 +59,7 @@ async fn the_page_on_the_command_line_names_every_command_and_flag() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(commands.contains(&"plan") && commands.contains(&"man"), "{commands:?}");
+    let of_all = text.split("\n## ").next().unwrap();
     for command in commands.into_iter().filter(|command| *command != "help") {
         let (_, part) = text
             .split_once(&format!("\n## tagtide {command}\n"))
@@ -72,7 +73,7 @@ async fn the_page_on_the_command_line_names_every_command_and_flag() {
             .filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--") && word.len() > 2));
         let missing: Vec<&str> = flags
             .filter(|flag| !matches!(*flag, "--help" | "--version"))
-            .filter(|flag| !names(part, flag) && !names(text.split("\n## ").next().unwrap(), flag))
+            .filter(|flag| !names(part, flag) && !names(of_all, flag))
             .collect();
         assert!(missing.is_empty(), "docs/cli.md does not name {missing:?} of {command}");
         let (_, codes) = help.split_once("Exit codes: ").unwrap();

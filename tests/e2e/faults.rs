@@ -20,8 +20,7 @@ async fn app(flags: &[&str], interval: &str) -> (Cluster, Invariants) {
     cluster.apply(&all.replace("interval: 1h", &format!("interval: {interval}"))).await;
     cluster.run_operator();
     cluster.status_where("imgpol/api", "written", |s| s["written"][0]["tag"] == "1.0.0").await;
-    let mut seen = Invariants::default();
-    seen.see(&cluster.repo);
+    let seen = Invariants::from_now_on(&cluster.repo);
     (cluster, seen)
 }
 

@@ -23,8 +23,7 @@ async fn app() -> (Cluster, Invariants) {
     cluster.apply(&(cluster.policy_yaml("api", SEMVER) + &cluster.infra_yaml())).await;
     cluster.run_operator();
     cluster.status_where("imgpol/api", "written", |s| s["written"][0]["tag"] == "1.0.0").await;
-    let mut seen = Invariants::default();
-    seen.see(&cluster.repo);
+    let seen = Invariants::from_now_on(&cluster.repo);
     (cluster, seen)
 }
 
@@ -100,8 +99,7 @@ async fn a_branch_that_was_forced_back_is_taken_as_it_is() {
     cluster.request_scans("one").await;
     cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
     cluster.repo.git(&cluster.repo.path(), &["update-ref", "refs/heads/main", &old]).success();
-    let mut seen = Invariants::default();
-    seen.see(&cluster.repo);
+    let seen = Invariants::from_now_on(&cluster.repo);
     look(&cluster, "one").await;
     cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
     assert_eq!(cluster.repo.read("main", "README.md"), "0", "what was dropped stays dropped");
@@ -139,8 +137,7 @@ async fn one_broken_file_of_a_hundred_is_named_and_the_others_are_written_in_one
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     cluster.repo.seed(&files);
     cluster.apply(&(cluster.policy_yaml("api", SEMVER) + &cluster.infra_yaml())).await;
-    let mut seen = Invariants::default();
-    seen.see(&cluster.repo);
+    let seen = Invariants::from_now_on(&cluster.repo);
     cluster.registry.push("acme/api", "1.1.0").await;
     cluster.run_operator();
     for number in [0, 50, 98] {

@@ -142,8 +142,7 @@ async fn a_follower_takes_over_from_a_killed_leader_and_repeats_nothing() {
     assert!(get(&listen, "/metrics").await.1.contains("tagtide_leader 0\n"), "it waits");
     assert!(!follower.log().contains("pushed"), "a follower does nothing");
 
-    let mut seen = Invariants::default();
-    seen.see(&cluster.repo);
+    let seen = Invariants::from_now_on(&cluster.repo);
     cluster.kill_operator();
     cluster.registry.push("acme/api", "1.2.0").await;
     wait_until("the follower to take over", TAKEOVER, async || {

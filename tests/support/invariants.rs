@@ -16,6 +16,13 @@ pub struct Invariants {
 }
 
 impl Invariants {
+    /// Watches from where `main` is now.
+    pub fn from_now_on(repo: &InfraRepo) -> Self {
+        let mut seen = Self::default();
+        seen.see(repo);
+        seen
+    }
+
     /// Notes where `main` is now: from here on that commit must stay.
     pub fn see(&mut self, repo: &InfraRepo) {
         self.heads.insert(repo.commits("main")[0].id.clone());

@@ -97,7 +97,7 @@ impl Registry {
     pub async fn restart_empty(&mut self) {
         self.kill();
         std::fs::remove_dir_all(self.folder.path().join("storage")).expect("the images");
-        self.process = launch(&self.folder, self.address).await;
+        self.restart().await;
     }
 
     /// The host and port, as they stand before an image's path.

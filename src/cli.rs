@@ -1,7 +1,7 @@
 //! The command line: one file for each command, and what they share.
 //!
-//! Exit codes, for all commands: 0 done, 1 it could not be done, 2 bad input. `plan` adds 10 and `explain` 3; scripts
-//! depend on them.
+//! Exit codes, for all commands: 0 done, 1 it could not be done, 2 bad input. `plan` and `lint` add 10, and `explain`
+//! 3; scripts depend on them.
 
 mod apply;
 mod completions;
@@ -10,6 +10,8 @@ mod demo;
 mod diff;
 mod engine_args;
 mod explain;
+mod findings;
+mod lint;
 mod live;
 mod man;
 mod output;
@@ -59,6 +61,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Write it: into the files of a folder, or as one commit
     Apply(apply::ApplyArgs),
+    /// Find what is wrong with objects and with the files they write to
+    Lint(lint::LintArgs),
     /// Print the custom resource definitions
     Crds(crds::CrdsArgs),
     /// Print completions for a shell
@@ -88,6 +92,7 @@ impl Cli {
             Command::Explain(args) => args.run(),
             Command::Plan(args) => args.run(),
             Command::Apply(args) => args.run(),
+            Command::Lint(args) => args.run(),
             Command::Crds(args) => args.run(),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),

@@ -191,6 +191,13 @@ impl FileSites {
 }
 
 impl Site {
+    /// The bytes of the value in the file, its quotes included. A value that is yet to be added has those of the one that
+    /// it is added behind.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
     /// Whether the other is the same value, met again by an alias. Where the two do not agree on what it holds, nobody
     /// may write it.
     fn is_also(&mut self, other: &Self) -> bool {

@@ -34,6 +34,7 @@ pub use index::MAX_FILE;
 pub use message::{InvalidTemplate, Move, Wording, compose};
 pub use metrics::Metrics;
 pub use plan::{FileProblem, Known, NoWish, Plan, PlannedFile, Wish, Wishes, plan};
+pub use repository_settings::{InvalidRepository, check_repository, takes};
 pub use scope::Scope;
 pub use selection::Selection;
 pub use settings::Settings;

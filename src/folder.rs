@@ -14,17 +14,20 @@ mod tests;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::document::documents;
 use self::files::Files;
-use self::node::Node;
+use self::node::{Node, Origin};
 use self::object::{Misfit, Object, Type};
 use self::secrets::Secrets;
 use crate::api::{ClusterImageRegistry, GROUP, ImagePolicy, InfraRepository, ObjectKey};
 use crate::engine::{Kind, SecretData, SecretError};
+
+pub use self::node::Spot;
 
 /// The namespace of an object whose file names none, as `kubectl` has it.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -43,6 +46,8 @@ pub struct Folder {
     pub registries: BTreeMap<ObjectKey, Arc<ClusterImageRegistry>>,
     /// What is wrong, in the order of the files.
     pub problems: Vec<FolderProblem>,
+    /// How many files were looked at.
+    pub files: usize,
     secrets: Secrets,
     sources: BTreeMap<(Kind, ObjectKey), Source>,
 }
@@ -54,10 +59,27 @@ pub struct FolderProblem {
     pub file: String,
     /// The line, from 1.
     pub line: u64,
+    /// Which part of the line, as in [`Spot`].
+    pub columns: Range<u64>,
+    /// What kind of thing is wrong.
+    pub fault: Fault,
     /// The object, where that much could be read.
     pub object: Option<ObjectName>,
     /// What is wrong and what would be right.
     pub message: String,
+}
+
+/// What kind of thing is wrong in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The file can not be read.
+    File,
+    /// A document of it is no YAML.
+    Yaml,
+    /// An object breaks a rule.
+    Object,
+    /// An object is there already.
+    Duplicate,
 }
 
 /// Kind and key of an object.
@@ -114,7 +136,7 @@ impl Folder {
     /// an error.
     pub fn read(path: &Path) -> Result<Self, FolderError> {
         let files = Files::below(path).map_err(|(path, source)| FolderError { path, source })?;
-        let mut folder = Self::default();
+        let mut folder = Self { files: files.paths.len(), ..Self::default() };
         for path in &files.paths {
             let file: Arc<str> = path.to_string_lossy().into();
             match files::read(path) {
@@ -142,9 +164,13 @@ impl Folder {
     #[must_use]
     pub fn problem_with(&self, kind: Kind, key: &ObjectKey, field: &str, message: String) -> FolderProblem {
         let source = self.sources.get(&(kind, key.clone()));
+        let spot =
+            source.map_or(Spot { line: 1, columns: 0..0 }, |source| source.node.spot_of(field).clone());
         FolderProblem {
             file: source.map_or_else(String::new, |source| source.file.to_string()),
-            line: source.map_or(1, |source| source.node.line_of(field)),
+            line: spot.line,
+            columns: spot.columns,
+            fault: Fault::Object,
             object: Some(ObjectName { kind: kind.as_str().to_owned(), key: key.clone() }),
             message,
         }
@@ -159,7 +185,8 @@ impl Folder {
             return self.whole_file(file, "the file is not UTF-8; save it as UTF-8".to_owned());
         };
         for document in documents(text).into_iter().filter(|document| may_be_ours(document.text.as_bytes())) {
-            match Node::read(document.text, document.line) {
+            let origin = Origin { line: document.line, indent: document.indent };
+            match Node::read(document.text, origin) {
                 Ok(Some(node)) => self.add_node(file, node),
                 Ok(None) => {}
                 // A template that is no YAML before it is rendered, for example.
@@ -168,7 +195,9 @@ impl Folder {
                     let message = format!("the document is no YAML: {error}");
                     self.problems.push(FolderProblem {
                         file: file.to_string(),
-                        line: error.line,
+                        line: error.spot.line,
+                        columns: error.spot.columns,
+                        fault: Fault::Yaml,
                         object: None,
                         message,
                     });
@@ -208,8 +237,9 @@ impl Folder {
                     self.registries.insert(key, Arc::new(registry));
                 }
             }
-            Err(Misfit { line, object, message }) => {
-                self.problems.push(FolderProblem { file: file.to_string(), line, object, message });
+            Err(Misfit { spot: Spot { line, columns }, object, message }) => {
+                let (file, fault) = (file.to_string(), Fault::Object);
+                self.problems.push(FolderProblem { file, line, columns, fault, object, message });
             }
         }
     }
@@ -226,6 +256,8 @@ impl Folder {
                 self.problems.push(FolderProblem {
                     file: file.to_string(),
                     line: node.line(),
+                    columns: 0..0,
+                    fault: Fault::Duplicate,
                     object: Some(ObjectName { kind: kind.as_str().to_owned(), key }),
                     message: first.defines_it_too(),
                 });
@@ -235,7 +267,14 @@ impl Folder {
     }
 
     fn whole_file(&mut self, file: &str, message: String) {
-        self.problems.push(FolderProblem { file: file.to_owned(), line: 1, object: None, message });
+        self.problems.push(FolderProblem {
+            file: file.to_owned(),
+            line: 1,
+            columns: 0..0,
+            fault: Fault::File,
+            object: None,
+            message,
+        });
     }
 }
 

@@ -23,6 +23,7 @@ mod filter;
 mod fixture;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod lint;
 mod number;
 #[cfg(test)]
 mod properties;
@@ -48,6 +49,7 @@ pub use self::choose::{Choice, Chooser, Winner};
 pub use self::compile::{InvalidPolicy, compile};
 pub use self::contest::{Contest, Facts, MOST_CANDIDATES};
 pub use self::explain::{Refusal, RefusedTag};
+pub use self::lint::{Advice, PolicyRule};
 
 /// An `ImagePolicySpec` that was found valid, ready to choose.
 #[derive(Clone, Debug)]

@@ -11,9 +11,9 @@ use super::engine_args::ConnectionArgs;
 use super::live::{LiveRegistries, Question, Source};
 use super::repo_files::{MarkedFiles, Repo};
 use super::{BadInput, object_key, output};
-use crate::api::{Author, ImagePolicy, InfraRepository, ObjectKey};
+use crate::api::{Author, InfraRepository, ObjectKey};
 use crate::edit::{Owner, Targets};
-use crate::engine::{Kind, Known, NoWish, Plan, Scope, Selection, Wish, Wishes, Wording, plan};
+use crate::engine::{Kind, Known, NoWish, Plan, Scope, Selection, Wish, Wishes, Wording, plan, takes};
 use crate::folder::{Folder, FolderProblem};
 use crate::git::BranchName;
 use crate::image::{Digest, ImageName, Tag};
@@ -225,16 +225,7 @@ pub(super) fn load(path: &Path) -> Result<Folder, BadInput> {
     Folder::read(path).map_err(|error| BadInput::new(format!("--policies: {error}")))
 }
 
-/// What an InfraRepository's `spec.policies` and namespace say of a policy.
-fn takes(repository: &InfraRepository, policy: &ImagePolicy) -> bool {
-    let labels = policy.metadata.labels.as_ref();
-    let has = |key: &String, value: &String| labels.and_then(|labels| labels.get(key)) == Some(value);
-    let selector = repository.spec.policies.as_ref();
-    policy.metadata.namespace == repository.metadata.namespace
-        && selector.is_none_or(|selector| selector.match_labels.iter().all(|(key, value)| has(key, value)))
-}
-
-fn scope_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Scope, BadInput> {
+pub(super) fn scope_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Scope, BadInput> {
     Scope::compile(repository.and_then(|repository| repository.spec.paths.as_ref())).map_err(|error| {
         let key = repository.map_or_else(|| ObjectKey::new("", ""), ObjectKey::of);
         BadInput::new(
@@ -251,7 +242,7 @@ fn wording_of(folder: &Folder, repository: &InfraRepository) -> Result<Wording, 
     })
 }
 
-fn targets_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Targets, BadInput> {
+pub(super) fn targets_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<Targets, BadInput> {
     let Some(repository) = repository else { return Ok(Targets::default()) };
     let key = ObjectKey::of(repository);
     Targets::compile(&repository.spec.updates, &key.namespace).map_err(|error| {
@@ -260,7 +251,10 @@ fn targets_of(folder: &Folder, repository: Option<&InfraRepository>) -> Result<T
     })
 }
 
-fn find_repository<'f>(folder: &'f Folder, key: &ObjectKey) -> Result<&'f InfraRepository, BadInput> {
+pub(super) fn find_repository<'f>(
+    folder: &'f Folder,
+    key: &ObjectKey,
+) -> Result<&'f InfraRepository, BadInput> {
     let found = folder.repositories.get(key).map(Arc::as_ref);
     found.ok_or_else(|| missing("InfraRepository", key, folder.repositories.keys()))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::anyhow;
 
@@ -11,6 +11,7 @@ use super::BadInput;
 use crate::edit::{FileSites, Targets, find_sites};
 use crate::engine::{MAX_FILE, Scope};
 use crate::git::{Branch, BranchName, CommitId, Error, FileChange, head_branch};
+use crate::lint::{NotRead, PassedOver};
 
 /// Where the files are.
 pub(super) enum Repo {
@@ -35,6 +36,16 @@ pub(super) struct MarkedFile {
 
 /// By path, with `/`.
 pub(super) type MarkedFiles = BTreeMap<String, MarkedFile>;
+
+/// What a search of the files came to.
+#[derive(Default)]
+pub(super) struct Searched {
+    pub(super) marked: MarkedFiles,
+    /// Files that were not read; links are not among those of a bare repository.
+    pub(super) passed_over: Vec<PassedOver>,
+    /// How many files were read.
+    pub(super) files: usize,
+}
 
 impl Repo {
     /// Tells what is at `path`. Only a bare repository has a choice of branches: the one asked for, else the usual one,
@@ -74,6 +85,11 @@ impl Repo {
 
     /// The files with image versions that `scope` admits.
     pub(super) fn marked_files(&self, scope: &Scope, targets: &Targets) -> anyhow::Result<MarkedFiles> {
+        Ok(self.search(scope, targets)?.marked)
+    }
+
+    /// The same, and what was passed over.
+    pub(super) fn search(&self, scope: &Scope, targets: &Targets) -> anyhow::Result<Searched> {
         match self {
             Self::Folder(root) | Self::WorkTree(root) => files_below(root, scope, targets),
             Self::Bare { branch, at } => Ok(files_of(branch, *at, scope, targets)?),
@@ -81,49 +97,79 @@ impl Repo {
     }
 }
 
-fn files_of(branch: &Branch, at: CommitId, scope: &Scope, targets: &Targets) -> Result<MarkedFiles, Error> {
+fn files_of(branch: &Branch, at: CommitId, scope: &Scope, targets: &Targets) -> Result<Searched, Error> {
     let snapshot = branch.snapshot(at)?;
-    let mut files = MarkedFiles::new();
+    let mut searched = Searched::default();
     snapshot.changed_files(None, &|folder| scope.enters(folder), &mut |change| {
         if let FileChange::Present { path, blob } = change
             && scope.admits(path)
             && targets.search(path)
-            && let Some(text) = snapshot.read(blob, MAX_FILE)?
         {
-            take(&mut files, path, text, targets);
+            match snapshot.read(blob, MAX_FILE)? {
+                Some(text) => searched.take(path, text, targets),
+                None => searched.pass_over(path.to_owned(), NotRead::TooLarge),
+            }
         }
         Ok(())
     })?;
-    Ok(files)
+    Ok(searched)
 }
 
 /// The same files that Git would hold: no links, and no folders that are repositories of their own.
-fn files_below(root: &Path, scope: &Scope, targets: &Targets) -> anyhow::Result<MarkedFiles> {
+fn files_below(root: &Path, scope: &Scope, targets: &Targets) -> anyhow::Result<Searched> {
     let unreadable = |path: &Path, error: io::Error| anyhow!("{} can not be read: {error}", path.display());
-    let mut files = MarkedFiles::new();
+    let mut searched = Searched::default();
     let mut folders = vec![(root.to_owned(), String::new())];
+    let is_looked_at = |path: &str| scope.admits(path) && targets.search(path);
     while let Some((folder, prefix)) = folders.pop() {
         for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, error))? {
             let entry = entry.map_err(|error| unreadable(&folder, error))?;
+            let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), error))?;
             let Some(name) = entry.file_name().to_str().filter(|name| is_honest(name)).map(str::to_owned)
             else {
+                let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+                if kind.is_file() && is_looked_at(&path) {
+                    searched.pass_over(path, NotRead::Name);
+                }
                 continue;
             };
             let path = format!("{prefix}{name}");
-            let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), error))?;
             if kind.is_dir() && !entry.path().join(".git").exists() {
                 folders.push((entry.path(), format!("{path}/")));
-            } else if kind.is_file()
-                && scope.admits(&path)
-                && targets.search(&path)
-                && entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_FILE as u64)
-            {
-                let text = fs::read(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
-                take(&mut files, &path, text, targets);
+            } else if kind.is_symlink() && is_looked_at(&path) {
+                let to = fs::read_link(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
+                let target = within(&prefix, &to).filter(|target| is_looked_at(target));
+                let is_read = |target: &String| {
+                    fs::symlink_metadata(root.join(target)).is_ok_and(|target| target.is_file())
+                };
+                if !target.as_ref().is_some_and(is_read) {
+                    searched.pass_over(path, NotRead::Link { to: to.to_string_lossy().into_owned() });
+                }
+            } else if kind.is_file() && is_looked_at(&path) {
+                if entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_FILE as u64) {
+                    let text = fs::read(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
+                    searched.take(&path, text, targets);
+                } else {
+                    searched.pass_over(path, NotRead::TooLarge);
+                }
             }
         }
     }
-    Ok(files)
+    Ok(searched)
+}
+
+/// The path from the root to which a link in a folder leads by its text alone; `None` where it leaves the root.
+fn within(folder: &str, to: &Path) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in to.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(parts.pop()?),
+            Component::Normal(part) => parts.push(part.to_str()?),
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts.join("/"))
 }
 
 /// Names that a tree of Git can hold, and that do no harm in a diff.
@@ -131,10 +177,17 @@ fn is_honest(name: &str) -> bool {
     !name.eq_ignore_ascii_case(".git") && !name.contains('\\') && !name.chars().any(char::is_control)
 }
 
-fn take(files: &mut MarkedFiles, path: &str, text: Vec<u8>, targets: &Targets) {
-    let found = find_sites(path, &text, targets);
-    if !found.is_empty() {
-        files.insert(path.to_owned(), MarkedFile { text, found });
+impl Searched {
+    fn take(&mut self, path: &str, text: Vec<u8>, targets: &Targets) {
+        self.files += 1;
+        let found = find_sites(path, &text, targets);
+        if !found.is_empty() {
+            self.marked.insert(path.to_owned(), MarkedFile { text, found });
+        }
+    }
+
+    fn pass_over(&mut self, path: String, why: NotRead) {
+        self.passed_over.push(PassedOver { path, why });
     }
 }
 
@@ -164,7 +217,48 @@ mod tests {
         fs::write(folder.path().join("plain.yaml"), "a: 1\n").unwrap();
         symlink(folder.path().join("a.yaml"), folder.path().join("link.yaml")).unwrap();
         symlink(folder.path().join(".github"), folder.path().join("linked")).unwrap();
-        let files = files_below(folder.path(), &Scope::compile(None).unwrap(), &Targets::default()).unwrap();
-        assert_eq!(files.keys().collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
+        let all = Scope::compile(None).unwrap();
+        let searched = files_below(folder.path(), &all, &Targets::default()).unwrap();
+        assert_eq!(searched.marked.keys().collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
+        assert_eq!(searched.files, 3, "and plain.yaml");
+    }
+    #[test]
+    fn what_is_passed_over_is_told_unless_it_is_looked_at_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |path: &str| folder.path().join(path);
+        fs::create_dir_all(path("apps/api")).unwrap();
+        fs::create_dir_all(path("base")).unwrap();
+        for file in ["apps/api/a.yaml", "base/b.yaml", "apps/f\nx.yaml", "apps/f\nx.txt"] {
+            fs::write(path(file), "a: 1\n").unwrap();
+        }
+        fs::File::create(path("apps/large.yaml")).unwrap().set_len(MAX_FILE as u64 + 1).unwrap();
+        for (to, link) in [
+            ("api/a.yaml", "apps/seen.yaml"),
+            ("../base/b.yaml", "apps/unseen.yaml"),
+            ("/etc/hostname", "apps/absolute.yaml"),
+            ("../../x.yaml", "apps/outside.yaml"),
+            ("gone.yaml", "apps/gone.yaml.yaml"),
+            ("seen.yaml", "apps/chain.yaml"),
+            ("api/a.yaml", "apps/link.txt"),
+            ("api", "apps/folder"),
+            ("b.yaml", "base/link.yaml"),
+        ] {
+            symlink(to, path(link)).unwrap();
+        }
+        let apps = crate::api::Paths { include: vec!["apps/**".to_owned()], exclude: Vec::new() };
+        let apps = Scope::compile(Some(&apps)).unwrap();
+        let mut passed_over = files_below(folder.path(), &apps, &Targets::default()).unwrap().passed_over;
+        passed_over.sort_by(|a, b| a.path.cmp(&b.path));
+        let link = |path: &str, to: &str| (path.to_owned(), NotRead::Link { to: to.to_owned() });
+        let wanted = [
+            link("apps/absolute.yaml", "/etc/hostname"),
+            link("apps/chain.yaml", "seen.yaml"),
+            ("apps/f\nx.yaml".to_owned(), NotRead::Name),
+            link("apps/gone.yaml.yaml", "gone.yaml"),
+            ("apps/large.yaml".to_owned(), NotRead::TooLarge),
+            link("apps/outside.yaml", "../../x.yaml"),
+            link("apps/unseen.yaml", "../base/b.yaml"),
+        ];
+        assert_eq!(passed_over.into_iter().map(|file| (file.path, file.why)).collect::<Vec<_>>(), wanted);
     }
 }

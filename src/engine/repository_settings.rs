@@ -11,7 +11,7 @@ use super::scope::{InvalidGlob, Scope};
 use super::settings::Settings;
 use super::signing::KeptSigner;
 use super::world::{SecretError, World};
-use crate::api::{Grouping, InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
+use crate::api::{Grouping, ImagePolicy, InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
 use crate::edit::{InvalidFieldUpdate, Targets};
 use crate::git::{
     self, Branch, BranchName, GitSecret, InvalidGitSecret, RemoteAccess, RepositoryUrl, Signer,
@@ -106,9 +106,58 @@ impl RepositoryError {
     }
 }
 
+/// An InfraRepository's spec that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct InvalidRepository {
+    /// Path of the field in the object, such as `spec.paths.include[0]`.
+    pub field: String,
+    /// What is wrong with it and what would be right.
+    pub problem: String,
+}
+
+/// Checks a spec by itself: by the same rules as the CRD, and as if the operator allowed all that may be allowed. Its
+/// Secrets are not read.
+///
+/// # Errors
+/// `InvalidRepository` names the first field that breaks a rule.
+pub fn check_repository(object: &InfraRepository) -> Result<(), InvalidRepository> {
+    let error = match RepositorySettings::read(object, Allowed { http: true, file: true }) {
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    // Every error of a spec begins with its field.
+    let (field, problem) = error.split_once([':', ' ']).unwrap_or(("spec", &error));
+    Err(InvalidRepository {
+        field: field.trim_end_matches(',').to_owned(),
+        problem: problem.trim_start().to_owned(),
+    })
+}
+
+/// Whether an InfraRepository lets a policy write: by its namespace, and by `spec.policies`.
+#[must_use]
+pub fn takes(repository: &InfraRepository, policy: &ImagePolicy) -> bool {
+    let labels = policy.metadata.labels.as_ref();
+    let has = |key: &String, value: &String| labels.and_then(|labels| labels.get(key)) == Some(value);
+    let selector = repository.spec.policies.as_ref();
+    policy.metadata.namespace == repository.metadata.namespace
+        && selector.is_none_or(|selector| selector.match_labels.iter().all(|(key, value)| has(key, value)))
+}
+
+/// What an operator may allow.
+#[derive(Clone, Copy)]
+struct Allowed {
+    http: bool,
+    file: bool,
+}
+
 impl RepositorySettings {
     /// Checks a spec, by the same rules as the CRD and by what the operator allows.
     pub(super) fn check(object: &InfraRepository, settings: &Settings) -> Result<Self, RepositoryError> {
+        Self::read(object, Allowed { http: settings.allow_http, file: settings.allow_file })
+    }
+
+    fn read(object: &InfraRepository, allowed: Allowed) -> Result<Self, RepositoryError> {
         let spec = &object.spec;
         let url = RepositoryUrl::parse(&spec.url).map_err(git::Error::from)?;
         let branch = BranchName::parse(&spec.branch).map_err(git::Error::from)?;
@@ -148,12 +197,12 @@ impl RepositorySettings {
         }
         let signing = spec.commit.signing.as_ref().map(|signing| named(&signing.secret_ref));
         match &url {
-            RepositoryUrl::Local(_) if !settings.allow_file => {
+            RepositoryUrl::Local(_) if !allowed.file => {
                 return Err(not_allowed(
                     "a file:// repository, which the operator allows only with --allow-file",
                 ));
             }
-            RepositoryUrl::Http(_) if url.is_plain_http() && !settings.allow_http => {
+            RepositoryUrl::Http(_) if url.is_plain_http() && !allowed.http => {
                 return Err(not_allowed("plain HTTP, which the operator allows only with --allow-http"));
             }
             RepositoryUrl::Http(_)

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::ResourceExt as _;
 
 use super::cycle::{Committed, Order, Report};
 use super::message::wrote;
 use super::plan::{FileProblem, Plan, Wishes};
-use super::repository_settings::{RepositoryError, RepositorySettings};
+use super::repository_settings::{RepositoryError, RepositorySettings, takes};
 use super::settings::Settings;
 use super::world::Notice;
 use crate::api::{
@@ -88,11 +87,7 @@ impl RepositoryState {
 
     /// Whether a policy may write here.
     pub(super) fn takes(&self, policy: &ImagePolicy) -> bool {
-        let labels = policy.labels();
-        let selector = self.object.spec.policies.as_ref();
-        policy.namespace() == self.object.namespace()
-            && selector
-                .is_none_or(|s| s.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value)))
+        takes(&self.object, policy)
     }
 
     /// What a cycle shall do now.

@@ -1,15 +1,26 @@
-//! A YAML document as a tree that knows its lines.
+//! A YAML document as a tree that knows where in the file each of its parts stands.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-/// A YAML value and its line. It has no `Debug`: it may be a Secret.
+/// A YAML value and its place. It has no `Debug`: it may be a Secret.
 pub(super) struct Node {
-    line: u64,
+    spot: Spot,
     content: Content,
+}
+
+/// A piece of one line of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spot {
+    /// The line, from 1.
+    pub line: u64,
+    /// The columns in characters, from 1. They may reach beyond the end of the line, where a value goes on below it; empty
+    /// where only the line is known.
+    pub columns: Range<u64>,
 }
 
 enum Content {
@@ -20,7 +31,7 @@ enum Content {
 
 struct Entry {
     key: String,
-    line: u64,
+    spot: Spot,
     value: Node,
 }
 
@@ -28,22 +39,48 @@ struct Entry {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub(super) struct InvalidYaml {
-    /// The line in the document, from 1.
-    pub(super) line: u64,
+    /// Where the parser stopped.
+    pub(super) spot: Spot,
     /// The parser's words, without the text around.
     pub(super) problem: String,
 }
 
+/// Where a document begins in its file.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    /// The number of its first line, from 1.
+    pub(super) line: u64,
+    /// How many characters of that line come before it.
+    pub(super) indent: u64,
+}
+
+impl Origin {
+    /// A spot of the document as one of the file.
+    fn shift(self, spot: &mut Spot) {
+        if spot.line <= 1 {
+            spot.columns = spot.columns.start + self.indent..spot.columns.end + self.indent;
+        }
+        spot.line += self.line.saturating_sub(1);
+    }
+}
+
+impl Spot {
+    fn of(location: serde_saphyr::Location) -> Self {
+        let (column, length) = (location.column(), location.span().len());
+        Self { line: location.line(), columns: column..column + length }
+    }
+}
+
 impl Node {
-    /// Reads one document whose first line has the number `first_line`. A document without a value gives `None`.
-    pub(super) fn read(text: &str, first_line: u64) -> Result<Option<Self>, InvalidYaml> {
+    /// Reads one document. One without a value gives `None`.
+    pub(super) fn read(text: &str, origin: Origin) -> Result<Option<Self>, InvalidYaml> {
         let options = serde_saphyr::options! { with_snippet: false };
-        let mut node: Self =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| InvalidYaml {
-                line: first_line + error.location().map_or(1, |at| at.line()).saturating_sub(1),
-                problem: without_place(&error),
-            })?;
-        node.move_down(first_line.saturating_sub(1));
+        let mut node: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let mut spot = error.location().map(Spot::of).unwrap_or(Spot { line: 1, columns: 0..0 });
+            origin.shift(&mut spot);
+            InvalidYaml { spot, problem: without_place(&error) }
+        })?;
+        node.shift(origin);
         Ok((!node.is_null()).then_some(node))
     }
 
@@ -86,26 +123,44 @@ impl Node {
     }
 
     pub(super) const fn line(&self) -> u64 {
-        self.line
+        self.spot.line
     }
 
-    /// The line of a field such as `spec.avoid[2]`, or of the nearest thing around it that is there.
-    pub(super) fn line_of(&self, field: &str) -> u64 {
-        let (mut node, mut line) = (self, self.line);
+    /// Where a field such as `spec.avoid[2]` stands: a scalar by itself, a list or a map by its key. Where it is not there,
+    /// the nearest thing around it that is.
+    pub(super) fn spot_of(&self, field: &str) -> &Spot {
+        let found = self.find(field);
+        if found.is_scalar { found.value } else { found.key }
+    }
+
+    /// Where the key of a field stands, or an item of a list; that of the nearest thing around it where it is not there.
+    pub(super) fn key_spot_of(&self, field: &str) -> &Spot {
+        self.find(field).key
+    }
+
+    fn find(&self, field: &str) -> Found<'_> {
+        let (mut node, mut key) = (self, &self.spot);
+        let mut is_whole = true;
         for step in field.split(['.', '[']) {
             let inner = match (&node.content, step.strip_suffix(']')) {
                 (Content::Map(entries), None) => {
-                    entries.iter().find(|entry| entry.key == step).map(|entry| (entry.line, &entry.value))
+                    entries.iter().find(|entry| entry.key == step).map(|entry| (&entry.spot, &entry.value))
                 }
-                (Content::List(items), Some(index)) => {
-                    index.parse().ok().and_then(|index: usize| items.get(index)).map(|item| (item.line, item))
-                }
+                (Content::List(items), Some(index)) => index
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| items.get(index))
+                    .map(|item| (&item.spot, item)),
                 (Content::Map(_) | Content::List(_) | Content::Scalar(_), _) => None,
             };
-            let Some(inner) = inner else { break };
-            (line, node) = inner;
+            let Some(inner) = inner else {
+                is_whole = false;
+                break;
+            };
+            (key, node) = inner;
         }
-        line
+        let is_scalar = is_whole && !node.is_null() && matches!(node.content, Content::Scalar(_));
+        Found { key, value: &node.spot, is_scalar }
     }
 
     /// The value as the Kubernetes API would be given it.
@@ -119,19 +174,26 @@ impl Node {
         }
     }
 
-    fn move_down(&mut self, lines: u64) {
-        self.line += lines;
+    fn shift(&mut self, origin: Origin) {
+        origin.shift(&mut self.spot);
         match &mut self.content {
             Content::Scalar(_) => {}
-            Content::List(items) => items.iter_mut().for_each(|item| item.move_down(lines)),
+            Content::List(items) => items.iter_mut().for_each(|item| item.shift(origin)),
             Content::Map(entries) => {
                 for entry in entries {
-                    entry.line += lines;
-                    entry.value.move_down(lines);
+                    origin.shift(&mut entry.spot);
+                    entry.value.shift(origin);
                 }
             }
         }
     }
+}
+
+/// What a path leads to.
+struct Found<'n> {
+    key: &'n Spot,
+    value: &'n Spot,
+    is_scalar: bool,
 }
 
 /// The parser's message without the place, which is told beside it.
@@ -145,7 +207,7 @@ fn without_place(error: &serde_saphyr::Error) -> String {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Content>::deserialize(deserializer)?;
-        Ok(Self { line: spanned.referenced.line(), content: spanned.value })
+        Ok(Self { spot: Spot::of(spanned.referenced), content: spanned.value })
     }
 }
 
@@ -207,7 +269,8 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
         let mut entries: Vec<Entry> = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
-            entries.push(Entry { key: key.value, line: key.referenced.line(), value: map.next_value()? });
+            let spot = Spot::of(key.referenced);
+            entries.push(Entry { key: key.value, spot, value: map.next_value()? });
         }
         Ok(Content::Map(entries))
     }
@@ -217,8 +280,39 @@ impl<'de> Visitor<'de> for ContentVisitor {
 mod tests {
     use super::*;
 
+    const fn at(line: u64) -> Origin {
+        Origin { line, indent: 0 }
+    }
+
     fn node(text: &str) -> Node {
-        Node::read(text, 1).unwrap().unwrap()
+        Node::read(text, at(1)).unwrap().unwrap()
+    }
+
+    fn spot(text: &str, origin: Origin, field: &str) -> (u64, Range<u64>) {
+        let node = Node::read(text, origin).unwrap().unwrap();
+        let Spot { line, columns } = node.spot_of(field).clone();
+        (line, columns)
+    }
+
+    #[test]
+    fn a_scalar_has_its_own_columns_with_its_quotes_and_a_map_those_of_its_key() {
+        let text = "spec:\n  a: 'é x' # c\n  b: [1.x, \"2\"]\n  c: {d: '>=1 <2'}\n  e:\n    f: 1\n  g:\n";
+        for (field, line, columns) in [
+            ("spec", 1, 1..5),
+            ("spec.a", 2, 6..11),
+            ("spec.b", 3, 3..4),
+            ("spec.b[0]", 3, 7..10),
+            ("spec.b[1]", 3, 12..15),
+            ("spec.c.d", 4, 10..18),
+            ("spec.c.x", 4, 3..4),
+            ("spec.e", 5, 3..4),
+            ("spec.g", 7, 3..4),
+        ] {
+            assert_eq!(spot(text, at(1), field), (line, columns), "{field}");
+        }
+        let behind_a_marker = Origin { line: 7, indent: 3 };
+        assert_eq!(spot(" {a: b}\n", behind_a_marker, "a"), (7, 9..10));
+        assert_eq!(spot("\na: b\n", behind_a_marker, "a"), (8, 4..5));
     }
 
     #[test]
@@ -233,14 +327,14 @@ mod tests {
             ("spec.select.semver", 1),
             ("nothing", 1),
         ] {
-            assert_eq!(node.line_of(field), line, "{field}");
+            assert_eq!(node.spot_of(field).line, line, "{field}");
         }
     }
 
     #[test]
     fn lines_count_on_from_the_first_one() {
-        let node = Node::read("\na: 1\n", 7).unwrap().unwrap();
-        assert_eq!(node.line_of("a"), 8);
+        let node = Node::read("\na: 1\n", at(7)).unwrap().unwrap();
+        assert_eq!(node.spot_of("a").line, 8);
     }
 
     #[test]
@@ -256,11 +350,11 @@ mod tests {
         for (text, line) in
             [("a: 1\nb: [hunter2\n", 10), ("a: 1\na: 2\n", 11), ("a: *hunter2\n", 10), ("\thunter2: [", 10)]
         {
-            let error = Node::read(text, 10).err().unwrap();
-            assert!(error.line >= line, "{error:?}");
+            let error = Node::read(text, at(10)).err().unwrap();
+            assert!(error.spot.line >= line, "{error:?}");
             assert!(!error.problem.contains("hunter2") && !error.problem.contains('\n'), "{error:?}");
         }
-        assert!(Node::read("# only a comment\n", 1).unwrap().is_none());
+        assert!(Node::read("# only a comment\n", at(1)).unwrap().is_none());
     }
 
     #[test]
@@ -270,6 +364,6 @@ mod tests {
             let before = format!("*a{},", level - 1).repeat(10);
             text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
         }
-        assert!(Node::read(&text, 1).is_err());
+        assert!(Node::read(&text, at(1)).is_err());
     }
 }

@@ -8,7 +8,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::node::Node;
+use super::node::{Node, Spot};
 use super::{DEFAULT_NAMESPACE, ObjectName};
 use crate::api::{ClusterImageRegistry, GROUP, ImagePolicy, InfraRepository, ObjectKey};
 use crate::engine::{Kind, SecretData};
@@ -28,7 +28,7 @@ pub(super) enum Object {
 
 /// Why a document is no object that can be used.
 pub(super) struct Misfit {
-    pub(super) line: u64,
+    pub(super) spot: Spot,
     pub(super) object: Option<ObjectName>,
     pub(super) message: String,
 }
@@ -56,7 +56,8 @@ pub(super) fn type_of(node: &Node) -> Type {
     let Some(version) = api_version.strip_prefix(GROUP).and_then(|rest| rest.strip_prefix('/')) else {
         return Type::Foreign;
     };
-    let misfit = |field, message| Type::Unknown(Misfit { line: node.line_of(field), object: None, message });
+    let misfit =
+        |field, message| Type::Unknown(Misfit { spot: node.spot_of(field).clone(), object: None, message });
     if version != VERSION {
         return misfit(
             "apiVersion",
@@ -88,7 +89,7 @@ pub(super) fn read(kind: Kind, node: &Node) -> Result<Object, Misfit> {
 pub(super) fn read_secret(node: &Node) -> Option<(ObjectKey, Result<SecretData, Misfit>)> {
     let key = key_of(node, SECRET, Scope::Namespace).ok()?;
     let data = secret_data(node).map_err(|(field, problem)| Misfit {
-        line: node.line_of(&field),
+        spot: node.spot_of(&field).clone(),
         object: Some(ObjectName { kind: SECRET.to_owned(), key: key.clone() }),
         message: format!("{field}: {problem}"),
     });
@@ -124,7 +125,7 @@ enum Scope {
 
 fn key_of(node: &Node, kind: &str, scope: Scope) -> Result<ObjectKey, Misfit> {
     let fail = |field: &str, problem: &str| Misfit {
-        line: node.line_of(field),
+        spot: node.spot_of(field).clone(),
         object: None,
         message: format!("{kind}: {field}: {problem}"),
     };
@@ -158,8 +159,8 @@ fn is_name(text: &str) -> bool {
 }
 
 fn typed<K: Resource + DeserializeOwned>(node: &Node, kind: Kind, key: &ObjectKey) -> Result<K, Misfit> {
-    let misfit = |field: &str, problem: String| Misfit {
-        line: node.line_of(field),
+    let misfit = |spot: &Spot, field: &str, problem: String| Misfit {
+        spot: spot.clone(),
         object: Some(ObjectName { kind: kind.as_str().to_owned(), key: key.clone() }),
         message: if field == "." { problem } else { format!("{field}: {problem}") },
     };
@@ -169,7 +170,7 @@ fn typed<K: Resource + DeserializeOwned>(node: &Node, kind: Kind, key: &ObjectKe
             listed(&TOP_KEYS, "and"),
             nearest(unknown, &TOP_KEYS)
         );
-        return Err(misfit(unknown, problem));
+        return Err(misfit(node.key_spot_of(unknown), unknown, problem));
     }
     let mut json = node.to_json();
     if let Value::Object(fields) = &mut json {
@@ -177,7 +178,10 @@ fn typed<K: Resource + DeserializeOwned>(node: &Node, kind: Kind, key: &ObjectKe
     }
     let mut object: K = serde_path_to_error::deserialize(json).map_err(|error| {
         let field = error.path().to_string();
-        misfit(&field, with_remedy(&error.into_inner().to_string()))
+        let message = error.into_inner().to_string();
+        let is_unknown = message.starts_with("unknown field");
+        let spot = if is_unknown { node.key_spot_of(&field) } else { node.spot_of(&field) };
+        misfit(spot, &field, with_remedy(&message))
     })?;
     let metadata = object.meta_mut();
     metadata.namespace = Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty());

@@ -30,7 +30,7 @@ impl Secrets {
             Entry::Vacant(vacant) => {
                 vacant.insert(match data {
                     Ok(data) => (place, Ok(data)),
-                    Err(misfit) => (Place { line: misfit.line, ..place }, Err(misfit.message)),
+                    Err(misfit) => (Place { line: misfit.spot.line, ..place }, Err(misfit.message)),
                 });
             }
             Entry::Occupied(mut first) => {

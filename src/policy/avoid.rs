@@ -7,6 +7,7 @@ use super::filter::Filter;
 use super::range::{Prereleases, Range};
 use super::rank::{OwnedRank, Rank};
 use super::scale::Scale;
+use super::version::Version;
 
 /// The most entries.
 const MOST_ENTRIES: usize = 64;
@@ -67,6 +68,12 @@ impl Avoid {
             .find(|(_, entry)| entry.meaning.covers(rank))
             .map(|(index, entry)| (index, &*entry.spelled))
     }
+
+    /// The entries that put nothing out, since what they name would not be chosen anyway, with their places in the list.
+    pub(super) fn idle(&self, scale: &Scale) -> Vec<(usize, &str)> {
+        let entries = self.entries.iter().enumerate().filter(|(_, entry)| entry.meaning.is_idle(scale));
+        entries.map(|(index, entry)| (index, &*entry.spelled)).collect()
+    }
 }
 
 impl Meaning {
@@ -76,6 +83,27 @@ impl Meaning {
             (Self::Range(range), Rank::Version(version)) => range.contains(version, Prereleases::All),
             (Self::Range(_), Rank::Calver(_) | Rank::Number(_) | Rank::Text(_) | Rank::Built(_))
             | (Self::Unranked, _) => false,
+        }
+    }
+
+    fn is_idle(&self, scale: &Scale) -> bool {
+        match (self, scale) {
+            (Self::Unranked, _) => true,
+            (Self::Rank(rank), scale) => scale.refusal(&rank.borrow()).is_some(),
+            (Self::Range(avoided), Scale::Semver(semver)) => {
+                let samples = [avoided.samples(), semver.range.samples()].concat();
+                !samples.iter().map(Version::from).any(|version| {
+                    avoided.contains(&version, Prereleases::All) && semver.refusal(&version).is_none()
+                })
+            }
+            (
+                Self::Range(_),
+                Scale::Calver(_)
+                | Scale::Numerical(_)
+                | Scale::Alphabetical(_)
+                | Scale::NewestBuild
+                | Scale::Follow(_),
+            ) => false,
         }
     }
 
@@ -124,7 +152,7 @@ mod tests {
     use crate::policy::fixture::{
         alphabetical, avoiding, filtered, lenient, numerical, policy, semver, winner, with_prereleases,
     };
-    use crate::policy::version::{Strictness, Version};
+    use crate::policy::version::Strictness;
 
     #[test]
     fn an_avoided_version_is_avoided_under_all_its_spellings() {

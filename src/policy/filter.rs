@@ -16,7 +16,7 @@ const MOST_EXCLUDES: usize = 32;
 const MOST_COMPILED_BYTES: usize = 1 << 20;
 
 /// The group whose text is ranked instead of the whole tag.
-const GROUP: &str = "version";
+pub(super) const GROUP: &str = "version";
 
 /// The patterns of a policy. They match anywhere in a tag, as in Flux.
 #[derive(Clone, Debug)]
@@ -87,6 +87,11 @@ impl Filter {
     pub(super) fn excluding(&self, tag: &str) -> Option<(usize, &str)> {
         let index = self.exclude.matches(tag.as_bytes()).iter().next()?;
         Some((index, self.exclude.patterns().get(index)?))
+    }
+
+    /// The patterns of `exclude`.
+    pub(super) fn exclude_patterns(&self) -> &[String] {
+        self.exclude.patterns()
     }
 
     /// The pattern of `include`.

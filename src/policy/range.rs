@@ -4,6 +4,7 @@
 //! ranges that must go on meaning what they meant. `tests/masterminds` makes the table that holds this to be so.
 
 mod hyphen;
+mod members;
 mod operand;
 mod parse;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::fmt;
 
 use super::version::{Precision, Version, prerelease_order};
 
+pub(super) use members::{Fault, FaultKind};
 pub(super) use parse::InvalidRange;
 
 /// Alternatives, of which one must hold.
@@ -77,15 +79,22 @@ impl Range {
     }
 
     pub(super) fn contains(&self, version: &Version<'_>, prereleases: Prereleases) -> bool {
-        self.alternatives.iter().any(|alternative| {
-            let may_compete = version.pre.is_empty()
-                || alternative.admits_prereleases
-                || match prereleases {
-                    Prereleases::All => true,
-                    Prereleases::WhereTheRangeHasOne => false,
-                };
-            may_compete && alternative.comparators.iter().all(|comparator| comparator.holds_for(version))
-        })
+        self.alternatives.iter().any(|alternative| alternative.contains(version, prereleases))
+    }
+}
+
+impl Alternative {
+    fn contains(&self, version: &Version<'_>, prereleases: Prereleases) -> bool {
+        let may_compete = version.pre.is_empty() || self.lets_prereleases_in(prereleases);
+        may_compete && self.comparators.iter().all(|comparator| comparator.holds_for(version))
+    }
+
+    fn lets_prereleases_in(&self, prereleases: Prereleases) -> bool {
+        self.admits_prereleases
+            || match prereleases {
+                Prereleases::All => true,
+                Prereleases::WhereTheRangeHasOne => false,
+            }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Scale {
 #[derive(Clone, Debug)]
 pub(super) struct SemverScale {
     pub(super) range: Range,
-    prereleases: Prereleases,
+    pub(super) prereleases: Prereleases,
     pub(super) strictness: Strictness,
 }
 
@@ -129,7 +129,7 @@ impl Scale {
 }
 
 impl SemverScale {
-    fn refusal(&self, version: &Version<'_>) -> Option<Refusal> {
+    pub(super) fn refusal(&self, version: &Version<'_>) -> Option<Refusal> {
         if self.range.contains(version, self.prereleases) {
             None
         } else if self.range.contains(version, Prereleases::All) {

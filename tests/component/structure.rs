@@ -27,6 +27,7 @@ const RULES: [Rule; 4] = [
             "operator",
             "standalone",
             "folder",
+            "lint",
             "demo",
             "cli",
         ],
@@ -58,16 +59,16 @@ const RULES: [Rule; 4] = [
     },
     Rule {
         parts: &["net", "registry", "git"],
-        modules: &["engine", "controller", "operator", "standalone", "folder", "demo", "cli"],
+        modules: &["engine", "controller", "operator", "standalone", "folder", "lint", "demo", "cli"],
         words: &["kube::Client", "kube::Api", "kube::runtime"],
     },
     Rule {
         parts: &["engine"],
-        modules: &["controller", "operator", "standalone", "folder", "demo", "cli"],
+        modules: &["controller", "operator", "standalone", "folder", "lint", "demo", "cli"],
         words: &["kube::Client", "kube::Api", "kube::runtime"],
     },
     Rule {
-        parts: &["controller", "operator", "standalone", "folder", "demo"],
+        parts: &["controller", "operator", "standalone", "folder", "lint", "demo"],
         modules: &["cli"],
         words: &[],
     },

@@ -3,6 +3,7 @@
 mod apply;
 mod command_line;
 mod explain;
+mod lint;
 mod places;
 mod plan;
 
@@ -86,6 +87,10 @@ impl Desk {
 
     async fn plan(&self, args: &[&str]) -> Finished {
         self.run(&[&["plan", "--policies", "policies", "--repo", "repo"], args].concat()).await
+    }
+
+    async fn lint(&self, args: &[&str]) -> Finished {
+        self.run(&[&["lint", "--policies", "policies"], args].concat()).await
     }
 
     async fn apply(&self, args: &[&str]) -> Finished {

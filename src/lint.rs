@@ -1,0 +1,106 @@
+//! What is wrong with objects and with the files that they write to, told without a cluster and without a registry.
+//!
+//! ```text
+//! folder ──► objects ──► references ──┐
+//! files  ──► places ──────────────────┴──► findings ──► text, JSON, SARIF
+//! ```
+//!
+//! Every finding goes against one [`Rule`], and has a place, what is wrong, and what would be right.
+
+mod finding;
+mod objects;
+mod places;
+mod references;
+mod rule;
+mod sarif;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use self::source::Sources;
+use crate::api::InfraRepository;
+use crate::edit::FileSites;
+use crate::folder::Folder;
+
+pub use self::finding::{Finding, Report, Severity};
+pub use self::rule::Rule;
+pub use self::sarif::sarif;
+
+/// The files of an infra repo, as far as they matter to the policies.
+#[derive(Debug, Default)]
+pub struct Files<'a> {
+    /// By path with `/`: the text of a file, and what was found in it.
+    pub marked: BTreeMap<&'a str, (&'a [u8], &'a FileSites)>,
+    /// Files that were not read.
+    pub passed_over: Vec<PassedOver>,
+    /// How many files were looked at.
+    pub searched: usize,
+    /// What a path is put behind, so that it leads from the working directory to the file: `infra/`, or nothing.
+    pub prefix: String,
+    /// The InfraRepository as which they were searched; without one, every policy counts.
+    pub repository: Option<&'a InfraRepository>,
+}
+
+/// A file that might hold an image version, and is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The path, with `/`.
+    pub path: String,
+    /// Why.
+    pub why: NotRead,
+}
+
+/// Why a file is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// It is a symbolic link to this, which no file that is looked at is.
+    Link {
+        /// What the link says.
+        to: String,
+    },
+    /// It has more bytes than are read.
+    TooLarge,
+    /// Its name has a control character or a backslash, or is not UTF-8.
+    Name,
+}
+
+/// Looks for what is wrong: with the objects of a folder, and with files that they write to.
+///
+/// Files of the folder are read again for the lines that findings show. Blocks.
+#[must_use]
+pub fn lint(folder: &Folder, files: Option<&Files<'_>>) -> Report {
+    let mut sources = Sources::default();
+    let mut findings = objects::findings(folder);
+    findings.extend(references::findings(folder));
+    if let Some(files) = files {
+        files.marked.iter().for_each(|(path, (text, _))| sources.give(&files.path(path), text));
+        // A link is not followed for its text either.
+        files.passed_over.iter().for_each(|file| sources.give(&files.path(&file.path), b""));
+        findings.extend(places::findings(folder, files, &mut sources));
+    }
+    findings.iter_mut().for_each(|finding| sources.show(finding));
+    let folder_of_work = std::env::current_dir().ok();
+    for finding in &mut findings {
+        finding.file = below(&finding.file, folder_of_work.as_deref());
+    }
+    findings.sort_by(|a, b| (&a.file, a.line, a.columns.start).cmp(&(&b.file, b.line, b.columns.start)));
+    findings.dedup();
+    let searched = files.map_or(0, |files| files.searched);
+    Report { findings, files: folder.files + searched, policies: folder.policies.len() }
+}
+
+/// The path of a file from the working directory, where it lies below that.
+fn below(file: &str, folder: Option<&Path>) -> String {
+    let path = Path::new(file);
+    let path = folder.and_then(|folder| path.strip_prefix(folder).ok()).unwrap_or(path);
+    let path = path.strip_prefix(".").unwrap_or(path);
+    path.to_str().unwrap_or(file).to_owned()
+}
+
+impl Files<'_> {
+    /// The path of a file from the working directory.
+    fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+}

@@ -1,0 +1,218 @@
+//! What is wrong with the places of image versions in files: what `plan` would tell, without a choice to write.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ops::Range;
+
+use super::references::is_unreadable;
+use super::source::Sources;
+use super::{Files, Finding, NotRead, PassedOver, Rule, Severity};
+use crate::api::{ObjectKey, Pin};
+use crate::edit::{FileSites, MAX_FILE_BYTES, Owner, Part, Problem, Site};
+use crate::engine::{FileProblem, Known, NoWish, Plan, Wishes, plan, takes};
+use crate::folder::Folder;
+use crate::image::{ImageName, ImageReference};
+use crate::policy::{Policy, compile};
+
+/// What a marker begins with.
+const KEYS: [&str; 2] = ["$imagepolicy", "$tagtide"];
+
+pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources) -> Vec<Finding> {
+    let wishes = wishes(folder, files);
+    let known = files.marked.iter().map(|(path, (_, found))| (*path, Known::Sites(found)));
+    // No policy wants anything here, so that no file changes and none is read.
+    let Ok(Plan { problems, .. }) = plan(known, |_| Ok::<_, Infallible>(Vec::new()), &wishes, usize::MAX);
+    let mut findings: Vec<_> =
+        problems.iter().filter_map(|problem| of_problem(folder, files, sources, problem)).collect();
+    let policies = Policies::among(folder, &wishes);
+    for (path, (text, found)) in &files.marked {
+        let told = found.sites.iter().flat_map(|site| policies.judge(site).map(move |told| (site, told)));
+        findings.extend(told.map(|(site, (rule, message))| {
+            let (line, columns) = place_of(text, site);
+            let finding = Finding::new(rule, files.path(path), line, columns, &message);
+            // What is only unlikely is written all the same.
+            let severity = if rule == Rule::NotAnImage { Severity::Warning } else { finding.severity };
+            Finding { severity, ..finding }
+        }));
+    }
+    findings.extend(files.passed_over.iter().map(|file| of_passed_over(files, file)));
+    findings
+}
+
+/// The policies that count, none of which has chosen anything.
+fn wishes(folder: &Folder, files: &Files<'_>) -> Wishes {
+    let taken = folder
+        .policies
+        .iter()
+        .filter(|(_, policy)| files.repository.is_none_or(|repository| takes(repository, policy)));
+    taken
+        .map(|(key, policy)| {
+            let image = ImageName::parse(&policy.spec.image).ok();
+            (key.clone(), Err(NoWish { why: String::new(), image }))
+        })
+        .collect()
+}
+
+fn of_problem(
+    folder: &Folder,
+    files: &Files<'_>,
+    sources: &mut Sources,
+    FileProblem { file, problem }: &FileProblem,
+) -> Option<Finding> {
+    let mut rule = Rule::of_problem(problem.reason)?;
+    let mut message = problem.message.clone();
+    let (text, found) = files.marked.get(file.as_str())?;
+    if rule == Rule::UnknownPolicy
+        && let Some(policy) = &problem.policy
+    {
+        let is_told = is_unreadable(folder, policy) || is_of_rule(found, problem, policy);
+        if is_told {
+            return None;
+        }
+        if folder.policies.contains_key(policy) {
+            rule = Rule::PolicyNotTaken;
+            message =
+                format!("the marker names the policy {policy}, which the InfraRepository does not take");
+        }
+    }
+    let path = files.path(file);
+    let columns = marker_columns(rule, sources.line(&path, problem.line), problem.policy.as_ref());
+    let columns = columns.or_else(|| {
+        let site = found.sites.iter().find(|site| site.line == problem.line)?;
+        Some(place_of(text, site).1)
+    });
+    Some(Finding::new(rule, path, problem.line, columns.unwrap_or_default(), &message))
+}
+
+/// Whether a rule of `spec.updates.fields` names the policy: that is told of the object, once and not for every file.
+fn is_of_rule(found: &FileSites, problem: &Problem, policy: &ObjectKey) -> bool {
+    found.sites.iter().any(|site| site.line == problem.line && site.owner == Owner::Rule(policy.clone()))
+}
+
+/// The columns of the marker on a line, or of the name in it, where that is what is at fault.
+fn marker_columns(rule: Rule, line: Option<&str>, policy: Option<&ObjectKey>) -> Option<Range<u64>> {
+    let is_at_fault = matches!(
+        rule,
+        Rule::UnknownPolicy | Rule::PolicyNotTaken | Rule::InvalidMarker | Rule::NoValue | Rule::Ambiguous
+    );
+    let line = line.filter(|_| is_at_fault)?;
+    let key = KEYS.iter().filter_map(|key| line.rfind(key)).max()?;
+    let (before, behind) = line.split_at_checked(key)?;
+    let start = before.rfind('{').unwrap_or(key);
+    let end = behind.find('}').map_or(line.trim_end().len(), |at| key + at + 1);
+    let name = policy.map(|policy| format!("{}:{}", policy.namespace, policy.name));
+    let bytes = match name.and_then(|name| Some((behind.find(&name)?, name.len()))) {
+        Some((at, length)) => key + at..key + at + length,
+        None => start..end,
+    };
+    Some(columns_of(line, bytes))
+}
+
+/// Line and columns of a value.
+fn place_of(text: &[u8], site: &Site) -> (u64, Range<u64>) {
+    let text = String::from_utf8_lossy(text);
+    let Range { start, end } = site.span();
+    let before = text.get(..start).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(line_start..).and_then(|rest| rest.split('\n').next()).unwrap_or_default();
+    let has_mark = line_start == 0 && line.starts_with('\u{feff}');
+    let columns = columns_of(line, start - line_start..end.saturating_sub(line_start));
+    let skipped = u64::from(has_mark);
+    (site.line, columns.start.saturating_sub(skipped)..columns.end.saturating_sub(skipped))
+}
+
+/// Bytes of a line as columns.
+fn columns_of(line: &str, bytes: Range<usize>) -> Range<u64> {
+    let column = |at: usize| line.get(..at).unwrap_or(line).chars().count() as u64 + 1;
+    column(bytes.start)..column(bytes.end)
+}
+
+fn of_passed_over(files: &Files<'_>, PassedOver { path, why }: &PassedOver) -> Finding {
+    let (rule, message) = match why {
+        NotRead::Link { to } => (
+            Rule::Symlink,
+            format!("the file is a link to {to}, which is not followed and not looked at by itself"),
+        ),
+        NotRead::TooLarge => (
+            Rule::TooLarge,
+            format!(
+                "the file is far larger than the {MAX_FILE_BYTES} bytes up to which files are written, and is not read"
+            ),
+        ),
+        NotRead::Name => (
+            Rule::FileName,
+            "the file is passed over: its name has a control character or a backslash, or is not UTF-8"
+                .to_owned(),
+        ),
+    };
+    Finding { severity: Severity::Warning, ..Finding::new(rule, files.path(path), 1, 0..0, &message) }
+}
+
+/// The policies that count and can be used.
+struct Policies<'f> {
+    by_name: BTreeMap<&'f ObjectKey, Policy>,
+    by_image: BTreeMap<ImageName, Vec<&'f ObjectKey>>,
+}
+
+impl<'f> Policies<'f> {
+    fn among(folder: &'f Folder, wishes: &Wishes) -> Self {
+        let counted = folder.policies.iter().filter(|(key, _)| wishes.contains_key(key));
+        let by_name: BTreeMap<_, _> =
+            counted.filter_map(|(key, policy)| Some((key, compile(&policy.spec).ok()?))).collect();
+        let mut by_image: BTreeMap<ImageName, Vec<&ObjectKey>> = BTreeMap::new();
+        for (key, policy) in &by_name {
+            by_image.entry(policy.image().clone()).or_default().push(key);
+        }
+        Self { by_name, by_image }
+    }
+
+    /// The one policy that a value follows.
+    fn of(&self, site: &Site) -> Option<(&ObjectKey, &Policy)> {
+        let key = match &site.owner {
+            Owner::Policy(key) | Owner::Rule(key) => key,
+            Owner::Image(image) => match self.by_image.get(image)?.as_slice() {
+                [key] => key,
+                _ => return None,
+            },
+        };
+        self.by_name.get_key_value(key).map(|(key, policy)| (*key, policy))
+    }
+
+    /// What is wrong with a value that a policy follows.
+    fn judge(&self, site: &Site) -> Option<(Rule, String)> {
+        let (key, policy) = self.of(site)?;
+        let is_unpinned = match policy.pin() {
+            None | Some(Pin::Tag) => true,
+            Some(Pin::TagAndDigest | Pin::Digest) => false,
+        };
+        match site.part {
+            Part::Digest | Part::TagBesideDigest if is_unpinned => {
+                let problem = format!("a digest stands here, and the policy {key} writes tags alone");
+                Some((Rule::NoDigest, problem))
+            }
+            Part::Image | Part::Name => {
+                let Some(held) = held_image(site) else {
+                    let problem = format!(
+                        "the value {:?} is no image, and {} is written over it",
+                        site.value,
+                        policy.image()
+                    );
+                    return Some((Rule::NotAnImage, problem));
+                };
+                (held != *policy.image()).then(|| {
+                    let problem =
+                        format!("the value holds {held}, and the policy {key} follows {}", policy.image());
+                    (Rule::OtherImage, problem)
+                })
+            }
+            Part::Tag | Part::TagAlone | Part::Version | Part::Digest | Part::TagBesideDigest => None,
+        }
+    }
+}
+
+fn held_image(site: &Site) -> Option<ImageName> {
+    match site.part {
+        Part::Name => ImageName::parse(&site.value).ok(),
+        _ => ImageReference::parse(&site.value).map(|reference| reference.name),
+    }
+}

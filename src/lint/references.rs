@@ -12,6 +12,7 @@ use crate::image::ImageName;
 /// How like another name must be to be the one that is meant.
 const LIKE_ENOUGH: f64 = 0.6;
 
+/// A folder without any policy, or without any InfraRepository, is a part of something, and nothing is missing in it.
 pub(super) fn findings(folder: &Folder) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (key, repository) in &folder.repositories {
@@ -43,7 +44,7 @@ fn without_policies(
     key: &ObjectKey,
     taken: &[(&ObjectKey, &ImagePolicy)],
 ) -> Option<Finding> {
-    if !taken.is_empty() || may_lack(folder, Kind::Policy) {
+    if !taken.is_empty() || folder.policies.is_empty() || may_lack(folder, Kind::Policy) {
         return None;
     }
     let message = format!(
@@ -59,7 +60,7 @@ fn without_policies(
     Some(at(folder, rule, Kind::Repository, key, "spec.policies", &message))
 }
 
-/// Policies that nobody writes for. A folder without any InfraRepository is one for `plan` or `explain`, and whole.
+/// Policies that nobody writes for.
 fn without_repository(folder: &Folder) -> Vec<Finding> {
     if folder.repositories.is_empty() || may_lack(folder, Kind::Repository) {
         return Vec::new();
@@ -89,7 +90,7 @@ fn fields(folder: &Folder, key: &ObjectKey, repository: &InfraRepository) -> Vec
                 Rule::PolicyNotTaken,
                 format!("{field}: the policy {policy} is not among those that spec.policies selects"),
             ),
-            None if is_unreadable(folder, &policy) => return None,
+            None if folder.policies.is_empty() || is_unreadable(folder, &policy) => return None,
             None => {
                 let message =
                     format!("{field}: there is no policy {policy}{}", did_you_mean(folder, &policy));

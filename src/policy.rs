@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`compile`] checks a spec once; [`Policy::chooser`] then takes tags one by one and keeps only what the choice
-//! needs; [`Contest`] asks for what must be known of images, and chooses.
+//! needs; [`Contest`] asks for what must be known of images, and chooses. [`guess`] goes the other way: from tags in use
+//! to a rule.
 //! docs/choosing.md tells the rules with examples.
 
 mod avoid;
@@ -23,6 +24,7 @@ mod filter;
 mod fixture;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod guess;
 mod lint;
 mod number;
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use self::choose::{Choice, Chooser, Winner};
 pub use self::compile::{InvalidPolicy, compile};
 pub use self::contest::{Contest, Facts, MOST_CANDIDATES};
 pub use self::explain::{Refusal, RefusedTag};
+pub use self::guess::{Kind, Majors, Series, guess};
 pub use self::lint::{Advice, PolicyRule};
 
 /// An `ImagePolicySpec` that was found valid, ready to choose.

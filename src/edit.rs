@@ -9,11 +9,13 @@
 //!
 //! Two steps, so that the first can be cached by blob id: [`find_sites`] reads a file and knows no policies,
 //! [`plan_file`] asks what each policy wants and gives the file's new bytes. Nothing but the bytes of the marked values
-//! ever changes, and the result is read again before it is handed out.
+//! ever changes, and the result is read again before it is handed out. [`inventory`] lists what there is in a file before
+//! any policy or marker says so.
 
 mod field_path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod inventory;
 mod marker;
 mod plan;
 mod problem;
@@ -34,10 +36,11 @@ use self::text::Format;
 use crate::api::ObjectKey;
 use crate::image::ImageName;
 
+pub use inventory::{Field, FoundBy, Inventory, PassedOver, Place, Switch, inventory};
 pub use marker::{Marker, Part};
 pub use plan::{Change, FilePlan, Held, Policies, Resolution, Wanted, plan_file};
 pub use problem::{Problem, ProblemReason, unknown_policy};
-pub use targets::{InvalidFieldUpdate, Targets};
+pub use targets::{InvalidFieldUpdate, Targets, exact_glob};
 
 /// The largest file that is read, in bytes. Kubernetes itself takes no object above 1.5 MiB.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;

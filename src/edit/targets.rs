@@ -14,6 +14,8 @@ use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
 pub struct Targets {
     pub(super) updates: Updates,
     fields: Vec<FieldRule>,
+    /// Whether templates are told of too, which hold no version and are no business of a policy's.
+    pub(super) tells_templates: bool,
 }
 
 /// A field of certain files that follows a policy.
@@ -51,7 +53,26 @@ impl Targets {
         let rules = updates.fields.iter().enumerate();
         let fields =
             rules.map(|(index, rule)| FieldRule::read(index, rule, namespace)).collect::<Result<_, _>>()?;
-        Ok(Self { updates: updates.clone(), fields })
+        Ok(Self { updates: updates.clone(), fields, tells_templates: false })
+    }
+
+    /// Every file that may hold a version is looked at for markers, comments, and values by their image.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::for_inventory(Updates {
+            markers: true,
+            workloads: true,
+            kustomize: true,
+            helm_values: true,
+            oci_artifacts: true,
+            renovate_comments: true,
+            fields: Vec::new(),
+        })
+    }
+
+    /// The places that are found without a rule, with templates told of.
+    pub(super) const fn for_inventory(updates: Updates) -> Self {
+        Self { updates, fields: Vec::new(), tells_templates: true }
     }
 
     /// What was asked for.
@@ -110,6 +131,12 @@ impl Targets {
             || (*helm_values && (has("image") || has("repository")))
             || (*oci_artifacts && (has("oci://") || has("targetRevision") || has("HelmRelease")))
     }
+}
+
+/// The glob that this file alone matches.
+#[must_use]
+pub fn exact_glob(path: &str) -> String {
+    globset::escape(path)
 }
 
 impl PartialEq for Targets {

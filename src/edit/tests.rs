@@ -2,6 +2,7 @@
 
 mod documented;
 mod fixtures;
+mod inventory;
 mod places;
 mod properties;
 mod traps;

@@ -2,6 +2,7 @@
 
 mod addition;
 mod document;
+mod path;
 mod place;
 mod quote;
 mod reader;
@@ -26,6 +27,7 @@ use super::text::part_held;
 use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets};
 use crate::api::Updates;
 
+pub(super) use self::path::path_to;
 pub(super) use self::verify::{Edit, verify};
 
 /// Whether a file is read as YAML: by its extension, or because Kustomize reads it under this very name.

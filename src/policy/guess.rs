@@ -11,7 +11,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{
-    Alphabetical, Calver, Downgrade, Follow, ImagePolicySpec, Interval, NewestBuild, Numerical, Select, Semver, TagFilter,
+    Alphabetical, Calver, Downgrade, Follow, ImagePolicySpec, Interval, NewestBuild, Numerical, Select,
+    Semver, TagFilter,
 };
 use crate::image::Tag;
 

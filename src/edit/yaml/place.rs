@@ -22,6 +22,7 @@ use crate::image::{ImageName, ImageReference};
 /// Values that belong to one image. A marker on the line of one of them speaks for all.
 #[derive(Default)]
 struct Group<'t, 'a> {
+    /// None where the last value that was looked at is a template.
     places: Vec<Place<'t, 'a>>,
     /// What was looked at, whether it is a place or not.
     seen: Vec<&'t Node<'a>>,
@@ -123,7 +124,13 @@ pub(super) fn find_in_document(
     let tree = match tree::read(document.text) {
         Ok(tree) => tree,
         // A template holds no version before it is rendered; and with a marker, it was reported already.
-        Err(_) if marked_lines.is_some() || document.text.contains("{{") => return,
+        Err(_) if marked_lines.is_some() || document.text.contains("{{") => {
+            if search.targets.tells_templates && marked_lines.is_none() {
+                let message = "the document is a template, which holds no version before it is rendered";
+                found.add_problem(document.first_line, ProblemReason::NoValue, message.to_owned());
+            }
+            return;
+        }
         Err(error) => {
             let line = document.file_line(error.marker().line());
             let message = format!("the document is no YAML ({}), and is passed over", error.info());
@@ -152,6 +159,10 @@ pub(super) fn find_in_document(
     }
     let groups = named.groups.into_iter().chain(places.groups);
     for group in groups.filter(|group| group.seen.iter().all(|node| is_free(node))) {
+        if let ([], [.., scalar], true) = (&*group.places, &*group.seen, search.targets.tells_templates) {
+            let line = document.file_line(scalar.lines.1);
+            found.add_problem(line, ProblemReason::NoValue, template(scalar.text().unwrap_or_default()));
+        }
         for place in group.places {
             if !found.has_room(document.file_line(place.scalar.lines.0)) {
                 return;
@@ -173,12 +184,16 @@ impl Group<'_, '_> {
 }
 
 impl<'t, 'a> Places<'t, 'a> {
-    /// Takes a value that is a whole reference. What names no image before it is rendered is passed over.
+    /// Takes a value that is a whole reference.
     fn take_reference(&mut self, value: View<'t, 'a>) {
         let Some((scalar, text)) = value.scalar().and_then(|scalar| Some((scalar, scalar.text()?))) else {
             return;
         };
-        if scalar.is_empty() || is_rendered_later(text) {
+        if scalar.is_empty() {
+            return;
+        }
+        if is_rendered_later(text) {
+            self.groups.push(Group { places: Vec::new(), seen: vec![scalar] });
             return;
         }
         match ImageReference::parse(text) {
@@ -195,6 +210,12 @@ impl<'t, 'a> Places<'t, 'a> {
 /// `postBuild` or of `envsubst`, values that SOPS decrypts.
 fn is_rendered_later(text: &str) -> bool {
     text.contains("{{") || text.contains("${") || text.contains("$(") || text.starts_with(target::SOPS_VALUE)
+}
+
+/// What is said of a template where that is asked for.
+fn template(text: &str) -> String {
+    let what = if text.starts_with(target::SOPS_VALUE) { "encrypted with SOPS" } else { "a template" };
+    format!("the value is {what}; a version has to be written out to be lifted")
 }
 
 impl<'t, 'a> Place<'t, 'a> {

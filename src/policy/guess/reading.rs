@@ -59,8 +59,20 @@ const BUILD_DIGITS: usize = 3;
 
 /// Words of pre-releases, which may have numbers behind them.
 const PRE_RELEASES: [&str; 14] = [
-    "alpha", "beta", "rc", "pre", "preview", "prerelease", "dev", "snapshot", "nightly", "canary", "next", "milestone",
-    "m", "cr",
+    "alpha",
+    "beta",
+    "rc",
+    "pre",
+    "preview",
+    "prerelease",
+    "dev",
+    "snapshot",
+    "nightly",
+    "canary",
+    "next",
+    "milestone",
+    "m",
+    "cr",
 ];
 
 /// Words that move even behind a number: `2022-latest`.
@@ -95,15 +107,17 @@ impl<'t> Reading<'t> {
         }
         let Some((mut version, behind)) = version(numbers, has_v) else {
             let digits = numbers.trim_start_matches(|c: char| c.is_ascii_digit());
-            let is_number = !digits.starts_with('.') && !has_v;
-            let ranked = if is_number { Ranked::Number } else { Ranked::Nothing };
-            return Self { ranked, prefix, suffix: pattern(digits) };
+            if digits.starts_with('.') || has_v {
+                return bare(Ranked::Nothing, pattern(tag));
+            }
+            return Self { ranked: Ranked::Number, prefix, suffix: pattern(digits) };
         };
         if let Some(pre) = pre_release(behind, &version) {
             version.pre = pre;
             return Self { ranked: Ranked::Version(version), prefix, suffix: String::new() };
         }
-        let has_build = behind.starts_with('_') && version::Version::parse(rest, Strictness::TwoDots).is_some();
+        let has_build =
+            behind.starts_with('_') && version::Version::parse(rest, Strictness::TwoDots).is_some();
         let suffix = if has_build { String::new() } else { pattern(behind) };
         Self { ranked: Ranked::Version(version), prefix, suffix }
     }
@@ -226,7 +240,8 @@ fn version(text: &str, has_v: bool) -> Option<(Version<'_>, &str)> {
 /// The pre-release that stands behind three numbers.
 fn pre_release<'t>(behind: &'t str, version: &Version<'_>) -> Option<&'t str> {
     let pre = behind.strip_prefix('-')?;
-    let word = pre.find(|c: char| !c.is_ascii_alphabetic()).map_or(pre, |end| pre.get(..end).unwrap_or_default());
+    let word =
+        pre.find(|c: char| !c.is_ascii_alphabetic()).map_or(pre, |end| pre.get(..end).unwrap_or_default());
     let rest = pre.strip_prefix(word)?;
     let is_numbered = rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
     let is_one = PRE_RELEASES.contains(&word.to_ascii_lowercase().as_str()) && is_numbered;

@@ -72,10 +72,7 @@ fn the_tags_of_one_image_become_the_rules_that_lift_them() {
             "release-1.2.3",
             vec![r"release-1.2.3: >=1.2.3 <2.0.0 include ^release-(?<version>\d+\.\d+\.\d+)$ [release/1]"],
         ),
-        (
-            "1.5.0-rc.1 1.4.0",
-            vec!["1.4.0: >=1.4.0 <2.0.0 [/1]", "1.5.0-rc.1: >=1.5.0-rc.1 <2.0.0-0 [rc/1]"],
-        ),
+        ("1.5.0-rc.1 1.4.0", vec!["1.4.0: >=1.4.0 <2.0.0 [/1]", "1.5.0-rc.1: >=1.5.0-rc.1 <2.0.0-0 [rc/1]"]),
         (
             "1.4.2-3f2a91c 1.4.3-aa2a91c",
             vec![
@@ -108,7 +105,10 @@ fn the_tags_of_one_image_become_the_rules_that_lift_them() {
                 r"main-3f2a91c-1700000000 main-3f2a91d-1700000001: numerical include ^main-[0-9a-f]+-(?<version>\d+)$ [main/]",
             ],
         ),
-        ("latest stable", vec!["latest: moving follow latest [latest/]", "stable: moving follow stable [stable/]"]),
+        (
+            "latest stable",
+            vec!["latest: moving follow latest [latest/]", "stable: moving follow stable [stable/]"],
+        ),
         ("lts-alpine", vec!["lts-alpine: moving follow lts-alpine [lts-alpine/]"]),
         ("2022-latest", vec!["2022-latest: moving follow 2022-latest [2022-latest/]"]),
         (
@@ -116,9 +116,17 @@ fn the_tags_of_one_image_become_the_rules_that_lift_them() {
             vec!["main-3f2a91c main-aa2a91c: unordered newestBuild include ^main-[0-9a-f]+$ [main/]"],
         ),
         ("3f2a91c", vec!["3f2a91c: unordered newestBuild include ^[0-9a-f]+$ [/]"]),
-        ("pr-12", vec![r"pr-12: >=12.0.0 <13.0.0 lenient include ^pr-(?<version>\d+(?:\.\d+){0,2})$ [pr/12]"]),
+        (
+            "pr-12",
+            vec![r"pr-12: >=12.0.0 <13.0.0 lenient include ^pr-(?<version>\d+(?:\.\d+){0,2})$ [pr/12]"],
+        ),
         ("alpine3.20", vec![r"alpine3.20: unordered newestBuild include ^alpine3\.\d+$ [alpine3/]"]),
-        ("99999999999999999999.1.2", vec!["99999999999999999999.1.2: unordered newestBuild [/]"]),
+        (
+            "99999999999999999999.1.2",
+            vec![
+                r"99999999999999999999.1.2: unordered newestBuild include ^99999999999999999999\.1\.\d+$ [99999999999999999999-1/]",
+            ],
+        ),
     ] {
         assert_eq!(all(tags), series, "{tags}");
     }

@@ -38,7 +38,7 @@ fn walk<'t, 'a>(values: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
     let mut left: Vec<_> = values.into_iter().collect();
     while let Some(view) = left.pop() {
         let group = group(&|key| view.get(key), &|key| view.get(key).is_some());
-        let is_reference = group.is_none();
+        let is_reference = group.as_ref().is_none_or(|group| group.places.is_empty());
         places.groups.extend(group);
         if is_reference && let Some(image) = view.get("image").filter(|image| names_a_version(*image)) {
             places.take_reference(image);
@@ -86,8 +86,8 @@ fn group<'t, 'a: 't>(
     let registry = filled("registry");
     let image = image(registry, repository)?;
     let tag = filled(tag_key);
-    if tag.and_then(Node::text).is_some_and(is_rendered_later) {
-        return None;
+    if let Some(tag) = tag.filter(|tag| tag.text().is_some_and(is_rendered_later)) {
+        return Some(Group { places: Vec::new(), seen: vec![tag] });
     }
     let place = |scalar, part| Place::of_image(&image, scalar, part);
     let digest = filled("digest").or_else(|| filled("sha").filter(|sha| is_digest(sha)));

@@ -1,0 +1,261 @@
+//! Every image version of a file, before any policy says whose it is: what there is to be lifted, and what can not be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::targets::exact_glob;
+use super::{FileSites, Owner, Part, ProblemReason, Site, Targets, find_sites, yaml};
+use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
+use crate::image::{Digest, ImageName, ImageReference, Tag};
+
+/// The image versions of a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inventory {
+    /// The values that can be written, in the order of the file.
+    pub places: Vec<Place>,
+    /// The values that can not, by line.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// One value that holds an image version and can be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The line of the value, from 1.
+    pub line: u64,
+    /// What finds it.
+    pub found_by: FoundBy,
+    /// The image; `None` where only a marker tells whose version it is.
+    pub image: Option<ImageName>,
+    /// The part of the reference that the value is.
+    pub part: Part,
+    /// What the value means, without its quotes; empty where a field is to be added.
+    pub value: String,
+    /// The tag that it holds.
+    pub tag: Option<Tag>,
+    /// Whether it holds a digest, or stands beside one.
+    pub has_digest: bool,
+    start: usize,
+}
+
+/// What finds a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// A marker, which names this policy.
+    Marker(ObjectKey),
+    /// A switch of `spec.updates`, by the image.
+    Switch(Switch),
+}
+
+/// The switches of `spec.updates` that find values by their image. Where two find the same value, the first has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Switch {
+    /// `workloads`
+    Workloads,
+    /// `kustomize`
+    Kustomize,
+    /// `helmValues`
+    HelmValues,
+    /// `ociArtifacts`
+    OciArtifacts,
+    /// `renovateComments`
+    RenovateComments,
+}
+
+/// A value that is meant as an image version and can not be written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PassedOver {
+    /// The line, from 1.
+    pub line: u64,
+    /// The image, where it is known.
+    pub image: Option<ImageName>,
+    /// What kind of reason.
+    pub reason: ProblemReason,
+    /// Why, and what would help: one line.
+    pub message: String,
+}
+
+/// A field as an entry of `spec.updates.fields` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its path in the file.
+    pub path: String,
+    /// What is written there.
+    pub write: FieldPart,
+}
+
+impl Switch {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Workloads, Self::Kustomize, Self::HelmValues, Self::OciArtifacts, Self::RenovateComments];
+
+    /// Its name in `spec.updates`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Workloads => "workloads",
+            Self::Kustomize => "kustomize",
+            Self::HelmValues => "helmValues",
+            Self::OciArtifacts => "ociArtifacts",
+            Self::RenovateComments => "renovateComments",
+        }
+    }
+
+    fn turn_on(self, updates: &mut Updates) {
+        match self {
+            Self::Workloads => updates.workloads = true,
+            Self::Kustomize => updates.kustomize = true,
+            Self::HelmValues => updates.helm_values = true,
+            Self::OciArtifacts => updates.oci_artifacts = true,
+            Self::RenovateComments => updates.renovate_comments = true,
+        }
+    }
+}
+
+/// Lists the image versions of a file, with the finders that [`find_sites`] has: once with each switch alone beside the
+/// markers, which tells the switch that a value needs.
+#[must_use]
+pub fn inventory(path: &str, text: &[u8]) -> Inventory {
+    let marked = find_sites(path, text, &targets(&[], true));
+    let images = images_of_lines(path, text, &marked);
+    let mut listing = Listing::default();
+    for site in &marked.sites {
+        if let Owner::Policy(policy) = &site.owner {
+            let image = match site.part {
+                Part::Image => ImageReference::parse(&site.value).map(|reference| reference.name),
+                Part::Name => ImageName::parse(&site.value).ok(),
+                Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => {
+                    images.get(&site.line).cloned()
+                }
+            };
+            listing.take(site, FoundBy::Marker(policy.clone()), image);
+        }
+    }
+    listing.take_problems(&marked);
+    for switch in Switch::ALL {
+        let found = find_sites(path, text, &targets(&[switch], true));
+        for site in &found.sites {
+            if let Owner::Image(image) = &site.owner {
+                listing.take(site, FoundBy::Switch(switch), Some(image.clone()));
+            }
+        }
+        listing.take_problems(&found);
+    }
+    listing.places.sort_by_key(|place| place.start);
+    Inventory { places: listing.places, passed_over: listing.passed_over.into_iter().collect() }
+}
+
+/// What would be the image of each line if no marker spoke for it.
+fn images_of_lines(path: &str, text: &[u8], marked: &FileSites) -> BTreeMap<u64, ImageName> {
+    if marked.sites.is_empty() {
+        return BTreeMap::new();
+    }
+    let found = find_sites(path, text, &targets(&Switch::ALL, false));
+    let images = found.sites.into_iter().filter_map(|site| match site.owner {
+        Owner::Image(image) => Some((site.line, image)),
+        Owner::Policy(_) | Owner::Rule(_) => None,
+    });
+    images.collect()
+}
+
+fn targets(switches: &[Switch], markers: bool) -> Targets {
+    let mut updates = Updates { markers, ..Updates::default() };
+    switches.iter().for_each(|switch| switch.turn_on(&mut updates));
+    Targets::for_inventory(updates)
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Listing {
+    places: Vec<Place>,
+    passed_over: BTreeSet<PassedOver>,
+    /// Where the values begin that were taken, good or bad.
+    taken: BTreeSet<usize>,
+}
+
+impl Listing {
+    fn take(&mut self, site: &Site, found_by: FoundBy, image: Option<ImageName>) {
+        if !self.taken.insert(site.span.start) {
+            return;
+        }
+        let (line, part) = (site.line, site.part);
+        match (&site.obstacle, held(part, &site.value)) {
+            (Some(obstacle), _) => {
+                let (reason, message) = (obstacle.reason, obstacle.message.clone());
+                self.passed_over.insert(PassedOver { line, image, reason, message });
+            }
+            (None, None) => {
+                let message =
+                    format!("{:?} is no {part}; write a first version to have it lifted", site.value);
+                let reason = ProblemReason::NotAnImage;
+                self.passed_over.insert(PassedOver { line, image, reason, message });
+            }
+            (None, Some((tag, has_digest))) => {
+                let (value, start) = (site.value.clone(), site.span.start);
+                self.places.push(Place { line, found_by, image, part, value, tag, has_digest, start });
+            }
+        }
+    }
+
+    fn take_problems(&mut self, found: &FileSites) {
+        self.passed_over.extend(found.problems.iter().map(|problem| PassedOver {
+            line: problem.line,
+            image: None,
+            reason: problem.reason,
+            message: problem.message.clone(),
+        }));
+    }
+}
+
+/// The tag that a value holds, and whether there is a digest; `None` where it holds neither and is not empty.
+fn held(part: Part, value: &str) -> Option<(Option<Tag>, bool)> {
+    let tag = |text: &str| Tag::parse(text).ok().map(Some);
+    match part {
+        Part::Image => {
+            let reference = ImageReference::parse(value)?;
+            Some((reference.tag, reference.digest.is_some()))
+        }
+        Part::Name => Some((None, false)),
+        Part::Digest => Some((None, true)),
+        Part::Tag if value.is_empty() => Some((None, false)),
+        Part::Tag => match value.split_once('@') {
+            Some((text, digest)) if Digest::parse(digest).is_ok() => Some((tag(text)?, true)),
+            Some(_) => None,
+            None => Some((tag(value)?, false)),
+        },
+        Part::TagBesideDigest => Some((tag(value)?, true)),
+        Part::TagAlone => Some((tag(value)?, false)),
+        Part::Version => Some((tag(&value.replace('+', "_"))?, false)),
+    }
+}
+
+impl Place {
+    /// The entry of `spec.updates.fields` that names this value in its file and no other. `None` where there is none:
+    /// in text without fields, beside a digest, where a document more has the same field.
+    #[must_use]
+    pub fn field(&self, path: &str, text: &[u8]) -> Option<Field> {
+        let write = match self.part {
+            Part::Image => FieldPart::Image,
+            Part::Tag | Part::TagAlone if !self.value.is_empty() => FieldPart::Tag,
+            Part::Tag | Part::TagAlone => return None,
+            Part::Name | Part::TagBesideDigest | Part::Version | Part::Digest => return None,
+        };
+        let is_yaml = yaml::is_yaml(path);
+        let field_path = yaml::path_to(std::str::from_utf8(text).ok().filter(|_| is_yaml)?, self.start)?;
+        let field = Field { path: field_path, write };
+        self.is_at(&field, path, text).then_some(field)
+    }
+
+    /// Whether the finder of fields finds this value and nothing else.
+    fn is_at(&self, field: &Field, path: &str, text: &[u8]) -> bool {
+        let rule = FieldUpdate {
+            glob: exact_glob(path),
+            policy: "any".to_owned(),
+            path: field.path.clone(),
+            write: field.write,
+        };
+        let updates = Updates { markers: false, fields: vec![rule], ..Updates::default() };
+        let Ok(targets) = Targets::compile(&updates, "any") else { return false };
+        let found = find_sites(path, text, &targets);
+        matches!(found.sites.as_slice(), [site] if site.obstacle.is_none() && site.span.start == self.start)
+            && found.problems.is_empty()
+    }
+}

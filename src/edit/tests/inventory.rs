@@ -1,0 +1,105 @@
+//! What a file holds, whoever's it is.
+
+use super::*;
+use crate::api::{FieldPart, Updates};
+use crate::edit::{FoundBy, Place, ProblemReason, inventory};
+
+/// `line part image tag` of every place, with what finds it.
+fn told(places: &[Place]) -> Vec<String> {
+    let told = |place: &Place| {
+        let found_by = match &place.found_by {
+            FoundBy::Marker(policy) => policy.to_string(),
+            FoundBy::Switch(switch) => switch.name().to_owned(),
+        };
+        let image = place.image.as_ref().map(ToString::to_string).unwrap_or_default();
+        let tag = place.tag.as_ref().map(ToString::to_string).unwrap_or_default();
+        let digest = if place.has_digest { " pinned" } else { "" };
+        format!("{} {found_by} {} {image} {tag}{digest}", place.line, place.part)
+    };
+    places.iter().map(told).collect()
+}
+
+const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+#[test]
+fn every_kind_of_place_is_told_with_the_switch_that_finds_it() {
+    for (path, text, places) in [
+        (
+            "a.yaml",
+            "kind: Pod\napiVersion: v1\nspec: {containers: [{image: a:1}, {image: 'b@DIGEST'}, {image: c}]}\n",
+            vec!["3 workloads image a 1", "3 workloads image b  pinned", "3 workloads image c "],
+        ),
+        (
+            "kustomization.yaml",
+            "images:\n- {name: a, newTag: '1', digest: 'DIGEST'}\n- name: b\n",
+            vec!["2 kustomize tag a 1 pinned", "2 kustomize digest a  pinned", "3 kustomize tag b "],
+        ),
+        (
+            "values.yaml",
+            "a: {repository: a, tag: 1@DIGEST}\n# renovate: datasource=docker depName=b\nb: {image: b:2}\n# renovate: datasource=docker depName=c\nc: 3\n",
+            vec!["1 helmValues tag a 1 pinned", "3 helmValues image b 2", "5 renovateComments tag c 3"],
+        ),
+        (
+            "oci.yaml",
+            "kind: OCIRepository\nspec: {url: 'oci://x.io/a', ref: {tag: 1.0.0}}\n---\nkind: Application\nspec: {source: {repoURL: x.io, chart: b, targetRevision: 1.0.0+4}}\n",
+            vec!["2 ociArtifacts tag x.io/a 1.0.0", "5 ociArtifacts version x.io/b 1.0.0_4"],
+        ),
+        (
+            "marked.yaml",
+            "a:\n  repository: a\n  tag: 1 # {\"$tagtide\": \"x:a:tag\"}\nb: b:2 # {\"$tagtide\": \"x:b\"}\nc: 3 # {\"$tagtide\": \"x:c:tag\"}\n",
+            vec!["3 x/a tag a 1", "4 x/b image b 2", "5 x/c tag  3"],
+        ),
+        ("main.tf", "image = \"a:1\" # {\"$tagtide\": \"x:a\"}\n", vec!["1 x/a image a 1"]),
+        ("a.txt", "image: a:1\n", vec![]),
+    ] {
+        let found = inventory(path, text.replace("DIGEST", DIGEST).as_bytes());
+        assert_eq!((told(&found.places), found.passed_over), (owned(&places), vec![]), "{text}");
+    }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn what_can_not_be_written_is_told_here_and_templates_nowhere_else() {
+    let pod = |image: &str| format!("kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - image: {image}\n");
+    for (text, line, reason, is_silent) in [
+        (pod("'{{ .Values.image }}'"), 5, ProblemReason::NoValue, true),
+        (pod("ghcr.io/acme/api:${TAG}"), 5, ProblemReason::NoValue, true),
+        (pod("ENC[AES256_GCM,data:x]"), 5, ProblemReason::NoValue, true),
+        ("a: {repository: a, tag: '{{ x }}'}\n".to_owned(), 1, ProblemReason::NoValue, true),
+        (format!("{{{{ if x }}}}\n{}", pod("a:1")), 1, ProblemReason::NoValue, true),
+        (pod("no image"), 5, ProblemReason::NotAnImage, false),
+        (format!("{}sops: {{mac: x}}\n", pod("a:1")), 5, ProblemReason::Encrypted, false),
+        ("image: {repository: a, tag: ''}\n".to_owned(), 1, ProblemReason::NoValue, false),
+        ("image: {repository: a, tag: 'no tag'}\n".to_owned(), 1, ProblemReason::NotAnImage, false),
+    ] {
+        let found = inventory("a.yaml", text.as_bytes());
+        let passed: Vec<_> = found.passed_over.iter().map(|passed| (passed.line, passed.reason)).collect();
+        assert_eq!((passed.as_slice(), found.places.len()), ([(line, reason)].as_slice(), 0), "{text}");
+        let updates = Updates { workloads: true, helm_values: true, ..Updates::default() };
+        let sites = find_sites("a.yaml", text.as_bytes(), &Targets::compile(&updates, "shop").unwrap());
+        assert_eq!(sites.is_empty(), is_silent, "{text}");
+    }
+}
+
+#[test]
+fn a_field_names_one_value_or_there_is_none() {
+    let field = |path: &str, text: &str, at: usize| {
+        let text = text.replace("DIGEST", DIGEST);
+        let found = inventory(path, text.as_bytes());
+        found.places[at].field(path, text.as_bytes()).map(|field| (field.path, field.write))
+    };
+    let pod =
+        "kind: Pod\napiVersion: v1\nspec: {containers: [{name: a, image: a:1}, {name: b, image: 'a:2'}]}\n";
+    let named = |path: &str, write| Some((path.to_owned(), write));
+    assert_eq!(field("[a].yaml", pod, 1), named("spec.containers[name=b].image", FieldPart::Image));
+    let values = "a.b: {repository: a, tag: '1'}\nc: {repository: a, tag: '1', digest: 'DIGEST'}\n";
+    assert_eq!(field("a.yaml", values, 0), named("[\"a.b\"].tag", FieldPart::Tag));
+    assert_eq!(field("a.yaml", values, 1), None, "a digest stands beside it");
+    assert_eq!(field("a.yaml", &format!("{pod}---\n{pod}"), 1), None, "two documents have the field");
+    assert_eq!(field("kustomization.yaml", "images: [{name: a}]\n", 0), None, "there is nothing yet");
+    let env = "# renovate: datasource=docker depName=a\nA=1\n";
+    assert_eq!(field("a.env", env, 0), None, "no path leads there");
+}

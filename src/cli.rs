@@ -11,6 +11,7 @@ mod diff;
 mod engine_args;
 mod explain;
 mod findings;
+mod init;
 mod lint;
 mod live;
 mod man;
@@ -55,6 +56,8 @@ enum Command {
     Standalone(standalone::StandaloneArgs),
     /// Show the whole flow on this machine: a registry, an infra repo, a new tag, the commit
     Demo(demo::DemoArgs),
+    /// Propose policies for every image that a repo holds
+    Init(init::InitArgs),
     /// Say which tag a policy chooses, and why not the others
     Explain(explain::ExplainArgs),
     /// Show what would be written to a repo, as a diff
@@ -89,6 +92,7 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Standalone(args) => args.run(),
             Command::Demo(args) => args.run(),
+            Command::Init(args) => args.run(),
             Command::Explain(args) => args.run(),
             Command::Plan(args) => args.run(),
             Command::Apply(args) => args.run(),

@@ -90,35 +90,49 @@ impl Repo {
 
     /// The same, and what was passed over.
     pub(super) fn search(&self, scope: &Scope, targets: &Targets) -> anyhow::Result<Searched> {
+        let mut searched = Searched::default();
+        self.read(scope, targets, &mut |path, read| match read {
+            Ok(text) => searched.take(path, text, targets),
+            Err(why) => searched.passed_over.push(PassedOver { path, why }),
+        })?;
+        Ok(searched)
+    }
+
+    /// Reads the files that `scope` admits and in which `targets` are looked for: path, with `/`, and content, in no
+    /// order.
+    pub(super) fn read(&self, scope: &Scope, targets: &Targets, take: Take<'_>) -> anyhow::Result<()> {
         match self {
-            Self::Folder(root) | Self::WorkTree(root) => files_below(root, scope, targets),
-            Self::Bare { branch, at } => Ok(files_of(branch, *at, scope, targets)?),
+            Self::Folder(root) | Self::WorkTree(root) => read_below(root, scope, targets, take),
+            Self::Bare { branch, at } => Ok(read_branch(branch, *at, scope, targets, take)?),
         }
     }
 }
 
-fn files_of(branch: &Branch, at: CommitId, scope: &Scope, targets: &Targets) -> Result<Searched, Error> {
+/// Takes a file by its path: its content, or why it is not read.
+type Take<'t> = &'t mut dyn FnMut(String, Result<Vec<u8>, NotRead>);
+
+fn read_branch(
+    branch: &Branch,
+    at: CommitId,
+    scope: &Scope,
+    targets: &Targets,
+    take: Take<'_>,
+) -> Result<(), Error> {
     let snapshot = branch.snapshot(at)?;
-    let mut searched = Searched::default();
     snapshot.changed_files(None, &|folder| scope.enters(folder), &mut |change| {
         if let FileChange::Present { path, blob } = change
             && scope.admits(path)
             && targets.search(path)
         {
-            match snapshot.read(blob, MAX_FILE)? {
-                Some(text) => searched.take(path, text, targets),
-                None => searched.pass_over(path.to_owned(), NotRead::TooLarge),
-            }
+            take(path.to_owned(), snapshot.read(blob, MAX_FILE)?.ok_or(NotRead::TooLarge));
         }
         Ok(())
-    })?;
-    Ok(searched)
+    })
 }
 
 /// The same files that Git would hold: no links, and no folders that are repositories of their own.
-fn files_below(root: &Path, scope: &Scope, targets: &Targets) -> anyhow::Result<Searched> {
+fn read_below(root: &Path, scope: &Scope, targets: &Targets, take: Take<'_>) -> anyhow::Result<()> {
     let unreadable = |path: &Path, error: io::Error| anyhow!("{} can not be read: {error}", path.display());
-    let mut searched = Searched::default();
     let mut folders = vec![(root.to_owned(), String::new())];
     let is_looked_at = |path: &str| scope.admits(path) && targets.search(path);
     while let Some((folder, prefix)) = folders.pop() {
@@ -129,7 +143,7 @@ fn files_below(root: &Path, scope: &Scope, targets: &Targets) -> anyhow::Result<
             else {
                 let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
                 if kind.is_file() && is_looked_at(&path) {
-                    searched.pass_over(path, NotRead::Name);
+                    take(path, Err(NotRead::Name));
                 }
                 continue;
             };
@@ -143,19 +157,19 @@ fn files_below(root: &Path, scope: &Scope, targets: &Targets) -> anyhow::Result<
                     fs::symlink_metadata(root.join(target)).is_ok_and(|target| target.is_file())
                 };
                 if !target.as_ref().is_some_and(is_read) {
-                    searched.pass_over(path, NotRead::Link { to: to.to_string_lossy().into_owned() });
+                    take(path, Err(NotRead::Link { to: to.to_string_lossy().into_owned() }));
                 }
             } else if kind.is_file() && is_looked_at(&path) {
                 if entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_FILE as u64) {
                     let text = fs::read(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
-                    searched.take(&path, text, targets);
+                    take(path, Ok(text));
                 } else {
-                    searched.pass_over(path, NotRead::TooLarge);
+                    take(path, Err(NotRead::TooLarge));
                 }
             }
         }
     }
-    Ok(searched)
+    Ok(())
 }
 
 /// The path from the root to which a link in a folder leads by its text alone; `None` where it leaves the root.
@@ -178,16 +192,12 @@ fn is_honest(name: &str) -> bool {
 }
 
 impl Searched {
-    fn take(&mut self, path: &str, text: Vec<u8>, targets: &Targets) {
+    fn take(&mut self, path: String, text: Vec<u8>, targets: &Targets) {
         self.files += 1;
-        let found = find_sites(path, &text, targets);
+        let found = find_sites(&path, &text, targets);
         if !found.is_empty() {
-            self.marked.insert(path.to_owned(), MarkedFile { text, found });
+            self.marked.insert(path, MarkedFile { text, found });
         }
-    }
-
-    fn pass_over(&mut self, path: String, why: NotRead) {
-        self.passed_over.push(PassedOver { path, why });
     }
 }
 
@@ -218,7 +228,8 @@ mod tests {
         symlink(folder.path().join("a.yaml"), folder.path().join("link.yaml")).unwrap();
         symlink(folder.path().join(".github"), folder.path().join("linked")).unwrap();
         let all = Scope::compile(None).unwrap();
-        let searched = files_below(folder.path(), &all, &Targets::default()).unwrap();
+        let repo = Repo::Folder(folder.path().to_owned());
+        let searched = repo.search(&all, &Targets::default()).unwrap();
         assert_eq!(searched.marked.keys().collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
         assert_eq!(searched.files, 3, "and plain.yaml");
     }
@@ -247,7 +258,8 @@ mod tests {
         }
         let apps = crate::api::Paths { include: vec!["apps/**".to_owned()], exclude: Vec::new() };
         let apps = Scope::compile(Some(&apps)).unwrap();
-        let mut passed_over = files_below(folder.path(), &apps, &Targets::default()).unwrap().passed_over;
+        let repo = Repo::Folder(folder.path().to_owned());
+        let mut passed_over = repo.search(&apps, &Targets::default()).unwrap().passed_over;
         passed_over.sort_by(|a, b| a.path.cmp(&b.path));
         let link = |path: &str, to: &str| (path.to_owned(), NotRead::Link { to: to.to_owned() });
         let wanted = [

@@ -3,6 +3,7 @@
 mod apply;
 mod command_line;
 mod explain;
+mod init;
 mod lint;
 mod places;
 mod plan;

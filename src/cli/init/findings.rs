@@ -1,0 +1,87 @@
+//! What a repo holds: every place of an image version, and the values that can be none.
+
+use std::collections::BTreeMap;
+
+use crate::cli::repo_files::Repo;
+use crate::edit::{Place, Targets, inventory};
+use crate::engine::Scope;
+use crate::lint::NotRead;
+
+/// A place and its file.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) file: String,
+    pub(super) place: Place,
+}
+
+/// A place that no policy is proposed for, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Passed {
+    pub(super) file: String,
+    pub(super) line: u64,
+    pub(super) image: Option<String>,
+    /// One word, for scripts.
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+/// What a repo holds, in the order of files and lines.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) places: Vec<Finding>,
+    pub(super) passed: Vec<Passed>,
+    /// The files with places.
+    pub(super) texts: BTreeMap<String, Vec<u8>>,
+}
+
+impl Findings {
+    /// Reads the files of a repo.
+    pub(super) fn read(repo: &Repo) -> anyhow::Result<Self> {
+        let mut findings = Self::default();
+        repo.read(&Scope::compile(None)?, &Targets::everything(), &mut |path, read| match read {
+            Ok(text) => findings.take(path, text),
+            Err(why) => findings.passed.extend(not_read(path, &why)),
+        })?;
+        findings.places.sort_by(|a, b| a.file.cmp(&b.file));
+        Ok(findings)
+    }
+
+    fn take(&mut self, file: String, text: Vec<u8>) {
+        let found = inventory(&file, &text);
+        self.passed.extend(found.passed_over.into_iter().map(|passed| Passed {
+            file: file.clone(),
+            line: passed.line,
+            image: passed.image.map(|image| image.to_string()),
+            reason: passed.reason.as_str(),
+            message: passed.message,
+        }));
+        if !found.places.is_empty() {
+            let places = found.places.into_iter().map(|place| Finding { file: file.clone(), place });
+            self.places.extend(places);
+            self.texts.insert(file, text);
+        }
+    }
+}
+
+/// A file that is not read. A link is none of Git's files, and what it leads to is most often read under its own name.
+fn not_read(file: String, why: &NotRead) -> Option<Passed> {
+    let message = match why {
+        NotRead::Link { .. } => return None,
+        NotRead::TooLarge => "the file is too large to be read; split it",
+        NotRead::Name => "the name of the file has characters that none is read with; rename it",
+    };
+    Some(Passed { file, line: 1, image: None, reason: "NotRead", message: message.to_owned() })
+}
+
+impl Finding {
+    /// Why no policy is proposed for it.
+    pub(super) fn passed(&self, reason: &'static str, message: impl Into<String>) -> Passed {
+        Passed {
+            file: self.file.clone(),
+            line: self.place.line,
+            image: self.place.image.as_ref().map(ToString::to_string),
+            reason,
+            message: message.into(),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! From what a repo holds to the objects that would keep it up to date.
+//!
+//! What is proposed works as it is: every place of a policy is written by it and by no other. So, where several policies
+//! follow one image, each of its places is named in `spec.updates.fields`; and where one policy would write over a tag
+//! that it can not compare, that place gets a policy of its own, suspended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::draft::{self, Draft, Image};
+use super::findings::{Finding, Findings, Passed};
+use super::name;
+use super::spread::{self, Naming};
+use crate::api::{FieldUpdate, ObjectKey, Pin};
+use crate::edit::{FoundBy, Switch};
+use crate::image::{ImageName, Tag};
+use crate::policy::{Kind, Series};
+
+/// What is asked for.
+pub(super) struct Wanted {
+    pub(super) namespace: String,
+    /// The name of the InfraRepository.
+    pub(super) name: String,
+    pub(super) url: Option<String>,
+    pub(super) branch: Option<String>,
+}
+
+/// The objects, and what has no place in them.
+pub(super) struct Proposal {
+    /// One for each namespace that has policies.
+    pub(super) repositories: Vec<Repository>,
+    /// In the order of their keys.
+    pub(super) policies: Vec<Policy>,
+    pub(super) passed: Vec<Passed>,
+    /// How many images the repo holds.
+    pub(super) images: usize,
+    /// The namespace that was asked for.
+    main: String,
+}
+
+pub(super) struct Repository {
+    pub(super) key: ObjectKey,
+    pub(super) url: Option<String>,
+    pub(super) branch: Option<String>,
+    pub(super) switches: BTreeSet<Switch>,
+    pub(super) fields: Vec<FieldUpdate>,
+}
+
+pub(super) struct Policy {
+    pub(super) key: ObjectKey,
+    pub(super) image: ImageName,
+    pub(super) series: Series,
+    pub(super) pin: Option<Pin>,
+    /// Whether it only keeps other policies from its places.
+    pub(super) is_guard: bool,
+    pub(super) places: Vec<Finding>,
+}
+
+impl Proposal {
+    pub(super) fn of(findings: Findings, wanted: &Wanted) -> Self {
+        let Findings { places, mut passed, texts } = findings;
+        let count =
+            places.iter().filter_map(|finding| finding.place.image.as_ref()).collect::<BTreeSet<_>>().len();
+        let (mut marked, mut by_image) = (BTreeMap::new(), BTreeMap::<ImageName, Vec<Finding>>::new());
+        for finding in places {
+            match (&finding.place.found_by, &finding.place.image) {
+                (FoundBy::Marker(policy), _) => {
+                    marked.entry(policy.clone()).or_insert_with(Vec::new).push(finding);
+                }
+                (FoundBy::Switch(_), Some(image)) => {
+                    by_image.entry(image.clone()).or_default().push(finding);
+                }
+                (FoundBy::Switch(_), None) => {}
+            }
+        }
+        // A marker that no policy is proposed for goes on meaning a policy of its own.
+        let is_here = |key: &&ObjectKey| key.namespace == wanted.namespace;
+        let reserved: BTreeSet<String> = marked.keys().filter(is_here).map(|key| key.name.clone()).collect();
+        let (mut images, mut elsewhere) = (BTreeMap::<ImageName, Image>::new(), Vec::new());
+        for (key, places) in marked {
+            match draft::marked(&key, places) {
+                Ok((image, draft)) if key.namespace == wanted.namespace => {
+                    images.entry(image).or_default().drafts.push(draft);
+                }
+                Ok((image, draft)) => elsewhere.push((image, draft)),
+                Err(refused) => passed.extend(refused),
+            }
+        }
+        for (image, places) in by_image {
+            images.entry(image).or_default().take(places);
+        }
+        let switches = draft::settle(&mut images, &mut passed);
+        let mut policies = named(images, wanted, reserved);
+        let fields = spread::fields(&mut policies, &texts, &mut passed);
+        let elsewhere = elsewhere.into_iter().filter_map(|(image, draft)| draft.into_policy(image, None));
+        policies.extend(elsewhere);
+        policies.sort_by(|a, b| a.key.cmp(&b.key));
+        passed.sort();
+        Self {
+            repositories: repositories(&policies, wanted, &switches, &fields),
+            policies,
+            passed,
+            images: count,
+            main: wanted.namespace.clone(),
+        }
+    }
+}
+
+fn repositories(
+    policies: &[Policy],
+    wanted: &Wanted,
+    switches: &BTreeSet<Switch>,
+    fields: &[FieldUpdate],
+) -> Vec<Repository> {
+    let namespaces: BTreeSet<&str> = policies.iter().map(|policy| policy.key.namespace.as_str()).collect();
+    let repository = |namespace: &str| {
+        let is_main = namespace == wanted.namespace;
+        Repository {
+            key: ObjectKey::new(namespace, &wanted.name),
+            url: wanted.url.clone(),
+            branch: wanted.branch.clone(),
+            switches: if is_main { switches.clone() } else { BTreeSet::new() },
+            fields: if is_main { fields.to_vec() } else { Vec::new() },
+        }
+    };
+    let (main, others): (Vec<&str>, _) =
+        namespaces.into_iter().partition(|namespace| *namespace == wanted.namespace);
+    main.into_iter().chain(others).map(repository).collect()
+}
+
+impl Proposal {
+    /// The folder for the objects of a namespace; that of the first InfraRepository's needs none.
+    pub(super) fn folder_of(&self, namespace: &str) -> String {
+        let is_main = self.main == namespace || self.repositories.len() == 1;
+        if is_main { String::new() } else { format!("{namespace}/") }
+    }
+}
+
+/// The policies of the wanted namespace, all with their names.
+fn named(images: BTreeMap<ImageName, Image>, wanted: &Wanted, mut taken: BTreeSet<String>) -> Vec<Policy> {
+    let with_new = images.iter().filter(|(_, image)| image.drafts.iter().any(|draft| draft.key.is_none()));
+    let bases: BTreeMap<ImageName, String> = name::bases(with_new.map(|(name, _)| name))
+        .into_iter()
+        .map(|(image, base)| (image.clone(), base))
+        .collect();
+    // Their files lie beside each other.
+    taken.insert(wanted.name.clone());
+    let mut policies = Vec::new();
+    for (image, Image { drafts, .. }) in images {
+        let all: Vec<Series> = drafts.iter().map(|draft| draft.series.clone()).collect();
+        let all: Vec<&Series> = all.iter().collect();
+        for draft in drafts {
+            let name = draft.key.is_none().then(|| {
+                let base = bases.get(&image).map(String::as_str).unwrap_or_default();
+                let name = name::unique(name::of_series(base, &draft.series, &all), &mut taken);
+                ObjectKey::new(&wanted.namespace, name)
+            });
+            policies.extend(draft.into_policy(image.clone(), name));
+        }
+    }
+    policies
+}
+
+impl Draft {
+    fn into_policy(self, image: ImageName, name: Option<ObjectKey>) -> Option<Policy> {
+        let Self { key, series, is_guard, mut places } = self;
+        let has_digest = places.iter().any(|finding| finding.place.has_digest);
+        let pin = (series.kind == Kind::Moving || has_digest).then_some(Pin::TagAndDigest);
+        places.sort_by(|a, b| (&a.file, a.place.line).cmp(&(&b.file, b.place.line)));
+        Some(Policy { key: key.or(name)?, image, series, pin, is_guard, places })
+    }
+}
+
+impl Policy {
+    /// The tags that its places hold, each with how many hold it.
+    pub(super) fn tags(&self) -> BTreeMap<&Tag, usize> {
+        let mut tags = BTreeMap::new();
+        for tag in self.places.iter().filter_map(|finding| finding.place.tag.as_ref()) {
+            *tags.entry(tag).or_default() += 1;
+        }
+        tags
+    }
+
+    /// The places that a switch finds, to be named by fields.
+    pub(super) fn name_places(
+        &mut self,
+        names: impl Fn(&Finding) -> Option<Naming>,
+    ) -> (Vec<Naming>, Vec<Finding>) {
+        let (mut namings, mut left_out) = (Vec::new(), Vec::new());
+        for finding in std::mem::take(&mut self.places) {
+            match (finding.switch(), names(&finding)) {
+                (None, _) => self.places.push(finding),
+                (Some(_), Some(naming)) => {
+                    namings.push(naming);
+                    self.places.push(finding);
+                }
+                (Some(_), None) => left_out.push(finding),
+            }
+        }
+        (namings, left_out)
+    }
+}
+
+impl Finding {
+    /// The switch that finds it; `None` where a marker does.
+    pub(super) fn switch(&self) -> Option<Switch> {
+        match self.place.found_by {
+            FoundBy::Switch(switch) => Some(switch),
+            FoundBy::Marker(_) => None,
+        }
+    }
+}

@@ -14,6 +14,8 @@ mod references;
 mod rule;
 mod sarif;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,14 +71,11 @@ pub enum NotRead {
 ///
 /// Files of the folder are read again for the lines that findings show. Blocks.
 #[must_use]
-pub fn lint(folder: &Folder, files: Option<&Files<'_>>) -> Report {
-    let mut sources = Sources::default();
+pub fn lint<'a>(folder: &Folder, files: Option<&'a Files<'a>>) -> Report {
+    let mut sources = Sources::new(files);
     let mut findings = objects::findings(folder);
     findings.extend(references::findings(folder));
     if let Some(files) = files {
-        files.marked.iter().for_each(|(path, (text, _))| sources.give(&files.path(path), text));
-        // A link is not followed for its text either.
-        files.passed_over.iter().for_each(|file| sources.give(&files.path(&file.path), b""));
         findings.extend(places::findings(folder, files, &mut sources));
     }
     findings.iter_mut().for_each(|finding| sources.show(finding));
@@ -99,6 +98,17 @@ fn below(file: &str, folder: Option<&Path>) -> String {
 }
 
 impl Files<'_> {
+    /// The text of a file by its path from the working directory; an empty one where it was passed over, for a link is
+    /// not followed for its lines either.
+    fn text(&self, file: &str) -> Option<&[u8]> {
+        let path = file.strip_prefix(&self.prefix)?;
+        let is_passed_over = || self.passed_over.iter().any(|file| file.path == path);
+        match self.marked.get(path) {
+            Some((text, _)) => Some(text),
+            None => is_passed_over().then_some(b""),
+        }
+    }
+
     /// The path of a file from the working directory.
     fn path(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)

@@ -31,7 +31,8 @@ impl Asker {
     }
 
     /// Who asks where a policy does not say it: what a ClusterImageRegistry names in the operator's namespace.
-    pub(super) fn of_operator(namespace: &str, credentials: Credentials) -> Self {
+    #[must_use]
+    pub fn of_operator(namespace: &str, credentials: Credentials) -> Self {
         Self { namespace: namespace.to_owned(), credentials, may_be_operator: true }
     }
 
@@ -42,23 +43,52 @@ impl Asker {
         image: &ImageName,
     ) -> Result<Credential, AccessError> {
         let key = |name: &str| ObjectKey::new(&self.namespace, name);
-        let Credentials { secret_ref, service_account_name, provider } = &self.credentials;
-        match (cloud_of(*provider), secret_ref, service_account_name) {
-            (None, Some(secret), None) => from_secret(source, key(&secret.name), image).await,
-            (None, None, Some(account)) => from_pull_secrets(source, key(account), image).await,
-            (Some(cloud), None, Some(account)) => {
+        match self.way()? {
+            Way::Secret(name) => from_secret(source, key(name), image).await,
+            Way::PullSecrets(account) => from_pull_secrets(source, key(account), image).await,
+            Way::Account(cloud, account) => {
                 from_account(source, identities, cloud, key(account), image).await
             }
-            (Some(cloud), None, None) if self.may_be_operator => {
+            Way::Operator(cloud) => {
                 let own: Option<&Account<'_, AccountTokens<'_, S>>> = None;
                 Ok(identities.credential(cloud, image, own).await?)
             }
+        }
+    }
+
+    /// Checks that the credentials say one thing, and one that they may say.
+    ///
+    /// # Errors
+    /// `AccessError::Ambiguous` and `AccessError::OperatorIdentity`.
+    pub fn check(&self) -> Result<(), AccessError> {
+        self.way().map(|_| ())
+    }
+
+    fn way(&self) -> Result<Way<'_>, AccessError> {
+        let Credentials { secret_ref, service_account_name, provider } = &self.credentials;
+        match (cloud_of(*provider), secret_ref, service_account_name) {
+            (None, Some(secret), None) => Ok(Way::Secret(&secret.name)),
+            (None, None, Some(account)) => Ok(Way::PullSecrets(account)),
+            (Some(cloud), None, Some(account)) => Ok(Way::Account(cloud, account)),
+            (Some(cloud), None, None) if self.may_be_operator => Ok(Way::Operator(cloud)),
             (Some(_), None, None) => Err(AccessError::OperatorIdentity),
             (None, None, None) | (None, Some(_), Some(_)) | (Some(_), Some(_), _) => {
                 Err(AccessError::Ambiguous)
             }
         }
     }
+}
+
+/// One way to ask.
+enum Way<'a> {
+    /// With what this Secret holds.
+    Secret(&'a str),
+    /// With the pull secrets of this ServiceAccount.
+    PullSecrets(&'a str),
+    /// As this ServiceAccount in the cloud.
+    Account(Cloud, &'a str),
+    /// As the operator in the cloud.
+    Operator(Cloud),
 }
 
 const fn cloud_of(provider: Provider) -> Option<Cloud> {

@@ -195,6 +195,10 @@ impl RepositorySettings {
             let problem = "only https:// and http:// repositories are reached through a proxy".to_owned();
             return Err(RepositoryError::Field { field: "proxySecretRef", problem });
         }
+        if spec.insecure_credentials && !url.is_plain_http() {
+            let problem = "it only has a meaning for a url that starts with http://; leave it out".to_owned();
+            return Err(RepositoryError::Field { field: "insecureCredentials", problem });
+        }
         let signing = spec.commit.signing.as_ref().map(|signing| named(&signing.secret_ref));
         match &url {
             RepositoryUrl::Local(_) if !allowed.file => {

@@ -17,7 +17,7 @@ use crate::policy::{Policy, compile};
 /// What a marker begins with.
 const KEYS: [&str; 2] = ["$imagepolicy", "$tagtide"];
 
-pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources) -> Vec<Finding> {
+pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources<'_>) -> Vec<Finding> {
     let wishes = wishes(folder, files);
     let known = files.marked.iter().map(|(path, (_, found))| (*path, Known::Sites(found)));
     // No policy wants anything here, so that no file changes and none is read.
@@ -25,11 +25,12 @@ pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources
     let mut findings: Vec<_> =
         problems.iter().filter_map(|problem| of_problem(folder, files, sources, problem)).collect();
     let policies = Policies::among(folder, &wishes);
-    for (path, (text, found)) in &files.marked {
-        let told = found.sites.iter().flat_map(|site| policies.judge(site).map(move |told| (site, told)));
+    for (path, (_, found)) in &files.marked {
+        let told = found.sites.iter().filter_map(|site| Some((site, policies.judge(site)?)));
         findings.extend(told.map(|(site, (rule, message))| {
-            let (line, columns) = place_of(text, site);
-            let finding = Finding::new(rule, files.path(path), line, columns, &message);
+            let path = files.path(path);
+            let columns = sources.columns(&path, site.line, &site.span()).unwrap_or_default();
+            let finding = Finding::new(rule, path, site.line, columns, &message);
             // What is only unlikely is written all the same.
             let severity = if rule == Rule::NotAnImage { Severity::Warning } else { finding.severity };
             Finding { severity, ..finding }
@@ -56,12 +57,12 @@ fn wishes(folder: &Folder, files: &Files<'_>) -> Wishes {
 fn of_problem(
     folder: &Folder,
     files: &Files<'_>,
-    sources: &mut Sources,
+    sources: &mut Sources<'_>,
     FileProblem { file, problem }: &FileProblem,
 ) -> Option<Finding> {
     let mut rule = Rule::of_problem(problem.reason)?;
     let mut message = problem.message.clone();
-    let (text, found) = files.marked.get(file.as_str())?;
+    let (_, found) = files.marked.get(file.as_str())?;
     if rule == Rule::UnknownPolicy
         && let Some(policy) = &problem.policy
     {
@@ -79,7 +80,7 @@ fn of_problem(
     let columns = marker_columns(rule, sources.line(&path, problem.line), problem.policy.as_ref());
     let columns = columns.or_else(|| {
         let site = found.sites.iter().find(|site| site.line == problem.line)?;
-        Some(place_of(text, site).1)
+        sources.columns(&path, site.line, &site.span())
     });
     Some(Finding::new(rule, path, problem.line, columns.unwrap_or_default(), &message))
 }
@@ -100,25 +101,13 @@ fn marker_columns(rule: Rule, line: Option<&str>, policy: Option<&ObjectKey>) ->
     let (before, behind) = line.split_at_checked(key)?;
     let start = before.rfind('{').unwrap_or(key);
     let end = behind.find('}').map_or(line.trim_end().len(), |at| key + at + 1);
-    let name = policy.map(|policy| format!("{}:{}", policy.namespace, policy.name));
+    let is_name = matches!(rule, Rule::UnknownPolicy | Rule::PolicyNotTaken);
+    let name = policy.filter(|_| is_name).map(|policy| format!("{}:{}", policy.namespace, policy.name));
     let bytes = match name.and_then(|name| Some((behind.find(&name)?, name.len()))) {
         Some((at, length)) => key + at..key + at + length,
         None => start..end,
     };
     Some(columns_of(line, bytes))
-}
-
-/// Line and columns of a value.
-fn place_of(text: &[u8], site: &Site) -> (u64, Range<u64>) {
-    let text = String::from_utf8_lossy(text);
-    let Range { start, end } = site.span();
-    let before = text.get(..start).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = text.get(line_start..).and_then(|rest| rest.split('\n').next()).unwrap_or_default();
-    let has_mark = line_start == 0 && line.starts_with('\u{feff}');
-    let columns = columns_of(line, start - line_start..end.saturating_sub(line_start));
-    let skipped = u64::from(has_mark);
-    (site.line, columns.start.saturating_sub(skipped)..columns.end.saturating_sub(skipped))
 }
 
 /// Bytes of a line as columns.

@@ -207,9 +207,7 @@ impl Rule {
         match self {
             Self::UnreadableFile => "save it as a UTF-8 file of at most 1 MiB",
             Self::InvalidYaml => "mend the YAML; only this document is passed over",
-            Self::InvalidObject => {
-                "docs/image-policy.md, docs/infra-repository.md and docs/cluster-image-registry.md tell every field"
-            }
+            Self::InvalidObject => "the page on its kind in docs/ tells every field",
             Self::DuplicateObject => "keep one of them",
             Self::DuplicateHost => "keep one of them",
             Self::InvalidRange => "write one such as >=1.4.0 <2.0.0, 1.4.x or ^1.4",

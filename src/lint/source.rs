@@ -1,11 +1,12 @@
 //! The lines that findings show.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::Range;
 
-use super::Finding;
+use super::{Files, Finding};
 
 /// Files that are read for their lines are read so far, in bytes.
 const MOST_BYTES: u64 = 1 << 20;
@@ -13,29 +14,38 @@ const MOST_BYTES: u64 = 1 << 20;
 /// Longer lines are not shown, in bytes: nobody reads them.
 const LONGEST_LINE: usize = 4096;
 
-/// The texts of files, by the names that findings give them.
-#[derive(Default)]
-pub(super) struct Sources {
-    texts: BTreeMap<String, String>,
+/// The texts of files, by the names that findings give them. Only those that findings are about are kept.
+pub(super) struct Sources<'a> {
+    files: Option<&'a Files<'a>>,
+    texts: BTreeMap<String, Text<'a>>,
 }
 
-impl Sources {
-    /// Takes the text of a file that need not be read.
-    pub(super) fn give(&mut self, file: &str, text: &[u8]) {
-        self.texts.insert(file.to_owned(), String::from_utf8_lossy(text).into_owned());
+/// A text and where its lines begin.
+struct Text<'a> {
+    text: Cow<'a, str>,
+    lines: Vec<usize>,
+}
+
+impl<'a> Sources<'a> {
+    /// Texts of these files, and for others those of the disk.
+    pub(super) const fn new(files: Option<&'a Files<'a>>) -> Self {
+        Self { files, texts: BTreeMap::new() }
     }
 
-    /// A line of a file, without its end.
+    /// A line of a file, without its end and without a byte order mark.
     pub(super) fn line(&mut self, file: &str, line: u64) -> Option<&str> {
-        if !self.texts.contains_key(file) {
-            self.texts.insert(file.to_owned(), read(file));
-        }
-        let index = usize::try_from(line.checked_sub(1)?).ok()?;
-        let text = self.texts.get(file)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let line = text.split('\n').nth(index)?;
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let text = self.text(file);
+        let (start, end) = text.bounds(line)?;
+        let line = text.text.get(start..end)?.trim_end_matches(['\n', '\r']);
         (line.len() <= LONGEST_LINE && !line.trim().is_empty()).then_some(line)
+    }
+
+    /// The columns of some bytes of a file that begin on a line.
+    pub(super) fn columns(&mut self, file: &str, line: u64, bytes: &Range<usize>) -> Option<Range<u64>> {
+        let text = self.text(file);
+        let (start, _) = text.bounds(line)?;
+        let column = |at: usize| Some(count(text.text.get(start..at)?) + 1);
+        Some(column(bytes.start)?..column(bytes.end)?)
     }
 
     /// Gives a finding its line, and narrows its columns down to what is at fault.
@@ -43,6 +53,33 @@ impl Sources {
         let Some(line) = self.line(&finding.file, finding.line) else { return };
         finding.columns = columns(line, &finding.columns, finding.part.as_deref());
         finding.excerpt = Some(line.to_owned());
+    }
+
+    fn text(&mut self, file: &str) -> &Text<'a> {
+        let files = self.files;
+        self.texts.entry(file.to_owned()).or_insert_with(|| {
+            Text::of(
+                files
+                    .and_then(|files| files.text(file))
+                    .map_or_else(|| Cow::Owned(read(file)), String::from_utf8_lossy),
+            )
+        })
+    }
+}
+
+impl<'a> Text<'a> {
+    fn of(text: Cow<'a, str>) -> Self {
+        let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = [mark].into_iter().chain(ends).collect();
+        Self { text, lines }
+    }
+
+    /// The first byte of a line and the one behind its end.
+    fn bounds(&self, line: u64) -> Option<(usize, usize)> {
+        let index = usize::try_from(line.checked_sub(1)?).ok()?;
+        let start = *self.lines.get(index)?;
+        Some((start, self.lines.get(index + 1).copied().unwrap_or(self.text.len())))
     }
 }
 
@@ -84,6 +121,7 @@ fn read(file: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edit::FileSites;
 
     #[test]
     fn columns_are_those_of_what_is_at_fault() {
@@ -102,10 +140,33 @@ mod tests {
 
     #[test]
     fn a_line_is_found_whatever_its_end_and_a_long_or_empty_one_is_not_shown() {
-        let mut sources = Sources::default();
-        sources.give("a", format!("\u{feff}a\r\n\r\nb\n{}", "x".repeat(5000)).as_bytes());
-        let lines = [1, 2, 3, 4, 5, 0].map(|line| sources.line("a", line).map(str::to_owned));
-        assert_eq!(lines, [Some("a".to_owned()), None, Some("b".to_owned()), None, None, None]);
+        let text = format!("\u{feff}ä b\r\n\r\nb\n{}", "x".repeat(5000));
+        let found = FileSites::default();
+        let files = Files {
+            marked: [("a", (text.as_bytes(), &found))].into(),
+            prefix: "repo/".to_owned(),
+            ..Files::default()
+        };
+        let mut sources = Sources::new(Some(&files));
+        let lines = [1, 2, 3, 4, 5, 0].map(|line| sources.line("repo/a", line).map(str::to_owned));
+        assert_eq!(lines, [Some("ä b".to_owned()), None, Some("b".to_owned()), None, None, None]);
+        assert_eq!(sources.columns("repo/a", 1, &(6..7)), Some(3..4));
+        assert_eq!(sources.columns("repo/a", 9, &(6..7)), None);
         assert_eq!(sources.line("/nowhere/at/all", 1), None);
+    }
+
+    #[test]
+    fn a_file_that_was_passed_over_is_not_read_for_its_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x.yaml"), "secret\n").unwrap();
+        let passed_over = vec![super::super::PassedOver {
+            path: "x.yaml".to_owned(),
+            why: super::super::NotRead::Link { to: "y".to_owned() },
+        }];
+        let prefix = format!("{}/", folder.path().display());
+        let file = format!("{prefix}x.yaml");
+        assert_eq!(Sources::new(None).line(&file, 1), Some("secret"));
+        let files = Files { passed_over, prefix, ..Files::default() };
+        assert_eq!(Sources::new(Some(&files)).line(&file, 1), None);
     }
 }

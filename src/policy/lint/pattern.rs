@@ -105,9 +105,10 @@ impl Pattern<'_> {
     }
 
     fn bare_dot(&self) -> Option<Advice> {
-        let is_bare = Written::read(self.text)?.has_bare_dot();
+        let part = self.text.get(Written::read(self.text)?.bare_dot()?)?.to_owned();
         let message = "a dot between two numbers stands for any character here".to_owned();
-        is_bare.then(|| self.told(PolicyRule::PatternWithBareDot, message, "write \\. where a dot is meant"))
+        let told = self.told(PolicyRule::PatternWithBareDot, message, "write \\. where a dot is meant");
+        Some(Advice { part: Some(part), ..told })
     }
 
     /// Whether nothing that `include` lets through can be ranked, so that no tag is ever chosen.

@@ -70,7 +70,7 @@ fn each_rule_says_what_is_wrong_and_what_would_be_right() {
         ),
         (
             filtered(semver("1.x"), r"^\d+.\d+\.\d+$", &[]),
-            "PatternWithBareDot spec.tags.include: a dot between two numbers stands for any character here; write \\. \
+            "PatternWithBareDot spec.tags.include (\\d+.\\d+): a dot between two numbers stands for any character here; write \\. \
              where a dot is meant",
         ),
         (

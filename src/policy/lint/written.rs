@@ -17,9 +17,9 @@ impl Written {
         Parser::new().parse(pattern).ok().map(Self)
     }
 
-    /// Whether a dot between two numbers is not escaped, as in `\d+.\d+`.
-    pub(super) fn has_bare_dot(&self) -> bool {
-        any(&self.0, &is_bare_dot)
+    /// The bytes of the first dot between two numbers that is not escaped, as in `\d+.\d+`, with both numbers.
+    pub(super) fn bare_dot(&self) -> Option<Range<usize>> {
+        bare_dot(&self.0)
     }
 
     /// Whether it changes how the pattern behind is read, as `(?i)` does.
@@ -73,14 +73,19 @@ fn find_group<'a>(ast: &'a Ast, name: &str) -> Option<&'a Ast> {
     children(ast).iter().find_map(|child| find_group(child, name))
 }
 
-fn is_bare_dot(ast: &Ast) -> bool {
-    let Ast::Concat(concat) = ast else { return false };
-    concat.asts.windows(3).any(|three| match three {
-        [before, Ast::Dot(_), behind] => {
-            ends_in_digit(before, Side::Last) && ends_in_digit(behind, Side::First)
-        }
-        _ => false,
-    })
+fn bare_dot(ast: &Ast) -> Option<Range<usize>> {
+    let own = match ast {
+        Ast::Concat(concat) => concat.asts.windows(3).find_map(|three| match three {
+            [before, Ast::Dot(_), behind]
+                if ends_in_digit(before, Side::Last) && ends_in_digit(behind, Side::First) =>
+            {
+                Some(before.span().start.offset..behind.span().end.offset)
+            }
+            _ => None,
+        }),
+        _ => None,
+    };
+    own.or_else(|| children(ast).iter().find_map(bare_dot))
 }
 
 #[derive(Clone, Copy)]
@@ -127,20 +132,21 @@ mod tests {
 
     #[test]
     fn a_dot_between_numbers_is_bare_unless_it_is_escaped() {
-        for pattern in [
-            "1.2",
-            r"^v?\d+.\d+\.\d+$",
-            "^[0-9]+.[0-9]+",
-            r"(?<version>(\d+).(\d+))",
-            "^(1|2).[1-9]",
-            "20[0-9]{2}.1",
+        for (pattern, dot) in [
+            ("1.2", "1.2"),
+            (r"^v?\d+.\d+\.\d+$", r"\d+.\d+"),
+            ("^[0-9]+.[0-9]{2}-", "[0-9]+.[0-9]{2}"),
+            (r"(?<version>(\d+).(\d+))", r"(\d+).(\d+)"),
+            ("^(1|2).[1-9]", "(1|2).[1-9]"),
+            ("a|b1.2|c", "1.2"),
         ] {
-            assert!(Written::read(pattern).unwrap().has_bare_dot(), "{pattern}");
+            let found = Written::read(pattern).unwrap().bare_dot();
+            assert_eq!(found.and_then(|range| pattern.get(range)), Some(dot), "{pattern}");
         }
         for pattern in
             [r"1\.2", "1[.]2", "^v.+$", ".*-debug", "^main-.", "a.1", "1.x", r"\d+.*\d", "^[a-f0-9].[0-9]"]
         {
-            assert!(!Written::read(pattern).unwrap().has_bare_dot(), "{pattern}");
+            assert_eq!(Written::read(pattern).unwrap().bare_dot(), None, "{pattern}");
         }
     }
 

@@ -139,13 +139,23 @@ mod tests {
             (r"(?<version>(\d+).(\d+))", r"(\d+).(\d+)"),
             ("^(1|2).[1-9]", "(1|2).[1-9]"),
             ("a|b1.2|c", "1.2"),
+            ("(v1).(2x)", "(v1).(2x)"),
         ] {
             let found = Written::read(pattern).unwrap().bare_dot();
             assert_eq!(found.and_then(|range| pattern.get(range)), Some(dot), "{pattern}");
         }
-        for pattern in
-            [r"1\.2", "1[.]2", "^v.+$", ".*-debug", "^main-.", "a.1", "1.x", r"\d+.*\d", "^[a-f0-9].[0-9]"]
-        {
+        for pattern in [
+            r"1\.2",
+            "1[.]2",
+            "^v.+$",
+            ".*-debug",
+            "^main-.",
+            "a.1",
+            "1.x",
+            r"\d+.*\d",
+            "^[a-f0-9].[0-9]",
+            "(1v).2",
+        ] {
             assert_eq!(Written::read(pattern).unwrap().bare_dot(), None, "{pattern}");
         }
     }

@@ -13,7 +13,8 @@ mod object;
 mod reason;
 
 pub use cluster_image_registry::{
-    ClusterImageRegistry, ClusterImageRegistrySpec, ClusterImageRegistryStatus, RegistryLimits,
+    ClusterImageRegistry, ClusterImageRegistrySpec, ClusterImageRegistryStatus, Fallback, Mirror,
+    RegistryLimits,
 };
 pub use condition::{Conditions, Health};
 pub use image_policy::{
@@ -27,7 +28,7 @@ pub use infra_repository::{
     Sites, UnresolvedSite, Updates,
 };
 pub use interval::{Interval, InvalidInterval};
-pub use object::{ObjectKey, SecretRef, requested_at};
+pub use object::{ConfigMapRef, ObjectKey, SecretRef, requested_at};
 pub use reason::Reason;
 
 /// The API group of all kinds.

@@ -11,6 +11,7 @@ mod cycle;
 mod desk;
 mod ground;
 mod index;
+mod inquiry;
 mod message;
 mod metrics;
 mod plan;
@@ -23,7 +24,9 @@ mod scope;
 mod selection;
 mod settings;
 mod signing;
+mod sources;
 mod split;
+mod turns;
 mod world;
 
 pub use access::{AccessError, access_for, check_registry};
@@ -31,6 +34,7 @@ pub use asker::Asker;
 pub use choosing::{LookError, Looked, choose};
 pub use desk::Engine;
 pub use index::MAX_FILE;
+pub use inquiry::{Asked, PassedOver, ScanError, Tools, ask};
 pub use message::{InvalidTemplate, Move, Wording, compose};
 pub use metrics::Metrics;
 pub use plan::{FileProblem, Known, NoWish, Plan, PlannedFile, Wish, Wishes, plan};
@@ -38,7 +42,8 @@ pub use repository_settings::{InvalidRepository, check_repository, takes};
 pub use scope::Scope;
 pub use selection::Selection;
 pub use settings::Settings;
+pub use sources::{Source, sources_of};
 pub use world::{
-    AccountData, AccountError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, Update,
-    World, WorldError,
+    AccountData, AccountError, ConfigMapError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource,
+    Status, Update, World, WorldError,
 };

@@ -5,9 +5,9 @@
 
 mod document;
 mod files;
+mod held;
 mod node;
 mod object;
-mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -21,18 +21,18 @@ use std::time::SystemTime;
 
 use self::document::documents;
 use self::files::Files;
+use self::held::Held;
 use self::node::{Node, Origin};
-use self::object::{Misfit, Object, Type};
-use self::secrets::Secrets;
+use self::object::{Holder, Misfit, Object, Type};
 use crate::api::{ClusterImageRegistry, GROUP, ImagePolicy, InfraRepository, ObjectKey};
-use crate::engine::{Kind, SecretData, SecretError};
+use crate::engine::{ConfigMapError, Kind, SecretData, SecretError};
 
 pub use self::node::Spot;
 
 /// The namespace of an object whose file names none, as `kubectl` has it.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// The namespace in which the Secrets of ClusterImageRegistries are looked for, as the chart's operator has it.
+/// The namespace in which the Secrets and ConfigMaps of ClusterImageRegistries are looked for, as the chart's operator has it.
 pub const OPERATOR_NAMESPACE: &str = "tagtide";
 
 /// The objects of a folder. It has no `Debug`: there are Secrets in it.
@@ -48,7 +48,8 @@ pub struct Folder {
     pub problems: Vec<FolderProblem>,
     /// How many files were looked at.
     pub files: usize,
-    secrets: Secrets,
+    secrets: Held,
+    config_maps: Held,
     sources: BTreeMap<(Kind, ObjectKey), Source>,
 }
 
@@ -141,7 +142,9 @@ impl Folder {
             let file: Arc<str> = path.to_string_lossy().into();
             match files::read(path) {
                 Ok(Ok(content)) => folder.add(&file, &content),
-                Ok(Err(large)) if may_be_ours(&large.beginning) => folder.whole_file(&file, large.message()),
+                Ok(Err(large)) if is_likely_ours(&large.beginning) => {
+                    folder.whole_file(&file, large.message())
+                }
                 Ok(Err(_)) => {}
                 Err(error) => folder.whole_file(&file, format!("the file can not be read: {error}")),
             }
@@ -157,7 +160,17 @@ impl Folder {
     /// # Errors
     /// `SecretError` where there is none of that name, or what is in the file is none.
     pub fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
-        self.secrets.get(key)
+        let data = self.secrets.get(key).ok_or_else(|| SecretError::Missing(key.clone()))?;
+        data.map_err(|problem| SecretError::Unreadable { key: key.clone(), problem })
+    }
+
+    /// The data of a ConfigMap.
+    ///
+    /// # Errors
+    /// `ConfigMapError` where there is none of that name, or what is in the file is none.
+    pub fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        let data = self.config_maps.get(key).ok_or_else(|| ConfigMapError::Missing(key.clone()))?;
+        data.map_err(|problem| ConfigMapError::Unreadable { key: key.clone(), problem })
     }
 
     /// A problem with an object that showed when it was used, at the line of `field`, such as `spec.avoid[2]`.
@@ -212,9 +225,13 @@ impl Folder {
             Type::List => {
                 return node.into_items("items").into_iter().for_each(|item| self.add_node(file, item));
             }
-            Type::Secret => {
-                if let Some((key, data)) = object::read_secret(&node) {
-                    self.secrets.add(key, Place { file: file.clone(), line: node.line() }, data);
+            Type::Holder(holder) => {
+                if let Some((key, data)) = object::read_data(holder, &node) {
+                    let place = Place { file: file.clone(), line: node.line() };
+                    match holder {
+                        Holder::Secret => self.secrets.add(key, place, data),
+                        Holder::ConfigMap => self.config_maps.add(key, place, data),
+                    }
                 }
                 return;
             }
@@ -286,8 +303,16 @@ impl Place {
 
 /// Whether a text can hold an object that is of use here. Most files of an infra repo can not, and need not be parsed.
 fn may_be_ours(text: &[u8]) -> bool {
-    let contains = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
-    contains(GROUP.as_bytes()) || contains(b"Secret")
+    is_likely_ours(text) || contains(text, b"ConfigMap")
+}
+
+/// Whether a text that is too large to be read is worth a word. The ConfigMaps among them are dashboards and the like.
+fn is_likely_ours(text: &[u8]) -> bool {
+    contains(text, GROUP.as_bytes()) || contains(text, b"Secret")
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    memchr::memmem::find(text, word).is_some()
 }
 
 impl fmt::Display for FolderProblem {

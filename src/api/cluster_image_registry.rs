@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, SecretRef};
+use super::{ConfigMapRef, Credentials, SecretRef};
 
 /// Says how one registry host is spoken to, for all namespaces. An ImagePolicy can not widen it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,11 @@ use super::{Credentials, SecretRef};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.caSecretRef) || !has(self.caConfigMapRef)").message("caSecretRef and caConfigMapRef exclude each other: put all certificates into one of them"),
+    validation = Rule::new("!has(self.mirrors) || self.mirrors.all(mirror, mirror.host != self.host)").message("mirrors must be other hosts than host itself, which is asked last anyway"),
+    validation = Rule::new("self.fallback != 'Never' || (has(self.mirrors) && size(self.mirrors) > 0)").message("fallback must not be Never without mirrors: nothing would be asked")
+)]
 pub struct ClusterImageRegistrySpec {
     /// The host, with its port where it has one, as image names spell it: `ghcr.io`, `registry.acme.example:5000`,
     /// `docker.io`.
@@ -34,6 +40,16 @@ pub struct ClusterImageRegistrySpec {
     )]
     pub host: String,
 
+    /// Hosts that have the images of this one too, and are asked instead of it, in this order. Each is spoken to as the
+    /// ClusterImageRegistry of its own host says: it never sees credentials that are for this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub mirrors: Vec<Mirror>,
+
+    /// What is asked when no mirror answers.
+    #[serde(default)]
+    pub fallback: Fallback,
+
     /// Whether the registry is spoken to over plain HTTP. The operator must allow plain HTTP too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure: bool,
@@ -42,6 +58,10 @@ pub struct ClusterImageRegistrySpec {
     /// They are trusted for this host besides the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretRef>,
+
+    /// The same in a ConfigMap of the operator's namespace, which its key `ca.crt` holds: certificates are no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_config_map_ref: Option<ConfigMapRef>,
 
     /// A Secret of the operator's namespace with the keys `tls.crt` and `tls.key`: a certificate for a registry that asks
     /// its clients for one. Its token server is shown it too.
@@ -62,6 +82,37 @@ pub struct ClusterImageRegistrySpec {
     /// How much this registry is asked at most; without it, as fast as it answers, in up to 32 scans at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<RegistryLimits>,
+}
+
+/// A host that has the images of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Mirror {
+    /// The host, with its port where it has one: `harbor.acme.example`.
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(
+        validation = Rule::new("!self.contains('/')").message("host must be a host with an optional port, without scheme and path, such as harbor.acme.example; what stands before the repository is the prefix")
+    )]
+    pub host: String,
+
+    /// What stands before the repository there: with `docker-hub`, `library/alpine` is `docker-hub/library/alpine`. Without
+    /// it, the repositories have the same names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-z0-9._-]+(/[a-z0-9._-]+)*$')").message("prefix must be a path of lower-case names without slashes at its ends, such as docker-hub")
+    )]
+    pub prefix: Option<String>,
+}
+
+/// What is asked when no mirror answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Fallback {
+    /// The host itself.
+    #[default]
+    Host,
+    /// Nothing: the host is never asked.
+    Never,
 }
 
 /// How much a registry is asked at most.

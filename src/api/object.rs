@@ -59,6 +59,15 @@ pub struct SecretRef {
     pub name: String,
 }
 
+/// A ConfigMap by name, of the operator's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigMapRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
 /// The value of the annotation [`REQUESTED_AT`], where the object has it.
 #[must_use]
 pub fn requested_at<K: kube::Resource>(object: &K) -> Option<String> {

@@ -149,8 +149,11 @@ impl ExplainArgs {
 
 async fn ask(live: &LiveRegistries, object: &ImagePolicy, policy: &Arc<Policy>) -> anyhow::Result<Looked> {
     let source = Source::of(object, policy);
-    let access = live.access(&source).await?;
-    let looked = live.choose(&source, &access, &[Arc::clone(policy)], usize::MAX).await?;
+    let (looked, asked) = live.choose(&source, &[Arc::clone(policy)], usize::MAX).await?;
+    if let Some(asked) = asked {
+        asked.passed_over.iter().for_each(|one| output::warning(&one.problem));
+        output::note(&asked.words());
+    }
     looked.into_iter().next().ok_or_else(|| anyhow::anyhow!("the list was given to no policy"))
 }
 

@@ -8,13 +8,13 @@ use futures::{StreamExt as _, stream};
 use super::engine_args::ConnectionArgs;
 use crate::api::{ImagePolicy, ObjectKey};
 use crate::engine::{
-    self, Asker, LookError, Looked, NoWish, SecretData, SecretError, SecretSource, Selection, Wish,
-    access_for,
+    self, Asked, Asker, ConfigMapError, LookError, Looked, NoWish, SecretData, SecretError, SecretSource,
+    Selection, Tools, Wish, sources_of,
 };
 use crate::folder::{Folder, OPERATOR_NAMESPACE};
 use crate::image::{BuildTime, ImageName};
 use crate::policy::{Choice, Policy};
-use crate::registry::{Access, Client, Identities, Variables};
+use crate::registry::{Client, Identities, Variables};
 
 /// How many registries are asked at once.
 const SCANS_AT_ONCE: usize = 16;
@@ -28,8 +28,7 @@ const NO_REFUSED: usize = 0;
 /// The registries as a folder describes them: ClusterImageRegistries and Secrets.
 pub(super) struct LiveRegistries {
     folder: Arc<Folder>,
-    client: Client,
-    identities: Identities,
+    tools: Tools,
 }
 
 /// One image as one caller sees it: what is asked once, however many policies share it.
@@ -60,32 +59,29 @@ impl LiveRegistries {
         let allow_http = connections.allow_http;
         let connections = connections.connections(&[]);
         let identities = Identities::new(&connections, Variables::of_this_process());
-        Self { folder, client: Client::new(connections, allow_http), identities }
+        Self { folder, tools: Tools::new(Client::new(connections, allow_http), identities) }
     }
 
-    /// How the source is asked.
-    pub(super) async fn access(&self, source: &Source) -> anyhow::Result<Access> {
-        let host = source.image.host();
-        let registry = self.folder.registries.values().find(|registry| registry.spec.host == host);
-        let registry = registry.map(Arc::as_ref);
-        Ok(access_for(self, &self.identities, &source.image, source.asker.as_ref(), registry).await?)
-    }
-
-    /// Lets the policies choose from one list.
+    /// Lets the policies choose from one list; whose it is, where there are mirrors.
     pub(super) async fn choose(
         &self,
         source: &Source,
-        access: &Access,
         policies: &[Arc<Policy>],
         most_refused: usize,
-    ) -> anyhow::Result<Vec<Looked>> {
+    ) -> anyhow::Result<(Vec<Looked>, Option<Asked>)> {
+        let registries = &self.folder.registries;
+        let sources = sources_of(&source.image, |host| {
+            registries.values().find(|registry| registry.spec.host == host).cloned()
+        })?;
+        let asker = source.asker.as_ref();
         let mut rounds = 1;
         loop {
-            let looked = engine::choose(&self.client, &source.image, access, policies, most_refused).await?;
+            let (looked, asked) =
+                engine::ask(self, &self.tools, &sources, asker, policies, most_refused).await?;
             let is_unfinished =
                 looked.iter().any(|one| matches!(one.digest, Err(LookError::Unfinished { .. })));
             if !is_unfinished || rounds >= MOST_ROUNDS {
-                return Ok(looked);
+                return Ok((looked, asked));
             }
             rounds += 1;
         }
@@ -103,12 +99,8 @@ impl LiveRegistries {
 
     async fn answer(&self, source: Source, questions: Vec<Question>) -> Vec<Answer> {
         let policies: Vec<_> = questions.iter().map(|question| Arc::clone(&question.policy)).collect();
-        let listed = async {
-            let access = self.access(&source).await?;
-            self.choose(&source, &access, &policies, NO_REFUSED).await
-        };
-        let chosen = match listed.await {
-            Ok(chosen) => chosen,
+        let chosen = match self.choose(&source, &policies, NO_REFUSED).await {
+            Ok((chosen, _)) => chosen,
             Err(error) => {
                 let failed = |question: Question| (question.key, Err(anyhow::Error::msg(error.to_string())));
                 return questions.into_iter().map(failed).collect();
@@ -130,10 +122,14 @@ fn wish(policy: Arc<Policy>, looked: Looked) -> anyhow::Result<Result<Wish, NoWi
     Ok(Ok(Wish { policy, selection }))
 }
 
-/// Only Secrets are asked for: no engine runs here, so nothing is shown and nothing pushed.
+/// Only Secrets and ConfigMaps are asked for: no engine runs here, so nothing is shown and nothing pushed.
 impl SecretSource for LiveRegistries {
     async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
         self.folder.secret(key)
+    }
+
+    async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        self.folder.config_map(key)
     }
 
     fn operator_namespace(&self) -> &str {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ObjectReference, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Secret, ServiceAccount};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -16,15 +16,15 @@ use tokio::time::Instant;
 use super::FIELD_MANAGER;
 use crate::api::{ClusterImageRegistry, ImagePolicy, InfraRepository, ObjectKey};
 use crate::engine::{
-    AccountData, AccountError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, World,
-    WorldError,
+    AccountData, AccountError, ConfigMapError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource,
+    Status, World, WorldError,
 };
 use crate::net::SecretText;
 
 /// How long a token of a ServiceAccount lives, in seconds: the least that Kubernetes gives. It is exchanged at once.
 const TOKEN_SECONDS: i64 = 600;
 
-/// How long one read of a Secret may take.
+/// How long one read of a Secret, a ConfigMap or a ServiceAccount may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest note that the events API takes, in bytes.
@@ -63,6 +63,18 @@ impl SecretSource for KubeWorld {
         let secret = read.map_err(|error| unreadable(error.to_string()))?;
         let data = secret.ok_or_else(|| SecretError::Missing(key.clone()))?.data.unwrap_or_default();
         Ok(data.into_iter().map(|(name, value)| (name, value.0)).collect())
+    }
+
+    async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        let unreadable = |problem: String| ConfigMapError::Unreadable { key: key.clone(), problem };
+        let read = tokio::time::timeout(READ_TIMEOUT, self.api::<ConfigMap>(key).get_opt(&key.name)).await;
+        let read = read.map_err(|_| unreadable("the API server did not answer in time".to_owned()))?;
+        let config_map = read.map_err(|error| unreadable(error.to_string()))?;
+        let ConfigMap { data, binary_data, .. } =
+            config_map.ok_or_else(|| ConfigMapError::Missing(key.clone()))?;
+        let text = data.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into_bytes()));
+        let binary = binary_data.unwrap_or_default().into_iter().map(|(name, value)| (name, value.0));
+        Ok(text.chain(binary).collect())
     }
 
     async fn service_account(&self, key: &ObjectKey) -> Result<AccountData, AccountError> {

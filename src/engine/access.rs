@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::asker::Asker;
 use super::settings::Settings;
-use super::world::{AccountError, SecretError, SecretSource};
+use super::sources::sources_of;
+use super::world::{AccountError, ConfigMapError, SecretData, SecretError, SecretSource};
 use crate::api::{ClusterImageRegistry, ObjectKey, Reason};
 use crate::image::ImageName;
-use crate::net::ClientCertificate;
-use crate::registry::{Access, CredentialError, HostSettings, Identities, IdentityError};
+use crate::net::{self, ClientCertificate};
+use crate::registry::{Access, Client, CredentialError, HostSettings, Identities, IdentityError};
 
-/// The keys of a Secret that hold certificates, and the private key of one.
+/// The keys of a Secret or ConfigMap that hold certificates, and the private key of one.
 const CA_KEY: &str = "ca.crt";
 const CERTIFICATE_KEY: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
@@ -61,22 +62,43 @@ pub enum AccessError {
         "spec.credentials.provider must have a serviceAccountName here: the operator's own identity asks only where a ClusterImageRegistry says so"
     )]
     OperatorIdentity,
-    /// A Secret lacks a key.
-    #[error("the Secret {key} has no key {lacks}")]
+    /// A ConfigMap is missing or can not be read.
+    #[error("spec.caConfigMapRef: {0}")]
+    ConfigMap(#[from] ConfigMapError),
+    /// Two places hold the certificates. The API server refuses this; a folder does not.
+    #[error(
+        "spec.caSecretRef and spec.caConfigMapRef exclude each other: put all certificates into one of them"
+    )]
+    TwoBundles,
+    /// A Secret or ConfigMap lacks a key.
+    #[error("{place} has no key {lacks}")]
     NoCertificates {
-        /// The Secret.
-        key: ObjectKey,
+        /// The field, the kind and the name.
+        place: String,
         /// The key of its data.
         lacks: &'static str,
     },
     /// The certificates can not be used.
-    #[error("the Secret {key}: {source}")]
+    #[error("{place}: {source}")]
     Certificates {
-        /// The Secret.
-        key: ObjectKey,
+        /// The field, the kind and the name.
+        place: String,
         /// What is wrong.
-        source: crate::net::Error,
+        source: net::Error,
     },
+    /// A mirror makes no place where an image could be. The API server refuses most of these; a folder does not.
+    #[error("spec.mirrors[{index}]: {host:?} can not be asked: {problem}")]
+    Mirror {
+        /// Which one, from 0.
+        index: usize,
+        /// Its host, as it is written.
+        host: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The host is not asked, and no mirror is. The API server refuses this; a folder does not.
+    #[error("spec.fallback is Never, and there are no spec.mirrors: nothing would be asked")]
+    NothingToAsk,
     /// The operator's flags forbid plain HTTP.
     #[error("spec.insecure asks for plain HTTP, which the operator allows only with --allow-http")]
     PlainHttp,
@@ -102,29 +124,38 @@ impl AccessError {
             | Self::Credentials { .. }
             | Self::NoEntry { .. }
             | Self::NoPullSecret { .. }
+            | Self::ConfigMap(_)
             | Self::NoCertificates { .. }
             | Self::Certificates { .. } => Reason::SecretInvalid,
             Self::Identity(error) => error.reason(),
             Self::PlainHttp => Reason::NotAllowed,
-            Self::Host(_) | Self::Taken(..) | Self::Ambiguous | Self::OperatorIdentity => Reason::InvalidSpec,
+            Self::Host(_)
+            | Self::Taken(..)
+            | Self::Ambiguous
+            | Self::OperatorIdentity
+            | Self::TwoBundles
+            | Self::Mirror { .. }
+            | Self::NothingToAsk => Reason::InvalidSpec,
         }
     }
 }
 
 /// How to ask for the tags of `image`: as the policy says where it does, else as the ClusterImageRegistry of the host
-/// says, else anonymously. Secrets and ServiceAccounts are read anew each time, so that a rotated one works at once.
+/// says, else anonymously. Secrets, ConfigMaps and ServiceAccounts are read anew each time, so that a rotated one works at
+/// once.
 ///
 /// # Errors
 /// What is named but can not be used is an error: going on anonymously could show another list.
 pub async fn access_for<S: SecretSource>(
     source: &S,
+    client: &Client,
     identities: &Identities,
     image: &ImageName,
     asker: Option<&Asker>,
     registry: Option<&ClusterImageRegistry>,
 ) -> Result<Access, AccessError> {
     let host = match registry {
-        Some(registry) => host_settings(source, registry).await?,
+        Some(registry) => host_settings(source, client, registry).await?,
         None => HostSettings::default(),
     };
     let of_registry = || {
@@ -138,12 +169,13 @@ pub async fn access_for<S: SecretSource>(
     Ok(Access { host, credential })
 }
 
-/// Checks that a ClusterImageRegistry can be used: its host, its Secrets, and what the operator allows.
+/// Checks that a ClusterImageRegistry can be used: its host, its mirrors, its Secrets, and what the operator allows.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub async fn check_registry<S: SecretSource>(
     source: &S,
+    client: &Client,
     identities: &Identities,
     settings: &Settings,
     registry: &ClusterImageRegistry,
@@ -154,7 +186,8 @@ pub async fn check_registry<S: SecretSource>(
     if registry.spec.insecure && !settings.allow_http {
         return Err(AccessError::PlainHttp);
     }
-    match access_for(source, identities, &image, None, Some(registry)).await {
+    sources_of(&image, |asked| (asked == host).then(|| Arc::new(registry.clone())))?;
+    match access_for(source, client, identities, &image, None, Some(registry)).await {
         // The entries may all be for paths of the host, which the probe is not in.
         Ok(_) | Err(AccessError::NoEntry { .. } | AccessError::NoPullSecret { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -163,39 +196,60 @@ pub async fn check_registry<S: SecretSource>(
 
 async fn host_settings<S: SecretSource>(
     source: &S,
+    client: &Client,
     registry: &ClusterImageRegistry,
 ) -> Result<HostSettings, AccessError> {
     let spec = &registry.spec;
-    let read = async |name: &str| {
-        let key = ObjectKey::new(source.operator_namespace(), name);
-        let data = source.secret(&key).await?;
-        Ok::<_, AccessError>((key, data))
-    };
-    let ca_pem = match &spec.ca_secret_ref {
-        None => None,
-        Some(reference) => {
-            let (key, data) = read(&reference.name).await?;
-            let pem = data.get(CA_KEY).ok_or(AccessError::NoCertificates { key, lacks: CA_KEY })?;
-            Some(Arc::from(pem.as_slice()))
+    let of_operator = |name: &str| ObjectKey::new(source.operator_namespace(), name);
+    let bundle = match (&spec.ca_secret_ref, &spec.ca_config_map_ref) {
+        (None, None) => None,
+        (Some(secret), None) => {
+            let key = of_operator(&secret.name);
+            let data = source.secret(&key).await?;
+            Some(pem_of(data, format!("spec.caSecretRef: the Secret {key}"))?)
         }
+        (None, Some(config_map)) => {
+            let key = of_operator(&config_map.name);
+            let data = source.config_map(&key).await?;
+            Some(pem_of(data, format!("spec.caConfigMapRef: the ConfigMap {key}"))?)
+        }
+        (Some(_), Some(_)) => return Err(AccessError::TwoBundles),
     };
     let certificate = match &spec.client_certificate_secret_ref {
         None => None,
-        Some(reference) => {
-            let (key, data) = read(&reference.name).await?;
+        Some(secret) => {
+            let key = of_operator(&secret.name);
+            let data = source.secret(&key).await?;
+            let place = format!("spec.clientCertificateSecretRef: the Secret {key}");
             let value = |lacks| {
-                let lacking = || AccessError::NoCertificates { key: key.clone(), lacks };
+                let lacking = || AccessError::NoCertificates { place: place.clone(), lacks };
                 data.get(lacks).cloned().ok_or_else(lacking)
             };
             let (chain_pem, key_pem) = (value(CERTIFICATE_KEY)?, value(PRIVATE_KEY)?);
-            Some(Arc::new(ClientCertificate { chain_pem, key_pem }))
+            Some((Arc::new(ClientCertificate { chain_pem, key_pem }), place))
         }
     };
-    Ok(HostSettings {
+    let (ca_pem, ca_place) = bundle.unzip();
+    let (certificate, certificate_place) = certificate.unzip();
+    let settings = HostSettings {
         insecure: spec.insecure,
         ca_pem,
         certificate,
         allowed_realms: spec.allowed_realms.clone(),
         requests_per_second: spec.limits.and_then(|limits| limits.requests_per_second),
-    })
+    };
+    client.check(&settings).map_err(|source| {
+        let is_of_bundle = matches!(source, net::Error::NoCertificate | net::Error::BadCertificate { .. });
+        let place = if is_of_bundle { ca_place } else { certificate_place };
+        AccessError::Certificates { place: place.unwrap_or_else(|| "spec".to_owned()), source }
+    })?;
+    Ok(settings)
+}
+
+/// The certificates in a Secret or ConfigMap, with the place where they are, for messages.
+fn pem_of(mut data: SecretData, place: String) -> Result<(Arc<[u8]>, String), AccessError> {
+    match data.remove(CA_KEY) {
+        Some(pem) => Ok((pem.into(), place)),
+        None => Err(AccessError::NoCertificates { place, lacks: CA_KEY }),
+    }
 }

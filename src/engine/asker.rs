@@ -164,7 +164,7 @@ impl<S: SecretSource> TokenSource for AccountTokens<'_, S> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::world::{AccountData, AccountError, SecretData};
+    use super::super::world::{AccountData, AccountError, ConfigMapError, SecretData};
     use super::*;
     use crate::api::SecretRef;
     use crate::net::{AddressGuard, Connections};
@@ -190,6 +190,10 @@ mod tests {
             }
             let pull_secrets = self.1.iter().map(|&name| name.to_owned()).collect();
             Ok(AccountData { annotations: BTreeMap::new(), pull_secrets })
+        }
+
+        async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+            Err(ConfigMapError::Missing(key.clone()))
         }
 
         fn operator_namespace(&self) -> &str {

@@ -21,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 use super::access::AccessError;
 use super::board::Board;
 use super::cycle::{Report, Workbench};
+use super::inquiry::{ScanError, Tools};
 use super::metrics::Metrics;
 use super::plan::Wishes;
 use super::policy_state::PolicyState;
 use super::repository_settings::RepositoryError;
 use super::repository_state::RepositoryState;
-use super::scan::{Member, Scan, ScanError, ScanKey};
+use super::scan::{Member, Scan, ScanKey};
 use super::schedule::Slot;
 use super::settings::Settings;
 use super::world::{ObjectId, Status, Update, World};
@@ -44,8 +45,7 @@ const IDLE: Duration = Duration::from_secs(60);
 pub struct Engine<W> {
     world: Arc<W>,
     settings: Arc<Settings>,
-    client: registry::Client,
-    identities: registry::Identities,
+    tools: Tools,
     metrics: Metrics,
     board: Board,
     policies: BTreeMap<ObjectKey, PolicyState>,
@@ -115,8 +115,7 @@ impl<W: World> Engine<W> {
         Self {
             world,
             settings: Arc::new(settings),
-            client,
-            identities,
+            tools: Tools::new(client, identities),
             metrics,
             board,
             policies: BTreeMap::new(),

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::inquiry::Asked;
 use super::world::Kind;
 use crate::api::Reason;
 
@@ -18,6 +19,7 @@ pub struct Metrics {
     scans: Family<Outcome, Counter>,
     scan_seconds: Histogram,
     tags: Counter,
+    sources: Family<OfSource, Counter>,
     choices: Family<Outcome, Counter>,
     commits: Counter,
     push_attempts: Family<Outcome, Counter>,
@@ -28,6 +30,12 @@ pub struct Metrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSource {
+    source: &'static str,
     result: &'static str,
 }
 
@@ -51,6 +59,7 @@ impl Metrics {
             scans: Family::default(),
             scan_seconds: Histogram::new(buckets),
             tags: Counter::default(),
+            sources: Family::default(),
             choices: Family::default(),
             commits: Counter::default(),
             push_attempts: Family::default(),
@@ -66,6 +75,11 @@ impl Metrics {
             metrics.scan_seconds.clone(),
         );
         registry.register("tags_read", "Tags read from registries", metrics.tags.clone());
+        registry.register(
+            "scan_sources",
+            "Sources asked by scans of hosts that have mirrors, by what became of it",
+            metrics.sources.clone(),
+        );
         registry.register("choices", "Choices of a policy, by what they did", metrics.choices.clone());
         registry.register("commits", "Commits pushed", metrics.commits.clone());
         registry.register("push_attempts", "Pushes tried, by how they ended", metrics.push_attempts.clone());
@@ -81,6 +95,14 @@ impl Metrics {
         self.scans.get_or_create(&Outcome { result }).inc();
         self.scan_seconds.observe(seconds);
         self.tags.inc_by(tags.unwrap_or_default());
+    }
+
+    /// Who was asked, where there are mirrors.
+    pub(super) fn asked(&self, asked: Option<&Asked>) {
+        let Some(asked) = asked else { return };
+        let count = |source, result| self.sources.get_or_create_owned(&OfSource { source, result });
+        count("mirror", "passed_over").inc_by(asked.passed_over.len() as u64);
+        count(if asked.is_mirror { "mirror" } else { "host" }, "answered").inc();
     }
 
     pub(super) fn scan_failed(&self, reason: Reason) {

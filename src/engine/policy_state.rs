@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::asker::Asker;
 use super::choosing::LookError;
+use super::inquiry::Doubt;
 use super::plan::{NoWish, Wish};
 use super::scan::{ScanKey, Verdict};
 use super::selection::Selection;
@@ -20,7 +21,7 @@ use crate::api::{
     requested_at,
 };
 use crate::image::{BuildTime, ImageName, Tag};
-use crate::policy::{Choice, Need, Policy, Standing, compile};
+use crate::policy::{Choice, Need, Policy, compile};
 
 /// What is known of one ImagePolicy.
 pub(super) struct PolicyState {
@@ -40,8 +41,21 @@ pub(super) struct PolicyState {
     written: BTreeMap<String, Written>,
     /// What a repository says of this policy's sites that it could not write, by the repository's name.
     remarks: BTreeMap<String, String>,
+    /// Whose list it is, where mirrors were to be asked; nothing else.
+    asked: String,
     health: Health,
     handled_request: Option<String>,
+}
+
+/// What is told of a list beside the choices from it.
+#[derive(Default)]
+pub(super) struct List<'a> {
+    /// Its hash, where it is not the one before.
+    pub(super) fingerprint: Option<u64>,
+    /// Whose it is, where that is not plain.
+    pub(super) asked: String,
+    /// Why it is not believed where it lowers a choice.
+    pub(super) doubt: Option<&'a Doubt>,
 }
 
 /// What a change of the object asks for.
@@ -96,6 +110,7 @@ impl PolicyState {
             refused: status.refused,
             written,
             remarks: BTreeMap::new(),
+            asked: String::new(),
             health: Health::Reconciling("the first scan is under way".to_owned()),
             handled_request: status.last_handled_request,
         };
@@ -181,8 +196,13 @@ impl PolicyState {
         selection.map(|selection| &selection.tag)
     }
 
-    /// Takes over what a whole list gave; `fingerprint` is the list's, where it is not the one before.
-    pub(super) fn take(&mut self, verdict: Verdict, fingerprint: Option<u64>, now: Timestamp) -> Moved {
+    /// The choice that stands.
+    pub(super) const fn selection(&self) -> Option<&Selection> {
+        self.selection.as_ref()
+    }
+
+    /// Takes over what a whole list gave.
+    pub(super) fn take(&mut self, verdict: Verdict, list: &List<'_>, now: Timestamp) -> Moved {
         if verdict.member.revision != self.revision {
             // The scan began under older rules; the one that follows the change is on its way.
             return Moved::No;
@@ -190,8 +210,9 @@ impl PolicyState {
         self.remember_request();
         let policy = &verdict.member.policy;
         if let Some(choice) = &verdict.choice {
-            self.note_list(policy, choice, fingerprint, now);
+            self.note_list(policy, choice, list.fingerprint, now);
         }
+        list.asked.clone_into(&mut self.asked);
         let digest = match verdict.digest {
             Ok(digest) => digest,
             Err(error) => return self.fail_to_look(&error),
@@ -214,6 +235,11 @@ impl PolicyState {
             // Only who has chosen takes part in a scan that may find the list unchanged.
             (None, None) => return Moved::No,
         };
+        if let Some(doubt) = list.doubt
+            && self.is_lowered_by(policy, chosen.as_ref())
+        {
+            return self.keep_in_doubt(chosen.as_ref(), doubt);
+        }
         if self.is_lower(policy, chosen.as_ref()) {
             if !self.is_confirmed(chosen.as_ref()) {
                 return self.hold_back(chosen, &reason);
@@ -240,10 +266,31 @@ impl PolicyState {
     /// Whether a choice lies below the one that stands, or is none at all.
     fn is_lower(&self, policy: &Policy, chosen: Option<&Selection>) -> bool {
         let Some(standing) = &self.selection else { return false };
-        chosen.is_none_or(|chosen| match (standing.created, chosen.created) {
-            (Some(standing), Some(chosen)) => chosen < standing,
-            _ => policy.standing(standing.tag.as_str(), chosen.tag.as_str()) == Standing::Lower,
-        })
+        standing.is_above(policy, chosen.map(|chosen| (&chosen.tag, chosen.created)))
+    }
+
+    fn is_lowered_by(&self, policy: &Policy, chosen: Option<&Selection>) -> bool {
+        let Some(standing) = &self.selection else { return false };
+        let digest = chosen.and_then(|chosen| chosen.digest.as_ref());
+        standing.is_lowered_by(policy, chosen.map(|chosen| (&chosen.tag, chosen.created)), digest)
+    }
+
+    /// A mirror may lag: what lowers a choice there is believed only when the source behind it says the same.
+    fn keep_in_doubt(&mut self, chosen: Option<&Selection>, doubt: &Doubt) -> Moved {
+        let shown = |selection: &Selection| match &selection.digest {
+            Some(digest) => format!("{}@{digest}", selection.tag),
+            None => selection.tag.to_string(),
+        };
+        let (standing, now) = (self.selection.as_ref().map(shown), chosen.map(shown));
+        let message = format!(
+            "the mirror {} has {}; {} stays selected until the source behind it agrees, which gives no answer: {}",
+            doubt.mirror,
+            now.map_or_else(|| "no tag that fits".to_owned(), |now| format!("only {now}")),
+            standing.unwrap_or_default(),
+            doubt.problem
+        );
+        self.health = Health::failed(doubt.reason, message);
+        Moved::No
     }
 
     /// Whether the scan before has said the same.
@@ -387,13 +434,12 @@ impl PolicyState {
 
     fn health_with_remarks(&self) -> Health {
         match &self.health {
-            Health::Ready(Reason::Succeeded, message) if !self.remarks.is_empty() => {
-                let remarks: Vec<String> = self
-                    .remarks
-                    .iter()
-                    .map(|(repository, remark)| format!("{repository}: {remark}"))
-                    .collect();
-                Health::Ready(Reason::Succeeded, format!("{message}; {}", remarks.join("; ")))
+            Health::Ready(Reason::Succeeded, message) => {
+                let asked = Some(self.asked.clone()).filter(|asked| !asked.is_empty());
+                let remarks =
+                    self.remarks.iter().map(|(repository, remark)| format!("{repository}: {remark}"));
+                let parts: Vec<String> = [message.clone()].into_iter().chain(asked).chain(remarks).collect();
+                Health::Ready(Reason::Succeeded, parts.join("; "))
             }
             health => health.clone(),
         }

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use super::access::{AccessError, access_for};
+use super::access::AccessError;
 use super::asker::Asker;
-use super::choosing::{LookError, Scanned, choose_since};
+use super::choosing::{LookError, Scanned};
+use super::inquiry::{Asked, Doubt, Found, Inquiry, ScanError, Tools};
+use super::selection::Selection;
+use super::sources::Source;
 use super::world::World;
-use crate::api::{ClusterImageRegistry, ObjectKey, Reason};
+use crate::api::ObjectKey;
 use crate::image::{Digest, ImageName, Tag};
 use crate::policy::{Choice, Policy};
-use crate::registry::{self, Identities, ListVersion, Listing};
+use crate::registry::{ListVersion, Listing};
 
 /// The nearest misses that a status shows.
 const MOST_REFUSED: usize = 10;
@@ -32,6 +35,8 @@ pub(super) struct Member {
     pub(super) policy: Arc<Policy>,
     /// What it chose from the list that is known, where it would choose the same from the same list.
     pub(super) chosen: Option<Tag>,
+    /// What it chose before, from whatever list.
+    pub(super) standing: Option<Selection>,
 }
 
 /// What a whole list gave.
@@ -42,6 +47,10 @@ pub(super) struct Scan {
     /// By what the registry knows the list again, where it does.
     pub(super) version: Option<ListVersion>,
     pub(super) verdicts: Vec<Verdict>,
+    /// Who was asked, where there was more than one to ask.
+    pub(super) asked: Option<Asked>,
+    /// Why what lowers a choice must not be believed.
+    pub(super) doubt: Option<Doubt>,
 }
 
 /// What one policy made of the list.
@@ -54,47 +63,28 @@ pub(super) struct Verdict {
     pub(super) digest: Result<Option<Digest>, LookError>,
 }
 
-/// Why there is no list.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ScanError {
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    #[error(transparent)]
-    Registry(#[from] registry::Error),
-}
-
-impl ScanError {
-    pub(super) fn reason(&self) -> Reason {
-        match self {
-            Self::Access(error) => error.reason(),
-            Self::Registry(error) => error.reason(),
-        }
-    }
-
-    /// How long the registry wants to be left alone.
-    pub(super) fn retry_after(&self) -> Option<std::time::Duration> {
-        match self {
-            Self::Access(_) => None,
-            Self::Registry(error) => error.retry_after(),
-        }
-    }
-}
-
 /// Scans an image for its members. Whole or nothing: with an error no member has chosen.
 pub(super) async fn scan<W: World>(
     world: &W,
-    client: &registry::Client,
-    identities: &Identities,
+    tools: &Tools,
     key: &ScanKey,
-    registry: Option<Arc<ClusterImageRegistry>>,
+    sources: Result<Vec<Source>, AccessError>,
     known: Option<ListVersion>,
     members: Vec<Member>,
 ) -> Result<Scan, ScanError> {
-    let access = access_for(world, identities, &key.image, key.asker.as_ref(), registry.as_deref()).await?;
     let policies: Vec<_> = members.iter().map(|member| Arc::clone(&member.policy)).collect();
+    let standing: Vec<_> = members.iter().map(|member| member.standing.clone()).collect();
     let chosen: Option<Vec<Tag>> = members.iter().map(|member| member.chosen.clone()).collect();
-    let before = known.zip(chosen);
-    let scanned = choose_since(client, &key.image, &access, &policies, before, MOST_REFUSED).await?;
+    let inquiry = Inquiry {
+        secrets: world,
+        tools,
+        asker: key.asker.as_ref(),
+        policies: &policies,
+        standing: &standing,
+        before: known.zip(chosen),
+        most_refused: MOST_REFUSED,
+    };
+    let Found { scanned, asked, doubt } = inquiry.ask(&sources?).await?;
     let (listing, version, answers): (_, _, Vec<_>) = match scanned {
         Scanned::Whole(listing, version, looked) => {
             let answers = looked.into_iter().map(|looked| (Some(looked.choice), looked.digest)).collect();
@@ -104,7 +94,9 @@ pub(super) async fn scan<W: World>(
             (None, Some(version), digests.into_iter().map(|digest| (None, digest)).collect())
         }
     };
+    // A list that is not believed is read anew.
+    let version = version.filter(|_| doubt.is_none());
     let verdicts = members.into_iter().zip(answers);
     let verdicts = verdicts.map(|(member, (choice, digest))| Verdict { member, choice, digest }).collect();
-    Ok(Scan { listing, version, verdicts })
+    Ok(Scan { listing, version, verdicts, asked, doubt })
 }

@@ -53,6 +53,12 @@ impl Slot {
         *wish = Some(wish.map_or(at, |known| known.min(at)));
     }
 
+    /// Asks for it at a moment, whatever the server wanted before: another one may be asked now.
+    pub(super) fn ask_anew(&mut self, at: Instant) {
+        self.not_before = None;
+        self.ask(at);
+    }
+
     /// Asks for it now, and before everything that nobody waits for.
     pub(super) fn ask_urgently(&mut self) {
         self.ask(Instant::now());

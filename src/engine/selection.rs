@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::Selected;
 use crate::image::{Digest, Tag};
+use crate::policy::{Policy, Standing};
 
 /// A tag that was chosen for a policy, over a whole list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,28 @@ impl Selection {
         let tag = Tag::parse(&shown.tag).ok()?;
         let created = shown.created.as_ref().map(|created| created.0);
         Some(Self { tag, version: shown.version.clone(), digest, created, reason: shown.reason.clone() })
+    }
+
+    /// Whether another choice lies below this one, by its tag or by the time of its build, or is none at all.
+    #[must_use]
+    pub(super) fn is_above(&self, policy: &Policy, chosen: Option<(&Tag, Option<Timestamp>)>) -> bool {
+        chosen.is_none_or(|(tag, created)| match (self.created, created) {
+            (Some(standing), Some(chosen)) => chosen < standing,
+            _ => policy.standing(self.tag.as_str(), tag.as_str()) == Standing::Lower,
+        })
+    }
+
+    /// Whether a choice lies below this one, or is the same tag with another digest than before.
+    #[must_use]
+    pub(super) fn is_lowered_by(
+        &self,
+        policy: &Policy,
+        chosen: Option<(&Tag, Option<Timestamp>)>,
+        digest: Option<&Digest>,
+    ) -> bool {
+        let is_same_tag = chosen.is_some_and(|(tag, _)| *tag == self.tag);
+        let has_moved = is_same_tag && self.digest.is_some() && self.digest.as_ref() != digest;
+        has_moved || self.is_above(policy, chosen)
     }
 
     /// Whether the same image is meant, whatever the words.

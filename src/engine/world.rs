@@ -11,7 +11,7 @@ use crate::api::{
 };
 use crate::net::SecretText;
 
-/// The data of a Secret.
+/// The data of a Secret or a ConfigMap.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
 
 /// Why a Secret can not be read.
@@ -24,6 +24,22 @@ pub enum SecretError {
     #[error("the Secret {key} can not be read: {problem}")]
     Unreadable {
         /// The Secret.
+        key: ObjectKey,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Why a ConfigMap can not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigMapError {
+    /// There is none of that name.
+    #[error("there is no ConfigMap {0}")]
+    Missing(ObjectKey),
+    /// It can not be read.
+    #[error("the ConfigMap {key} can not be read: {problem}")]
+    Unreadable {
+        /// The ConfigMap.
         key: ObjectKey,
         /// What is wrong.
         problem: String,
@@ -141,6 +157,9 @@ pub struct WorldError(pub String);
 pub trait SecretSource: Send + Sync {
     /// Reads a Secret.
     fn secret(&self, key: &ObjectKey) -> impl Future<Output = Result<SecretData, SecretError>> + Send;
+
+    /// Reads a ConfigMap: its `data` and its `binaryData`.
+    fn config_map(&self, key: &ObjectKey) -> impl Future<Output = Result<SecretData, ConfigMapError>> + Send;
 
     /// Reads a ServiceAccount. Without a cluster there is none.
     fn service_account(

@@ -14,7 +14,6 @@ use crate::api::{ClusterImageRegistry, GROUP, ImagePolicy, InfraRepository, Obje
 use crate::engine::{Kind, SecretData};
 
 const VERSION: &str = "v1alpha1";
-const SECRET: &str = "Secret";
 
 /// The keys that an object may have at its top. `status` is no input, but an exported object has it.
 const TOP_KEYS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
@@ -24,6 +23,37 @@ pub(super) enum Object {
     Policy(ImagePolicy),
     Repository(InfraRepository),
     Registry(ClusterImageRegistry),
+}
+
+/// What holds data for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    Secret,
+    ConfigMap,
+}
+
+impl Holder {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
+
+    /// The parts of it that hold data, and whether that is base64.
+    const fn parts(self) -> [(&'static str, bool); 2] {
+        match self {
+            Self::Secret => [("data", true), ("stringData", false)],
+            Self::ConfigMap => [("data", false), ("binaryData", true)],
+        }
+    }
+
+    const fn not_base64(self) -> &'static str {
+        match self {
+            Self::Secret => "it is not base64; plain text goes under stringData",
+            Self::ConfigMap => "it is not base64; plain text goes under data",
+        }
+    }
 }
 
 /// Why a document is no object that can be used.
@@ -37,7 +67,7 @@ pub(super) struct Misfit {
 pub(super) enum Type {
     /// A list of objects.
     List,
-    Secret,
+    Holder(Holder),
     Ours(Kind),
     /// Of our group, but nothing that is known.
     Unknown(Misfit),
@@ -50,7 +80,8 @@ pub(super) fn type_of(node: &Node) -> Type {
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     match (api_version, kind) {
         ("v1", "List") => return Type::List,
-        ("v1", SECRET) => return Type::Secret,
+        ("v1", "Secret") => return Type::Holder(Holder::Secret),
+        ("v1", "ConfigMap") => return Type::Holder(Holder::ConfigMap),
         _ => {}
     }
     let Some(version) = api_version.strip_prefix(GROUP).and_then(|rest| rest.strip_prefix('/')) else {
@@ -85,20 +116,21 @@ pub(super) fn read(kind: Kind, node: &Node) -> Result<Object, Misfit> {
     }
 }
 
-/// Reads a Secret; `None` where it has no name by which it could be used. No message shows a value of it.
-pub(super) fn read_secret(node: &Node) -> Option<(ObjectKey, Result<SecretData, Misfit>)> {
-    let key = key_of(node, SECRET, Scope::Namespace).ok()?;
-    let data = secret_data(node).map_err(|(field, problem)| Misfit {
+/// Reads what a Secret or ConfigMap holds; `None` where it has no name by which it could be used. No message shows a value
+/// of it.
+pub(super) fn read_data(holder: Holder, node: &Node) -> Option<(ObjectKey, Result<SecretData, Misfit>)> {
+    let key = key_of(node, holder.as_str(), Scope::Namespace).ok()?;
+    let data = data_of(holder, node).map_err(|(field, problem)| Misfit {
         spot: node.spot_of(&field).clone(),
-        object: Some(ObjectName { kind: SECRET.to_owned(), key: key.clone() }),
+        object: Some(ObjectName { kind: holder.as_str().to_owned(), key: key.clone() }),
         message: format!("{field}: {problem}"),
     });
     Some((key, data))
 }
 
-fn secret_data(node: &Node) -> Result<SecretData, (String, &'static str)> {
+fn data_of(holder: Holder, node: &Node) -> Result<SecretData, (String, &'static str)> {
     let mut data = BTreeMap::new();
-    for (part, is_encoded) in [("data", true), ("stringData", false)] {
+    for (part, is_encoded) in holder.parts() {
         for (key, value) in node.get(part).into_iter().flat_map(Node::entries) {
             let fail = |message| Err((format!("{part}.{key}"), message));
             let bytes = match (value.text(), is_encoded) {
@@ -106,7 +138,7 @@ fn secret_data(node: &Node) -> Result<SecretData, (String, &'static str)> {
                 (Some(text), true) => {
                     match STANDARD.decode(text.split_ascii_whitespace().collect::<String>()) {
                         Ok(bytes) => bytes,
-                        Err(_) => return fail("it is not base64; plain text goes under stringData"),
+                        Err(_) => return fail(holder.not_base64()),
                     }
                 }
                 (None, _) if value.is_null() => Vec::new(),

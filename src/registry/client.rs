@@ -15,7 +15,7 @@ use super::session::Session;
 use super::token::Tokens;
 use super::{Access, Error, HostSettings, Inspector, ListVersion, Listed, Listing, listing};
 use crate::image::{Digest, ImageName, Tag};
-use crate::net::{ClientCertificate, ClientSettings, Connections};
+use crate::net::{self, ClientCertificate, ClientSettings, Connections};
 
 /// Asks registries. A clone is cheap and shares connections, tokens and what is known about hosts.
 #[derive(Clone)]
@@ -100,11 +100,19 @@ impl Client {
         listing::list(&session, known, each).await
     }
 
-    /// Until when the registry of this image wants to be left alone. Before, it is not asked: every question to it is
+    /// Until when a host, as image names have it, wants to be left alone. Before, it is not asked: every question to it is
     /// [`Error::RateLimited`] at once.
     #[must_use]
-    pub fn left_alone_until(&self, image: &ImageName) -> Option<Instant> {
-        self.shared.paces.get(image.host())?.left_alone_until(Instant::now())
+    pub fn left_alone_until(&self, host: &str) -> Option<Instant> {
+        self.shared.paces.get(host)?.left_alone_until(Instant::now())
+    }
+
+    /// Checks that connections can be set up as a host wants them: that its certificates can be read.
+    ///
+    /// # Errors
+    /// Those of [`Connections::client`].
+    pub fn check(&self, host: &HostSettings) -> Result<(), net::Error> {
+        self.shared.pool(host).map(drop)
     }
 
     /// The digest of the manifest or index that `tag` names now.
@@ -127,7 +135,7 @@ impl Client {
 
 impl Shared {
     /// The connections to hosts that are spoken to in this way.
-    pub(super) fn pool(&self, host: &HostSettings) -> Result<reqwest::Client, Error> {
+    pub(super) fn pool(&self, host: &HostSettings) -> Result<reqwest::Client, net::Error> {
         let key = (host.ca_pem.clone(), host.certificate.clone());
         if let Some(http) = self.pools.get(&key) {
             return Ok(http);

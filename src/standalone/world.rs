@@ -5,7 +5,9 @@ use std::sync::{PoisonError, RwLock};
 use super::Print;
 use super::statuses::{Statuses, document};
 use crate::api::ObjectKey;
-use crate::engine::{Notice, ObjectId, SecretData, SecretError, SecretSource, Status, World, WorldError};
+use crate::engine::{
+    ConfigMapError, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, World, WorldError,
+};
 use crate::folder::{Folder, OPERATOR_NAMESPACE};
 
 /// A folder of objects, for one engine.
@@ -20,7 +22,7 @@ impl FolderWorld {
         Self { folder: RwLock::default(), statuses, print }
     }
 
-    /// Takes over the folder as it is now, for its Secrets.
+    /// Takes over the folder as it is now, for its Secrets and ConfigMaps.
     pub(super) fn set_folder(&self, folder: Folder) {
         *self.folder.write().unwrap_or_else(PoisonError::into_inner) = folder;
     }
@@ -43,6 +45,10 @@ impl FolderWorld {
 impl SecretSource for FolderWorld {
     async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
         self.folder.read().unwrap_or_else(PoisonError::into_inner).secret(key)
+    }
+
+    async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        self.folder.read().unwrap_or_else(PoisonError::into_inner).config_map(key)
     }
 
     fn operator_namespace(&self) -> &str {

@@ -13,6 +13,7 @@ mod accounts;
 mod embedded_registry;
 mod git;
 mod harness;
+mod mirrors;
 mod registry;
 mod scanning;
 mod structure;

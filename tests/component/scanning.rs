@@ -18,13 +18,13 @@ use crate::support::{wait_until, workspace};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An engine over a folder of objects. Stopped on drop.
-struct Running {
+pub struct Running {
     folder: tempfile::TempDir,
     _stop: DropGuard,
 }
 
 impl Running {
-    fn start(objects: &str) -> Self {
+    pub fn start(objects: &str) -> Self {
         let folder = workspace::folder("scanning");
         std::fs::write(folder.path().join("objects.yaml"), objects).unwrap();
         let loopback = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]);
@@ -45,17 +45,17 @@ impl Running {
         Self { folder, _stop: stop.drop_guard() }
     }
 
-    fn write(&self, objects: &str) {
+    pub fn write(&self, objects: &str) {
         std::fs::write(self.folder.path().join("objects.yaml"), objects).unwrap();
     }
 
-    fn status(&self, policy: &str) -> Value {
+    pub fn status(&self, policy: &str) -> Value {
         let file: PathBuf = self.folder.path().join(format!("statuses/ImagePolicy.shop.{policy}.json"));
         let text = std::fs::read_to_string(file).unwrap_or_default();
         serde_json::from_str::<Value>(&text).map(|object| object["status"].clone()).unwrap_or_default()
     }
 
-    async fn status_where(&self, policy: &str, wish: impl Fn(&Value) -> bool) -> Value {
+    pub async fn status_where(&self, policy: &str, wish: impl Fn(&Value) -> bool) -> Value {
         wait_until("the status", PATIENCE, async || {
             let status = self.status(policy);
             if wish(&status) { Ok(status) } else { Err(status) }
@@ -64,21 +64,21 @@ impl Running {
     }
 }
 
-fn registry(name: &str, host: &str, more: &str) -> String {
+pub fn registry(name: &str, host: &str, more: &str) -> String {
     format!(
         "---\napiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: {name}}}\n\
          spec: {{host: '{host}', insecure: true{more}}}\n"
     )
 }
 
-fn policy(name: &str, host: &str, interval: &str) -> String {
+pub fn policy(name: &str, host: &str, interval: &str) -> String {
     format!(
         "---\napiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: {name}, namespace: shop}}\n\
          spec: {{image: '{host}/acme/{name}', interval: {interval}, select: {{semver: {{range: '*'}}}}}}\n"
     )
 }
 
-fn is_chosen(status: &Value) -> bool {
+pub fn is_chosen(status: &Value) -> bool {
     status["selected"]["tag"] == "1.0.0"
 }
 

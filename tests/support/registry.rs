@@ -53,6 +53,16 @@ pub struct Registry {
 impl Registry {
     /// Starts an empty one.
     pub async fn start(access: Access) -> Self {
+        Self::start_with(access, |_| {}).await
+    }
+
+    /// Starts one that has what another one has, and fetches that when it is asked (a pull-through cache).
+    pub async fn cache_of(upstream: &Self) -> Self {
+        let url = upstream.url();
+        Self::start_with(Access::Anonymous, |config| config["proxy"] = json!({ "remoteurl": url })).await
+    }
+
+    async fn start_with(access: Access, change: impl FnOnce(&mut Value)) -> Self {
         // The client below may be the first user of TLS in this process; it is no matter if it is not.
         rustls::crypto::ring::default_provider().install_default().ok();
         let folder = workspace::folder("registry");
@@ -76,6 +86,7 @@ impl Registry {
                 config["auth"] = json!({ "token": token });
             }
         }
+        change(&mut config);
         std::fs::write(folder.path().join("config.yml"), config.to_string()).expect("the configuration");
         let process = launch(&folder, address).await;
         let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });

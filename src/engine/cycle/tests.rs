@@ -11,7 +11,9 @@ use super::*;
 use crate::api::InfraRepository;
 use crate::engine::plan::Wish;
 use crate::engine::selection::Selection;
-use crate::engine::world::{Notice, ObjectId, SecretData, SecretError, SecretSource, Status, WorldError};
+use crate::engine::world::{
+    ConfigMapError, Notice, ObjectId, SecretData, SecretError, SecretSource, Status, WorldError,
+};
 use crate::net::{AddressGuard, Connections};
 use crate::policy::compile;
 
@@ -20,6 +22,10 @@ use crate::policy::compile;
 struct Calm(SecretData);
 
 impl SecretSource for Calm {
+    async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        Err(ConfigMapError::Missing(key.clone()))
+    }
+
     async fn secret(&self, _: &ObjectKey) -> Result<SecretData, SecretError> {
         Ok(self.0.clone())
     }

@@ -89,15 +89,15 @@ impl<W: World> Engine<W> {
         if let Some(slot) = self.checks.get_mut(&name) {
             slot.start();
         }
-        let (world, settings, identities) =
-            (Arc::clone(&self.world), Arc::clone(&self.settings), self.identities.clone());
+        let (world, settings, tools) =
+            (Arc::clone(&self.world), Arc::clone(&self.settings), self.tools.clone());
         let host = registry.spec.host.clone();
         let first =
             self.registry_of(&host).map(|first| ObjectKey::of(&*first).name).filter(|first| *first != name);
         self.start(Job::Check(name), async move {
             Done::Check(match first {
                 Some(first) => Err(AccessError::Taken(first, host)),
-                None => check_registry(&*world, &identities, &settings, &registry).await,
+                None => check_registry(&*world, &tools.client, &tools.identities, &settings, &registry).await,
             })
         });
     }

@@ -1,5 +1,6 @@
 //! What the desk hears of objects.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,8 +9,8 @@ use tokio::time::Instant;
 use super::Engine;
 use super::show::{policy_id, registry_id, repository_id};
 use crate::api::{
-    ClusterImageRegistry, ClusterImageRegistryStatus, Conditions, Health, ImagePolicy, ImagePolicyStatus,
-    InfraRepository, InfraRepositoryStatus, ObjectKey, Reason,
+    ClusterImageRegistry, ClusterImageRegistrySpec, ClusterImageRegistryStatus, Conditions, Health,
+    ImagePolicy, ImagePolicyStatus, InfraRepository, InfraRepositoryStatus, ObjectKey, Reason,
 };
 use crate::engine::policy_state::{Asked, PolicyState};
 use crate::engine::repository_state::RepositoryState;
@@ -104,9 +105,15 @@ impl<W: World> Engine<W> {
         }
         let now = Instant::now();
         self.checks.entry(name).or_default().ask(now);
+        // Also those that ask it as a mirror.
+        let is_asked = |spec: &ClusterImageRegistrySpec| {
+            spec.host == host || spec.mirrors.iter().any(|mirror| mirror.host == host)
+        };
+        let asking = self.registries.values().filter(|registry| is_asked(&registry.spec));
+        let hosts: HashSet<&str> = asking.map(|registry| registry.spec.host.as_str()).collect();
         for (key, slot) in &mut self.scans {
-            if key.image.host() == host {
-                slot.ask(now);
+            if hosts.contains(key.image.host()) {
+                slot.ask_anew(now);
             }
         }
     }

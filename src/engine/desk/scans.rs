@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Done, Engine, Job};
-use crate::api::ObjectKey;
+use crate::api::{ObjectKey, RegistryLimits};
 use crate::engine::scan::{self, Member, Scan, ScanKey, Verdict};
 use crate::engine::schedule::Turn;
+use crate::engine::sources::sources_of;
 use crate::engine::world::World;
 use crate::registry::ListVersion;
 
@@ -79,10 +80,19 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// What is asked first of the image's host: a mirror or the host itself, less those that want to be left alone.
     fn host_of(&self, key: &ScanKey) -> Host<'_> {
-        let limits = self.registry_of(key.image.host()).and_then(|registry| registry.spec.limits);
-        let left_alone_until = self.client.left_alone_until(&key.image);
-        Host { free: limits.unwrap_or_default().scans_at_once(), left_alone_until, due: Vec::new() }
+        let sources = sources_of(&key.image, |host| self.registry_of(host)).unwrap_or_default();
+        let mut left_alone_until: Option<Instant> = None;
+        for source in &sources {
+            match self.tools.client.left_alone_until(source.host()) {
+                None => return Host::new(source.scans_at_once(), None),
+                Some(until) => {
+                    left_alone_until = Some(left_alone_until.map_or(until, |known| known.min(until)))
+                }
+            }
+        }
+        Host::new(RegistryLimits::default().scans_at_once(), left_alone_until)
     }
 
     fn start_scan(&mut self, key: ScanKey) {
@@ -95,19 +105,19 @@ impl<W: World> Engine<W> {
                 let policy = Arc::clone(state.active_policy()?);
                 let seen = known.is_some_and(|known| known.was_given_to(policy_key, state.revision()));
                 let chosen = state.chosen_tag().filter(|_| seen).cloned();
-                Some(Member { key: policy_key.clone(), revision: state.revision(), policy, chosen })
+                let standing = state.selection().cloned();
+                Some(Member { key: policy_key.clone(), revision: state.revision(), policy, chosen, standing })
             })
             .collect();
         let known = known.map(|known| known.version.clone());
         let Some(slot) = self.scans.get_mut(&key) else { return };
         slot.start();
-        let (world, client, identities) =
-            (Arc::clone(&self.world), self.client.clone(), self.identities.clone());
-        let registry = self.registry_of(key.image.host());
+        let (world, tools) = (Arc::clone(&self.world), self.tools.clone());
+        let sources = sources_of(&key.image, |host| self.registry_of(host));
         let job = Job::Scan(key.clone(), members.clone());
         self.start(job, async move {
             let began = Instant::now();
-            let scan = scan::scan(&*world, &client, &identities, &key, registry, known, members).await;
+            let scan = scan::scan(&*world, &tools, &key, sources, known, members).await;
             Done::Scan(scan, began.elapsed())
         });
     }
@@ -135,6 +145,10 @@ struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
+    const fn new(free: usize, left_alone_until: Option<Instant>) -> Self {
+        Self { free, left_alone_until, due: Vec::new() }
+    }
+
     /// The scans whose turn it is, as many as may begin. Not sorted: thousands may wait.
     fn first(mut self) -> Vec<(Turn, &'a ScanKey)> {
         if self.free < self.due.len() {

@@ -12,11 +12,12 @@ use crate::api::{ClusterImageRegistryStatus, Conditions, Health, ObjectKey, Reas
 use crate::engine::access::AccessError;
 use crate::engine::choosing::LookError;
 use crate::engine::cycle::{Report, Workbench};
+use crate::engine::inquiry::{Asked, ScanError};
 use crate::engine::plan::Wishes;
-use crate::engine::policy_state::Moved;
+use crate::engine::policy_state::{List, Moved};
 use crate::engine::repository_settings::RepositoryError;
 use crate::engine::repository_state::holdings;
-use crate::engine::scan::{Member, Scan, ScanError, ScanKey};
+use crate::engine::scan::{Member, Scan, ScanKey};
 use crate::engine::schedule::Pace;
 use crate::engine::world::{Status, World};
 
@@ -59,8 +60,13 @@ impl<W: World> Engine<W> {
             Ok(scan) => {
                 self.metrics.scanned(took.as_secs_f64(), scan.listing.map(|listing| listing.tags));
                 self.note_list(key, &scan);
-                let fingerprint = scan.listing.map(|listing| listing.fingerprint);
-                let mut pace = Pace::Steady;
+                self.metrics.asked(scan.asked.as_ref());
+                let list = List {
+                    fingerprint: scan.listing.map(|listing| listing.fingerprint),
+                    asked: scan.asked.as_ref().map(Asked::words).unwrap_or_default(),
+                    doubt: scan.doubt.as_ref(),
+                };
+                let mut pace = if scan.doubt.is_some() { Pace::AfterFailure(None) } else { Pace::Steady };
                 for verdict in scan.verdicts {
                     if let Err(LookError::Registry { tag, error }) = &verdict.digest {
                         tracing::warn!(image = %key.image, %tag, reason = error.reason().as_str(), %error, "an image can not be read");
@@ -68,7 +74,7 @@ impl<W: World> Engine<W> {
                     }
                     let policy = verdict.member.key.clone();
                     let Some(state) = self.policies.get_mut(&policy) else { continue };
-                    let moved = state.take(verdict, fingerprint, now);
+                    let moved = state.take(verdict, &list, now);
                     self.metrics.chose(moved.as_str());
                     ask_again |= moved == Moved::AskAgain;
                     if moved == Moved::Yes {

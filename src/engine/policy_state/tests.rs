@@ -30,11 +30,11 @@ fn scan(
     let choice = Choice { winner, reason, refused: Vec::new(), tags: 2, matching: 2, malformed: 0 };
     let key = ObjectKey::new("shop", "api");
     let verdict = Verdict {
-        member: Member { key, revision: state.revision(), policy, chosen: None },
+        member: Member { key, revision: state.revision(), policy, chosen: None, standing: None },
         choice: Some(choice),
         digest,
     };
-    state.take(verdict, Some(1), Timestamp::UNIX_EPOCH)
+    state.take(verdict, &List { fingerprint: Some(1), ..List::default() }, Timestamp::UNIX_EPOCH)
 }
 
 fn ready(state: &PolicyState) -> (String, String) {

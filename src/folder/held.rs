@@ -1,4 +1,4 @@
-//! The Secrets of a folder.
+//! The Secrets and ConfigMaps of a folder.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,23 +6,20 @@ use std::collections::btree_map::Entry;
 use super::Place;
 use super::object::Misfit;
 use crate::api::ObjectKey;
-use crate::engine::{SecretData, SecretError};
+use crate::engine::SecretData;
 
-/// The Secrets of a folder. One that can not be read matters only once it is used: a folder may hold encrypted ones, and
-/// overlays with one name for many. It has no `Debug`.
+/// The objects of one kind that hold data for others. One that can not be read matters only once it is used: a folder may
+/// hold encrypted ones, and overlays with one name for many. It has no `Debug`.
 #[derive(Default)]
-pub(super) struct Secrets {
+pub(super) struct Held {
     by_key: BTreeMap<ObjectKey, (Place, Result<SecretData, String>)>,
 }
 
-impl Secrets {
-    /// The data of a Secret, or why there is none: no such name, two of it, or data that is not what a Secret holds.
-    pub(super) fn get(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
-        let (place, data) = self.by_key.get(key).ok_or_else(|| SecretError::Missing(key.clone()))?;
-        data.clone().map_err(|problem| SecretError::Unreadable {
-            key: key.clone(),
-            problem: format!("{}:{}: {problem}", place.file, place.line),
-        })
+impl Held {
+    /// The data under a name, or what is wrong with it; `None` where there is no such name.
+    pub(super) fn get(&self, key: &ObjectKey) -> Option<Result<SecretData, String>> {
+        let (place, data) = self.by_key.get(key)?;
+        Some(data.clone().map_err(|problem| format!("{}:{}: {problem}", place.file, place.line)))
     }
 
     pub(super) fn add(&mut self, key: ObjectKey, place: Place, data: Result<SecretData, Misfit>) {

@@ -27,7 +27,8 @@ const NONE_CHOSEN: u8 = 3;
 /// Say which tag a policy chooses, and why not the others
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With --tags nothing is asked over the network; without, the image's registry is, with the Secrets of the folder.
+With --tags nothing is asked over the network; without, the image's registry is, with the Secrets and ConfigMaps of the folder; or its mirrors are, which
+is told then.
 
 Exit codes: 0 a tag is chosen, 3 none is, 2 bad input, 1 the registry could not be asked.
 

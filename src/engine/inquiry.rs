@@ -176,20 +176,25 @@ impl<S: SecretSource> Inquiry<'_, S> {
                     PassedOver {
                         host: mirror.host().into(),
                         reason: Reason::ListShrank,
-                        problem: format!("{} lacks what was chosen before", mirror.host()),
+                        problem: format!("{} would take back what was chosen before", mirror.host()),
                         retry_after: None,
                     }
                 }
                 Err(failure) if failure.is_final => return Err(of_mirror(mirror, failure.error)),
                 Err(failure) => PassedOver::by(mirror, &failure.error),
             };
-            tracing::warn!(
-                mirror = &*failed.host, of = last.mirror_of.as_deref().unwrap_or(last.host()), image = %last.image,
-                reason = failed.reason.as_str(), problem = failed.problem, "the mirror is passed over"
+            tracing::info!(
+                mirror = &*failed.host, image = %last.image, reason = failed.reason.as_str(), problem = failed.problem,
+                "the mirror is passed over"
             );
             passed_over.push(failed);
         }
-        match self.ask_one(last).await {
+        let answer = match self.ask_one(last).await {
+            // With something else to tell, an image that could not be read is no answer here either.
+            Ok(scanned) if !passed_over.is_empty() => whole(scanned).map_err(ScanError::from),
+            answer => answer,
+        };
+        match answer {
             Ok(scanned) => {
                 let asked = Asked { passed_over, ..Asked::of(last) };
                 Ok(Found {
@@ -212,7 +217,7 @@ impl<S: SecretSource> Inquiry<'_, S> {
 
     async fn ask_mirror(&self, mirror: &Source) -> Result<Scanned, Failure> {
         let host = mirror.host();
-        if self.tools.turns.is_silent(host) {
+        if self.tools.turns.is_silent(host, mirror.registry.as_ref()) {
             let cause = "it did not answer a moment ago".to_owned();
             let error = registry::Error::from(net::Error::Unreachable { host: host.to_owned(), cause });
             return Err(Failure { error: error.into(), is_final: false });
@@ -222,7 +227,7 @@ impl<S: SecretSource> Inquiry<'_, S> {
             if let ScanError::Registry(registry::Error::Net(_)) = &error
                 && !is_final
             {
-                self.tools.turns.did_not_answer(host);
+                self.tools.turns.did_not_answer(host, mirror.registry.as_ref());
             }
             Failure { error, is_final }
         })?;

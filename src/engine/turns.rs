@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::api::ClusterImageRegistry;
+
 /// The most hosts whose turns are kept while nobody asks them.
 const MOST_AT_REST: usize = 1024;
 
@@ -18,13 +20,20 @@ const REST: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     hosts: Arc<Mutex<HashMap<String, Host>>>,
-    silent: Arc<Mutex<HashMap<String, Instant>>>,
+    silent: Arc<Mutex<HashMap<String, Silent>>>,
 }
 
 #[derive(Debug)]
 struct Host {
     at_once: usize,
     turns: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Silent {
+    since: Instant,
+    /// What said how it was spoken to.
+    registry: Option<Arc<ClusterImageRegistry>>,
 }
 
 /// The right to ask a host, until it is dropped.
@@ -40,16 +49,19 @@ impl Turns {
         Turn { _permit: self.of(host, at_once).acquire_owned().await.ok() }
     }
 
-    /// Notes that a mirror did not answer.
-    pub(super) fn did_not_answer(&self, mirror: &str) {
+    /// Notes that a mirror, spoken to in this way, did not answer.
+    pub(super) fn did_not_answer(&self, mirror: &str, registry: Option<&Arc<ClusterImageRegistry>>) {
         let (mut silent, now) = (lock(&self.silent), Instant::now());
-        silent.retain(|_, since| now.duration_since(*since) < REST);
-        silent.insert(mirror.to_owned(), now);
+        silent.retain(|_, one| now.duration_since(one.since) < REST);
+        silent.insert(mirror.to_owned(), Silent { since: now, registry: registry.cloned() });
     }
 
-    /// Whether a mirror did not answer a moment ago.
-    pub(super) fn is_silent(&self, mirror: &str) -> bool {
-        lock(&self.silent).get(mirror).is_some_and(|since| since.elapsed() < REST)
+    /// Whether a mirror, spoken to in this way, did not answer a moment ago.
+    pub(super) fn is_silent(&self, mirror: &str, registry: Option<&Arc<ClusterImageRegistry>>) -> bool {
+        let spec = registry.map(|registry| &registry.spec);
+        lock(&self.silent).get(mirror).is_some_and(|one| {
+            one.since.elapsed() < REST && one.registry.as_ref().map(|known| &known.spec) == spec
+        })
     }
 
     fn of(&self, host: &str, at_once: usize) -> Arc<Semaphore> {
@@ -107,9 +119,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_mirror_is_tried_again_after_a_while() {
         let turns = Turns::default();
-        turns.did_not_answer("a");
-        assert!(turns.is_silent("a") && !turns.is_silent("b"));
+        turns.did_not_answer("a", None);
+        assert!(turns.is_silent("a", None) && !turns.is_silent("b", None));
+        let spec = serde_saphyr::from_str("{host: a, insecure: true}").unwrap();
+        let changed = Arc::new(ClusterImageRegistry::new("a", spec));
+        assert!(!turns.is_silent("a", Some(&changed)), "it is spoken to in another way now");
         tokio::time::advance(REST).await;
-        assert!(!turns.is_silent("a"));
+        assert!(!turns.is_silent("a", None));
     }
 }

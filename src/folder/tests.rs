@@ -199,3 +199,35 @@ fn a_folder_that_is_not_there_is_an_error() {
     let error = Folder::read(Path::new("/nowhere/at/all")).err().unwrap();
     assert!(error.to_string().starts_with("/nowhere/at/all can not be read: "), "{error}");
 }
+
+#[test]
+fn config_maps_hold_text_and_bytes_and_a_bad_one_matters_only_when_used() {
+    let text = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: good, namespace: tagtide}
+data: {ca.crt: \"-----BEGIN\\n\"}
+binaryData: {ca.der: /wA=}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: bad, namespace: tagtide}
+binaryData:
+  ca.crt: 'plain text'
+";
+    let folder = folder(&[("ca.yaml", text)]);
+    assert_eq!(folder.problems, []);
+    let get = |name| folder.config_map(&ObjectKey::new("tagtide", name));
+    let good = get("good").unwrap();
+    assert_eq!(
+        (good["ca.crt"].as_slice(), good["ca.der"].as_slice()),
+        (&b"-----BEGIN\n"[..], &[0xff, 0][..])
+    );
+    let bad = get("bad").unwrap_err().to_string();
+    assert_eq!(
+        bad,
+        "the ConfigMap tagtide/bad can not be read: ca.yaml:11: binaryData.ca.crt: it is not base64; plain text goes under data"
+    );
+    assert_eq!(get("other").unwrap_err().to_string(), "there is no ConfigMap tagtide/other");
+    let secret = folder.secret(&ObjectKey::new("tagtide", "good")).unwrap_err().to_string();
+    assert_eq!(secret, "there is no Secret tagtide/good", "a ConfigMap is no Secret");
+}

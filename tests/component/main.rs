@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod certificates;
 mod embedded_registry;
 mod git;
 mod harness;

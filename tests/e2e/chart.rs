@@ -149,6 +149,7 @@ async fn may_do_what_it_needs_in_the_whole_cluster_and_no_more() {
         patch tagtide.dev/infrarepositories/status";
     let leading = "\
         create coordination.k8s.io/leases
+        get configmaps
         get,patch coordination.k8s.io/leases named tagtide";
     assert_eq!(rights(plane, &own, &shop).await, lines(&[everywhere]));
     assert_eq!(rights(plane, &own, &own).await, lines(&[everywhere, leading]));
@@ -175,6 +176,7 @@ async fn may_do_nothing_in_a_namespace_that_it_does_not_watch() {
         patch tagtide.dev/infrarepositories/status";
     let leading = "\
         create coordination.k8s.io/leases
+        get configmaps
         get secrets
         get serviceaccounts
         get,patch coordination.k8s.io/leases named tagtide";

@@ -72,6 +72,11 @@ async fn good_objects_are_taken() {
             "{image: gcr.io/acme/api, select: {numerical: {}}, credentials: {serviceAccountName: api, provider: Gcp}}",
         ),
         ("ImagePolicy", "{image: alpine, select: {numerical: {}}, credentials: {serviceAccountName: api}}"),
+        (
+            "ClusterImageRegistry",
+            "{host: docker.io, mirrors: [{host: harbor.acme.example, prefix: proxy/docker-hub}, {host: 'cache:5000'}], fallback: Never}",
+        ),
+        ("ClusterImageRegistry", "{host: ghcr.io, caConfigMapRef: {name: ca}, fallback: Host}"),
         ("ClusterImageRegistry", "{host: acme.azurecr.io, credentials: {provider: Azure}}"),
         ("ClusterImageRegistry", "{host: docker.io, limits: {requestsPerSecond: 5, concurrency: 2}}"),
         (
@@ -97,6 +102,7 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
     let url = |url: &str| ("InfraRepository", format!("{{url: '{url}'}}"));
     let host = |host: &str| ("ClusterImageRegistry", format!("{{host: '{host}'}}"));
     let limits = |limits: &str| ("ClusterImageRegistry", format!("{{host: ghcr.io, limits: {limits}}}"));
+    let mirrors = |mirrors: &str| ("ClusterImageRegistry", format!("{{host: ghcr.io, mirrors: {mirrors}}}"));
     let one_of =
         "select must have exactly one of semver, calver, numerical, alphabetical, newestBuild and follow";
     for ((kind, spec), wanted) in [
@@ -197,6 +203,23 @@ async fn bad_objects_are_refused_in_words_that_say_what_would_be_right() {
             "host must be a host with an optional port, without scheme and path, such as ghcr.io or registry.acme.example:5000",
         ),
         (host(""), "spec.host"),
+        (
+            mirrors("[{host: ghcr.io}]"),
+            "mirrors must be other hosts than host itself, which is asked last anyway",
+        ),
+        (mirrors("[{host: 'https://a.example'}]"), "what stands before the repository is the prefix"),
+        (mirrors("[{host: a.example, prefix: /hub}]"), "prefix must be a path of lower-case names"),
+        (mirrors("[{host: a.example, prefix: Hub}]"), "prefix must be a path of lower-case names"),
+        (mirrors("[{prefix: hub}]"), "spec.mirrors[0].host: Required value"),
+        (
+            mirrors("[], fallback: Never"),
+            "fallback must not be Never without mirrors: nothing would be asked",
+        ),
+        (mirrors("[], fallback: Always"), "supported values: \"Host\", \"Never\""),
+        (
+            mirrors("[], caSecretRef: {name: a}, caConfigMapRef: {name: b}"),
+            "caSecretRef and caConfigMapRef exclude each other: put all certificates into one of them",
+        ),
         (limits("{}"), "limits must have requestsPerSecond or concurrency, or both"),
         (limits("{requestsPerSecond: 0}"), "spec.limits.requestsPerSecond"),
     ] {

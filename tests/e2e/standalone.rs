@@ -172,3 +172,99 @@ async fn a_tag_that_is_pushed_again_is_written_by_its_digest() {
     assert_eq!(status["selected"]["digest"], second.as_str());
     assert_eq!(folder.registry.requests("GET /v2/acme/api/tags/list"), 0, "no list is read");
 }
+
+/// The objects of a registry with a mirror under the same names.
+fn with_mirror(folder: &Folder, mirror: &Registry) {
+    let (host, mirror) = (folder.registry.host(), mirror.host());
+    folder.write(
+        "registry.yaml",
+        &format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: local}}\n\
+         spec: {{host: '{host}', insecure: true, mirrors: [{{host: '{mirror}'}}]}}\n---\n\
+         apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: mirror}}\n\
+         spec: {{host: '{mirror}', insecure: true}}\n"
+        ),
+    );
+}
+
+fn message(status: &Value) -> &str {
+    status["conditions"][0]["message"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_mirror_that_lags_lowers_nothing_and_what_the_registry_itself_takes_back_is_taken_back() {
+    let mut folder = Folder::start().await;
+    let mirror = Registry::start(Access::Anonymous).await;
+    mirror.push("acme/api", "1.0.0").await;
+    folder.registry.push("acme/api", "1.1.0").await;
+    let host = folder.registry.host();
+    folder.write("api.yaml", &format!(
+        "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: api, namespace: shop}}\n\
+         spec: {{image: '{host}/acme/api', interval: 1s, downgrade: Allow, select: {{semver: {{range: '*'}}}}}}\n"
+    ));
+    folder.run();
+    folder.branch_holds("acme/api:1.1.0 #").await;
+
+    with_mirror(&folder, &mirror);
+    let words = format!("; asked of {host}, not of {} (ListShrank)", mirror.host());
+    let status = folder.status_where("who was asked", |s| message(s).contains(&words)).await;
+    assert_eq!(status["selected"]["tag"], "1.1.0");
+
+    folder.registry.kill();
+    let doubted = |s: &Value| message(s).contains("has only 1.0.0; 1.1.0 stays selected until");
+    let status = folder.status_where("doubt", doubted).await;
+    assert_eq!(
+        (&status["conditions"][0]["reason"], &status["selected"]["tag"]),
+        (&json!("Unreachable"), &json!("1.1.0"))
+    );
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(folder.status()["selected"]["tag"], "1.1.0", "however often the mirror says it");
+
+    mirror.push("acme/api", "1.2.0").await;
+    folder.branch_holds("acme/api:1.2.0 #").await;
+    let status = folder
+        .status_where("the mirror's", |s| message(s).ends_with(&format!("asked of {}", mirror.host())))
+        .await;
+    assert_eq!(status["selected"]["tag"], "1.2.0", "up it may go by itself");
+
+    mirror.delete_tag("acme/api", "1.2.0");
+    folder.registry.restart().await;
+    folder.branch_holds("acme/api:1.1.0 #").await;
+    let subjects: Vec<String> =
+        folder.repo.commits("main").into_iter().map(|commit| commit.subject).collect();
+    let bumps = subjects.iter().filter(|subject| subject.contains("acme/api to")).count();
+    assert_eq!(bumps, 3, "1.1.0, 1.2.0 and back, when the registry itself said so: {subjects:?}");
+}
+
+#[tokio::test]
+async fn a_digest_does_not_go_back_to_what_a_mirror_still_has() {
+    let mut folder = Folder::start().await;
+    let mirror = Registry::start(Access::Anonymous).await;
+    let day = |day: u32| json!({ "created": format!("2026-11-{day}T09:30:00Z") });
+    let old = mirror.push_image("acme/api", "stable", day(20)).await;
+    let new = folder.registry.push_image("acme/api", "stable", day(21)).await;
+    assert_ne!(old, new);
+    let host = folder.registry.host();
+    folder.write(
+        "api.yaml",
+        &format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: api, namespace: shop}}\n\
+         spec: {{image: '{host}/acme/api', interval: 1s, select: {{follow: {{tag: stable}}}}}}\n"
+        ),
+    );
+    folder.run();
+    folder.branch_holds(&format!("acme/api:stable@{new} #")).await;
+    with_mirror(&folder, &mirror);
+    let asked = format!("; asked of {host}, not of {} (ListShrank)", mirror.host());
+    folder.status_where("who was asked", |s| message(s).ends_with(&asked)).await;
+    folder.registry.kill();
+    folder.status_where("doubt", |s| message(s).contains(&format!("has only stable@{old}"))).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(folder.repo.read("main", "api.yaml").contains(&new));
+    let newest = mirror.push_image("acme/api", "stable", day(22)).await;
+    folder.registry.restart().await;
+    assert_eq!(folder.registry.push_image("acme/api", "stable", day(22)).await, newest);
+    folder.branch_holds(&format!("acme/api:stable@{newest} #")).await;
+    let commits = folder.repo.commits("main").into_iter().filter(|commit| commit.author == "tagtide").count();
+    assert_eq!(commits, 2, "never back");
+}

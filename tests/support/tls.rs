@@ -1,7 +1,7 @@
 //! TLS in front of a plain server, with certificates of an authority made for the test.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -50,6 +50,41 @@ pub async fn in_tls(
     clients: Clients,
     server: SocketAddr,
 ) -> SocketAddr {
+    Front::start(authority, names, clients, server).await.address
+}
+
+/// TLS in front of a server, whose certificate may be replaced.
+pub struct Front {
+    pub address: SocketAddr,
+    acceptor: Arc<Mutex<TlsAcceptor>>,
+}
+
+impl Front {
+    pub async fn start(authority: &Authority, names: &[&str], clients: Clients, server: SocketAddr) -> Self {
+        let acceptor = Arc::new(Mutex::new(acceptor(authority, names, clients)));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let front = Self { address: listener.local_addr().expect("its address"), acceptor: acceptor.clone() };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                tokio::spawn(async move {
+                    let mut inside = acceptor.accept(stream).await?;
+                    let mut outside = TcpStream::connect(server).await?;
+                    copy_bidirectional(&mut inside, &mut outside).await
+                });
+            }
+        });
+        front
+    }
+
+    /// Shows a certificate of another authority from the next connection on.
+    pub fn renew(&self, authority: &Authority, names: &[&str]) {
+        *self.acceptor.lock().unwrap_or_else(PoisonError::into_inner) =
+            acceptor(authority, names, Clients::Any);
+    }
+}
+
+fn acceptor(authority: &Authority, names: &[&str], clients: Clients) -> TlsAcceptor {
     let (certificate, key) = authority.issue(names);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -66,18 +101,5 @@ pub async fn in_tls(
     };
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
     let config = builder.with_single_cert(vec![certificate.der().clone()], key).expect("a configuration");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-    let address = listener.local_addr().expect("its address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut inside = acceptor.accept(stream).await?;
-                let mut outside = TcpStream::connect(server).await?;
-                copy_bidirectional(&mut inside, &mut outside).await
-            });
-        }
-    });
-    address
+    TlsAcceptor::from(Arc::new(config))
 }

@@ -120,19 +120,20 @@ pub(super) fn read(kind: Kind, node: &Node) -> Result<Object, Misfit> {
 /// of it.
 pub(super) fn read_data(holder: Holder, node: &Node) -> Option<(ObjectKey, Result<SecretData, Misfit>)> {
     let key = key_of(node, holder.as_str(), Scope::Namespace).ok()?;
-    let data = data_of(holder, node).map_err(|(field, problem)| Misfit {
-        spot: node.spot_of(&field).clone(),
+    let data = data_of(holder, node).map_err(|(field, spot, problem)| Misfit {
+        spot,
         object: Some(ObjectName { kind: holder.as_str().to_owned(), key: key.clone() }),
         message: format!("{field}: {problem}"),
     });
     Some((key, data))
 }
 
-fn data_of(holder: Holder, node: &Node) -> Result<SecretData, (String, &'static str)> {
+fn data_of(holder: Holder, node: &Node) -> Result<SecretData, (String, Spot, &'static str)> {
     let mut data = BTreeMap::new();
     for (part, is_encoded) in holder.parts() {
         for (key, value) in node.get(part).into_iter().flat_map(Node::entries) {
-            let fail = |message| Err((format!("{part}.{key}"), message));
+            // A key may hold dots, such as ca.crt, so its place is not looked for by its path.
+            let fail = |message| Err((format!("{part}.{key}"), value.spot_of("").clone(), message));
             let bytes = match (value.text(), is_encoded) {
                 (Some(text), false) => text.as_bytes().to_vec(),
                 (Some(text), true) => {

@@ -11,6 +11,7 @@ mod infra_repository;
 mod interval;
 mod object;
 mod reason;
+mod webhook;
 
 pub use cluster_image_registry::{
     ClusterImageRegistry, ClusterImageRegistrySpec, ClusterImageRegistryStatus, Fallback, Mirror,
@@ -30,6 +31,7 @@ pub use infra_repository::{
 pub use interval::{Interval, InvalidInterval};
 pub use object::{ConfigMapRef, ObjectKey, SecretRef, requested_at};
 pub use reason::Reason;
+pub use webhook::{OidcCaller, Webhook, WebhookKind};
 
 /// The API group of all kinds.
 pub const GROUP: &str = "tagtide.dev";

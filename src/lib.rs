@@ -29,6 +29,8 @@ pub mod git;
 // What drives them.
 pub mod engine;
 
+pub mod receiver;
+
 pub mod controller;
 
 pub mod folder;

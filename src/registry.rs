@@ -25,6 +25,7 @@ mod refusal;
 mod session;
 mod tag_list;
 mod token;
+pub mod webhook;
 
 pub use access::{Access, Credential, HostSettings};
 pub use client::Client;

@@ -5,6 +5,7 @@ mod statuses;
 mod watch;
 mod world;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +13,9 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, Metrics, Settings};
+use crate::engine::{Engine, Hooks, Metrics, Settings};
+use crate::receiver::{self, Door, Inbox, Listener};
+use crate::registry::webhook::Oidc;
 pub use statuses::Statuses;
 use world::FolderWorld;
 
@@ -25,6 +28,8 @@ pub struct StandaloneSettings {
     pub statuses: PathBuf,
     /// How statuses are printed.
     pub print: Print,
+    /// Where deliveries of webhooks are taken, if they are.
+    pub hooks: Option<SocketAddr>,
     /// The engine's settings.
     pub engine: Settings,
 }
@@ -51,6 +56,14 @@ pub enum StandaloneError {
         /// Why.
         source: std::io::Error,
     },
+    /// The address for webhooks is taken, or not this machine's.
+    #[error("{address} can not be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The folder for statuses can not be written.
     #[error("{} can not be written: {source}", .path.display())]
     Statuses {
@@ -69,7 +82,7 @@ const WAITING_UPDATES: usize = 256;
 /// # Errors
 /// Where one of the two folders can not be used at all. A bad file in the folder is reported and stops nothing.
 pub async fn run(settings: StandaloneSettings, stop: CancellationToken) -> Result<(), StandaloneError> {
-    let StandaloneSettings { policies, statuses, print, engine } = settings;
+    let StandaloneSettings { policies, statuses, print, hooks: hooks_at, engine } = settings;
     if let Err(source) = std::fs::metadata(&policies) {
         return Err(StandaloneError::Policies { path: policies, source });
     }
@@ -77,9 +90,19 @@ pub async fn run(settings: StandaloneSettings, stop: CancellationToken) -> Resul
         .map_err(|source| StandaloneError::Statuses { path: statuses.clone(), source })?;
     let world = Arc::new(FolderWorld::new(statuses.clone(), print));
     let (updates_in, updates) = mpsc::channel(WAITING_UPDATES);
+    let hooks = Hooks::default();
+    if let Some(address) = hooks_at {
+        let listener = Listener::bind(address).await;
+        let listener = listener.map_err(|source| StandaloneError::Listen { address, source })?;
+        let (inbox, counts) = (Inbox::default(), receiver::Metrics::default());
+        let oidc = Oidc::new(engine.connections.clone(), engine.allow_http);
+        let door = Door::new(hooks.clone(), Arc::clone(&world), oidc, inbox.clone(), counts);
+        tokio::spawn(receiver::serve(listener, Arc::new(door), stop.clone()));
+        tokio::spawn(inbox.carry(updates_in.clone()));
+    }
     let feeder = tokio::spawn(watch::feed(policies, Arc::clone(&world), statuses, updates_in));
     let metrics = Metrics::register(&mut Registry::with_prefix("tagtide"));
-    Engine::run(world, engine, metrics, updates, stop).await;
+    Engine::run(world, engine, metrics, hooks, updates, stop).await;
     feeder.abort();
     Ok(())
 }

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigMapRef, Credentials, SecretRef};
+use super::{ConfigMapRef, Credentials, SecretRef, Webhook};
 
 /// Says how one registry host is spoken to, for all namespaces. An ImagePolicy can not widen it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,11 @@ pub struct ClusterImageRegistrySpec {
     /// How much this registry is asked at most; without it, as fast as it answers, in up to 32 scans at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<RegistryLimits>,
+
+    /// Who may tell Tagtide, at `/hooks/<name of this object>`, that an image was pushed here. Its policies are then
+    /// scanned at once instead of at their next interval; what is said is never more than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 /// A host that has the images of another.

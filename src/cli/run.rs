@@ -1,6 +1,6 @@
 //! `tagtide run`: the operator.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::engine_args::EngineArgs;
 use crate::controller::Scope;
-use crate::operator::{self, LogFormat, RunSettings};
+use crate::operator::{self, HooksSettings, LogFormat, RunSettings};
 
 /// Run the operator against the Kubernetes API
 #[derive(Args, Debug)]
@@ -42,6 +42,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", env = "TAGTIDE_LISTEN")]
     listen: SocketAddr,
 
+    /// Where deliveries of webhooks are taken, at /hooks/<name of a ClusterImageRegistry>; without it they are not
+    #[arg(long, value_name = "ADDRESS", env = "TAGTIDE_HOOKS_LISTEN")]
+    hooks_listen: Option<SocketAddr>,
+
+    /// The address by which other replicas hand deliveries on to this one, where it leads
+    #[arg(long, value_name = "IP", env = "POD_IP")]
+    hooks_address: Option<IpAddr>,
+
     /// Where mirrors of repositories are kept; it may be emptied whenever the process does not run
     #[arg(long, value_name = "DIR", default_value = "/var/cache/tagtide", env = "TAGTIDE_CACHE_DIR")]
     cache_dir: PathBuf,
@@ -67,6 +75,8 @@ impl RunArgs {
             lease_name,
             identity,
             listen,
+            hooks_listen,
+            hooks_address,
             cache_dir,
             engine,
             log_format,
@@ -79,7 +89,8 @@ impl RunArgs {
         };
         let identity = identity.unwrap_or_else(|| format!("tagtide-{:08x}", rand::random::<u32>()));
         let engine = engine.settings(cache_dir);
-        let settings = RunSettings { namespace, scope, lease: lease_name, identity, listen, engine };
+        let hooks = hooks_listen.map(|listen| HooksSettings { listen, own: hooks_address });
+        let settings = RunSettings { namespace, scope, lease: lease_name, identity, listen, hooks, engine };
         super::block_on(async {
             let stop = operator::on_signal()?;
             operator::run(settings, stop).await?;

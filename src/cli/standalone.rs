@@ -1,5 +1,6 @@
 //! `tagtide standalone`: the same engine over a folder.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -35,6 +36,10 @@ pub struct StandaloneArgs {
     #[arg(long, value_name = "DIR", env = "TAGTIDE_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
 
+    /// Where deliveries of webhooks are taken, at /hooks/<name of a ClusterImageRegistry>; without it they are not
+    #[arg(long, value_name = "ADDRESS", env = "TAGTIDE_HOOKS_LISTEN")]
+    hooks_listen: Option<SocketAddr>,
+
     /// How statuses are printed
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -64,7 +69,7 @@ enum Output {
 impl StandaloneArgs {
     /// Runs until the process is asked to stop.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let Self { policies, status_dir, cache_dir, output, engine, log_format, log_level } = self;
+        let Self { policies, status_dir, cache_dir, hooks_listen, output, engine, log_format, log_level } = self;
         operator::log_to_stderr(log_format, &log_level)?;
         let beside = if policies.is_dir() { policies.clone() } else { policies.with_file_name("") };
         let beside = beside.join(".tagtide");
@@ -79,6 +84,7 @@ impl StandaloneArgs {
                 Output::Text => Print::Lines,
                 Output::Json => Print::Json,
             },
+            hooks: hooks_listen,
             engine: settings,
         };
         super::block_on(async {

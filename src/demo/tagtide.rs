@@ -50,6 +50,7 @@ impl Tagtide {
         let settings = StandaloneSettings {
             policies: site.join("policies"),
             statuses: statuses.clone(),
+            hooks: None,
             print: Print::Nothing,
             engine: Settings {
                 cache_dir: site.join("cache"),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::asker::Asker;
 use super::settings::Settings;
+use super::hooks::check_webhook;
 use super::sources::sources_of;
 use super::world::{AccountError, ConfigMapError, SecretData, SecretError, SecretSource};
 use crate::api::{ClusterImageRegistry, ObjectKey, Reason};
 use crate::image::ImageName;
 use crate::net::{self, ClientCertificate};
+use crate::registry::webhook::UnusableToken;
 use crate::registry::{Access, Client, CredentialError, HostSettings, Identities, IdentityError};
 
 /// The keys of a Secret or ConfigMap that hold certificates, and the private key of one.
@@ -72,7 +74,7 @@ pub enum AccessError {
     TwoBundles,
     /// A Secret or ConfigMap lacks a key.
     #[error("{place} has no key {lacks}")]
-    NoCertificates {
+    NoKey {
         /// The field, the kind and the name.
         place: String,
         /// The key of its data.
@@ -99,6 +101,19 @@ pub enum AccessError {
     /// The host is not asked, and no mirror is. The API server refuses this; a folder does not.
     #[error("spec.fallback is Never, and there are no spec.mirrors: nothing would be asked")]
     NothingToAsk,
+    /// The token of a webhook proves nothing.
+    #[error("{place}: {source}")]
+    WebhookToken {
+        /// The field, the kind and the name.
+        place: String,
+        /// What is wrong.
+        source: UnusableToken,
+    },
+    /// A webhook does not say who may call. The API server refuses this; a folder does not.
+    #[error(
+        "spec.webhook must have secretRef, or oidc where its kind is ArtifactRegistry, and not both"
+    )]
+    WebhookOfNobody,
     /// The operator's flags forbid plain HTTP.
     #[error("spec.insecure asks for plain HTTP, which the operator allows only with --allow-http")]
     PlainHttp,
@@ -125,8 +140,9 @@ impl AccessError {
             | Self::NoEntry { .. }
             | Self::NoPullSecret { .. }
             | Self::ConfigMap(_)
-            | Self::NoCertificates { .. }
-            | Self::Certificates { .. } => Reason::SecretInvalid,
+            | Self::NoKey { .. }
+            | Self::Certificates { .. }
+            | Self::WebhookToken { .. } => Reason::SecretInvalid,
             Self::Identity(error) => error.reason(),
             Self::PlainHttp => Reason::NotAllowed,
             Self::Host(_)
@@ -135,7 +151,8 @@ impl AccessError {
             | Self::OperatorIdentity
             | Self::TwoBundles
             | Self::Mirror { .. }
-            | Self::NothingToAsk => Reason::InvalidSpec,
+            | Self::NothingToAsk
+            | Self::WebhookOfNobody => Reason::InvalidSpec,
         }
     }
 }
@@ -189,8 +206,12 @@ pub async fn check_registry<S: SecretSource>(
     sources_of(&image, |asked| (asked == host).then(|| Arc::new(registry.clone())))?;
     match access_for(source, client, identities, &image, None, Some(registry)).await {
         // The entries may all be for paths of the host, which the probe is not in.
-        Ok(_) | Err(AccessError::NoEntry { .. } | AccessError::NoPullSecret { .. }) => Ok(()),
-        Err(error) => Err(error),
+        Ok(_) | Err(AccessError::NoEntry { .. } | AccessError::NoPullSecret { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    match &registry.spec.webhook {
+        Some(webhook) => check_webhook(source, webhook).await,
+        None => Ok(()),
     }
 }
 
@@ -222,7 +243,7 @@ async fn host_settings<S: SecretSource>(
             let data = source.secret(&key).await?;
             let place = format!("spec.clientCertificateSecretRef: the Secret {key}");
             let value = |lacks| {
-                let lacking = || AccessError::NoCertificates { place: place.clone(), lacks };
+                let lacking = || AccessError::NoKey { place: place.clone(), lacks };
                 data.get(lacks).cloned().ok_or_else(lacking)
             };
             let (chain_pem, key_pem) = (value(CERTIFICATE_KEY)?, value(PRIVATE_KEY)?);
@@ -250,6 +271,6 @@ async fn host_settings<S: SecretSource>(
 fn pem_of(mut data: SecretData, place: String) -> Result<(Arc<[u8]>, String), AccessError> {
     match data.remove(CA_KEY) {
         Some(pem) => Ok((pem.into(), place)),
-        None => Err(AccessError::NoCertificates { place, lacks: CA_KEY }),
+        None => Err(AccessError::NoKey { place, lacks: CA_KEY }),
     }
 }

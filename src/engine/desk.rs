@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::AccessError;
 use super::board::Board;
 use super::cycle::{Report, Workbench};
+use super::hooks::Hooks;
 use super::inquiry::{ScanError, Tools};
 use super::metrics::Metrics;
 use super::plan::Wishes;
@@ -48,6 +49,7 @@ pub struct Engine<W> {
     tools: Tools,
     metrics: Metrics,
     board: Board,
+    hooks: Hooks,
     policies: BTreeMap<ObjectKey, PolicyState>,
     repositories: BTreeMap<ObjectKey, RepositoryState>,
     registries: BTreeMap<String, Arc<ClusterImageRegistry>>,
@@ -80,17 +82,19 @@ enum Done {
 }
 
 impl<W: World> Engine<W> {
-    /// Runs until `stop` is cancelled or the updates end; running cycles are let finish then, for a bounded time.
+    /// Runs until `stop` is cancelled or the updates end; running cycles are let finish then, for a bounded time. `hooks`
+    /// is kept to what the ClusterImageRegistries say.
     pub async fn run(
         world: Arc<W>,
         settings: Settings,
         metrics: Metrics,
+        hooks: Hooks,
         mut updates: mpsc::Receiver<Update>,
         stop: CancellationToken,
     ) {
         let (board, board_work) = Board::open(Arc::clone(&world), metrics.clone());
         let board_work = tokio::spawn(board_work);
-        let mut engine = Self::new(world, settings, metrics, board);
+        let mut engine = Self::new(world, settings, metrics, board, hooks);
         loop {
             let next = engine.start_what_is_due();
             tokio::select! {
@@ -108,7 +112,7 @@ impl<W: World> Engine<W> {
         let _ = tokio::time::timeout(GRACE, board_work).await;
     }
 
-    fn new(world: Arc<W>, settings: Settings, metrics: Metrics, board: Board) -> Self {
+    fn new(world: Arc<W>, settings: Settings, metrics: Metrics, board: Board, hooks: Hooks) -> Self {
         let client = registry::Client::new(settings.connections.clone(), settings.allow_http);
         let variables = registry::Variables::of_this_process();
         let identities = registry::Identities::new(&settings.connections, variables);
@@ -118,6 +122,7 @@ impl<W: World> Engine<W> {
             tools: Tools::new(client, identities),
             metrics,
             board,
+            hooks,
             policies: BTreeMap::new(),
             repositories: BTreeMap::new(),
             registries: BTreeMap::new(),

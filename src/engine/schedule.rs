@@ -10,6 +10,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause after failures, where the interval is not longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// The least time between the starts of two runs that are asked for on mere news. Somebody may tell the same thing for
+/// hours, and each run costs the server something.
+const NEWS_PAUSE: Duration = Duration::from_secs(5);
+
 /// How work ended, as far as the next time depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
@@ -26,6 +30,8 @@ pub(super) type Turn = (bool, Option<Instant>);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slot {
     due: Option<Instant>,
+    /// When the last run began.
+    began: Option<Instant>,
     is_running: bool,
     failures: u32,
     /// Asked for while it ran.
@@ -65,6 +71,14 @@ impl Slot {
         self.is_urgent = true;
     }
 
+    /// Asks for it soon because of news that anybody may bring any number of times: at once, but never sooner after the last
+    /// run than [`NEWS_PAUSE`].
+    pub(super) fn ask_on_news(&mut self) {
+        let now = Instant::now();
+        self.ask(self.began.map_or(now, |began| now.max(began + NEWS_PAUSE)));
+        self.is_urgent = true;
+    }
+
     /// Its place among those that are due.
     pub(super) fn turn(&self) -> Turn {
         (!self.is_urgent, self.due)
@@ -73,6 +87,7 @@ impl Slot {
     /// Notes that it runs.
     pub(super) fn start(&mut self) {
         self.is_running = true;
+        self.began = Some(Instant::now());
         // What is asked for from now on is another run.
         self.is_urgent = false;
         self.due = None;
@@ -156,6 +171,30 @@ mod tests {
         urgent.start();
         urgent.finish(MINUTE, Pace::Steady);
         assert!(urgent.turn() > regular.turn(), "once is enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_is_followed_at_once_and_a_flood_of_it_at_a_bounded_pace() {
+        let mut slot = Slot::default();
+        slot.ask(Instant::now() + MINUTE);
+        slot.ask_on_news();
+        assert_eq!(slot.due().unwrap(), Instant::now(), "nothing ran just now");
+        let mut runs = Vec::new();
+        // A flood of a quarter of a minute, and then a minute without news.
+        for tick in 0..750 {
+            if tick < 150 {
+                slot.ask_on_news();
+            }
+            if slot.due().is_some_and(|due| due <= Instant::now()) {
+                slot.start();
+                (0..10).for_each(|_| slot.ask_on_news());
+                slot.finish(MINUTE, Pace::Steady);
+                runs.push(tick);
+            }
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(runs.starts_with(&[0, 50, 100, 150]), "one in five seconds, the last for the last news: {runs:?}");
+        assert!(runs.len() < 6, "and then none but the regular one: {runs:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The world outside the engine: where Secrets come from, and where statuses and events go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,6 +10,7 @@ use crate::api::{
     InfraRepositoryStatus, ObjectKey, Reason,
 };
 use crate::net::SecretText;
+use crate::registry::webhook::Pushed;
 
 /// The data of a Secret or a ConfigMap.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
@@ -195,7 +196,7 @@ pub trait World: SecretSource + 'static {
     fn may_write(&self) -> bool;
 }
 
-/// What changed in the objects that the engine acts on.
+/// What changed in the world that the engine acts on.
 #[derive(Clone, Debug)]
 pub enum Update {
     /// An ImagePolicy is new or has changed.
@@ -215,6 +216,8 @@ pub enum Update {
         /// What is wrong with it.
         problem: String,
     },
+    /// Somebody says that these images were pushed: they are scanned soon.
+    Pushed(BTreeSet<Pushed>),
     /// Everything that was there at the start has been given. Nothing is done before: a policy that was not seen yet
     /// would look like one that does not exist.
     Complete,

@@ -1,20 +1,23 @@
 //! `tagtide run`: everything wired together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
+use kube::{Api, Client};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::api_client;
+use super::deliveries::{Deliveries, Leader, reachable};
 use super::http::{Readiness, serve};
 use super::leader::Candidacy;
 use crate::controller::{KubeWorld, Scope, feed};
-use crate::engine::{Engine, Metrics, Settings, Update};
+use crate::engine::{Engine, Hooks, Metrics, Settings, Update};
+use crate::receiver::{self, Door, Inbox, Listener};
+use crate::registry::webhook::Oidc;
 
 /// Updates that may wait for the engine.
 const WAITING_UPDATES: usize = 1024;
@@ -35,8 +38,19 @@ pub struct RunSettings {
     pub identity: String,
     /// Where health and metrics are served.
     pub listen: SocketAddr,
+    /// Where deliveries of webhooks are taken, if they are.
+    pub hooks: Option<HooksSettings>,
     /// The engine's settings.
     pub engine: Settings,
+}
+
+/// Where deliveries of webhooks are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct HooksSettings {
+    /// Where this process listens for them.
+    pub listen: SocketAddr,
+    /// The address by which the other replicas reach this process.
+    pub own: Option<IpAddr>,
 }
 
 /// Why the operator could not run, or had to end.
@@ -74,6 +88,7 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<(), R
     let client = api_client::connect().await.map_err(|error| RunError::Api(error.to_string()))?;
     let mut registry = Registry::with_prefix("tagtide");
     let metrics = Metrics::register(&mut registry);
+    let delivery_metrics = receiver::Metrics::register(&mut registry);
     let leader = Gauge::<i64>::default();
     registry.register("leader", "Whether this process leads", leader.clone());
     let readiness = Readiness::default();
@@ -84,12 +99,63 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<(), R
         .map_err(|source| RunError::Listen { address, source })?;
     let server = tokio::spawn(server);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving health and metrics");
+    let counter = match settings.hooks {
+        Some(hooks) => Some(Counter::open(hooks, &client, &settings, delivery_metrics, &stop_serving).await?),
+        None => None,
+    };
     let outcome = tokio::select! {
-        outcome = lead(client, settings, metrics, leader, readiness, stop) => outcome,
+        outcome = lead(client, settings, metrics, leader, readiness, counter, stop) => outcome,
         _ = server => Err(RunError::Ended("the HTTP server")),
     };
     stop_serving.cancel();
     outcome
+}
+
+/// Where deliveries are taken: open from the start, at each replica.
+struct Counter {
+    deliveries: Arc<Deliveries>,
+    metrics: receiver::Metrics,
+    /// Where the other replicas reach it.
+    reachable: Option<SocketAddr>,
+    leader: Leader,
+}
+
+impl Counter {
+    async fn open(
+        hooks: HooksSettings,
+        client: &Client,
+        settings: &RunSettings,
+        metrics: receiver::Metrics,
+        stop: &CancellationToken,
+    ) -> Result<Self, RunError> {
+        let failed = |source| RunError::Listen { address: hooks.listen, source };
+        let listener = Listener::bind(hooks.listen).await.map_err(failed)?;
+        let address = listener.address().map_err(failed)?;
+        let leader = || Leader::new(Api::namespaced(client.clone(), &settings.namespace), settings.lease.clone());
+        let deliveries = Deliveries::of_follower(leader(), metrics.clone())
+            .map_err(|problem| failed(std::io::Error::other(problem)))?;
+        let deliveries = Arc::new(deliveries);
+        tokio::spawn(receiver::serve(listener, Arc::clone(&deliveries), stop.clone()));
+        tracing::info!(%address, "taking deliveries of webhooks");
+        Ok(Self { deliveries, metrics, reachable: reachable(address, hooks.own), leader: leader() })
+    }
+
+    /// This process leads: deliveries become updates of its engine.
+    async fn lead(
+        &self,
+        identity: &str,
+        hooks: Hooks,
+        world: Arc<KubeWorld>,
+        engine: &Settings,
+        updates: mpsc::Sender<Update>,
+    ) {
+        let (oidc, inbox) = (Oidc::new(engine.connections.clone(), engine.allow_http), Inbox::default());
+        self.deliveries.lead(Door::new(hooks, world, oidc, inbox.clone(), self.metrics.clone()));
+        tokio::spawn(inbox.carry(updates));
+        if let Some(address) = self.reachable {
+            self.leader.announce(identity, address).await;
+        }
+    }
 }
 
 async fn lead(
@@ -98,6 +164,7 @@ async fn lead(
     metrics: Metrics,
     leader: Gauge,
     readiness: Readiness,
+    counter: Option<Counter>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     if !wait_for_api(&client, &stop).await {
@@ -115,11 +182,15 @@ async fn lead(
     leader.set(1);
     tracing::info!("leading");
     let (term, _looking) = candidacy.term().await;
-    let world = Arc::new(KubeWorld::new(client.clone(), namespace, identity, term));
+    let world = Arc::new(KubeWorld::new(client.clone(), namespace, identity.clone(), term));
     let (updates_in, updates) = mpsc::channel::<Update>(WAITING_UPDATES);
+    let hooks = Hooks::default();
+    if let Some(counter) = &counter {
+        counter.lead(&identity, hooks.clone(), Arc::clone(&world), &engine, updates_in.clone()).await;
+    }
     let feeder = tokio::spawn(feed(client, scope, updates_in));
     let stop_engine = stop.child_token();
-    let mut running = tokio::spawn(Engine::run(world, engine, metrics, updates, stop_engine.clone()));
+    let mut running = tokio::spawn(Engine::run(world, engine, metrics, hooks, updates, stop_engine.clone()));
     let outcome = tokio::select! {
         ended = &mut running => match ended {
             Ok(()) if stop.is_cancelled() => Ok(()),

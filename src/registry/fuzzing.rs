@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE};
 use super::challenge::Challenge;
 use super::manifest::document::{Configuration, Document};
 use super::tag_list::{Item, TagListError, TagListParser};
-use super::{link, realm};
+use super::{link, realm, webhook};
 use crate::fuzzing::Target;
 use crate::image::Tag;
 
@@ -15,6 +15,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "link", run: next_page },
     Target { name: "challenge", run: challenge },
     Target { name: "image", run: image },
+    Target { name: "webhook", run: webhook::fuzzing::delivery },
 ];
 
 const HOST: &str = "https://r.example:5000/";

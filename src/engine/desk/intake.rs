@@ -1,6 +1,6 @@
 //! What the desk hears of objects.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::engine::policy_state::{Asked, PolicyState};
 use crate::engine::repository_state::RepositoryState;
 use crate::engine::schedule::Slot;
 use crate::engine::world::{Kind, ObjectId, Status, Update, World};
+use crate::registry::webhook::Pushed;
 
 impl<W: World> Engine<W> {
     pub(super) fn take_in(&mut self, update: Update) {
@@ -27,6 +28,7 @@ impl<W: World> Engine<W> {
             Update::Unreadable { object, generation, problem } => {
                 self.take_unreadable(&object, generation, problem)
             }
+            Update::Pushed(pushed) => self.take_news(&pushed),
             Update::Complete => self.is_complete = true,
         }
         self.metrics.known(Kind::Policy, self.policies.len());
@@ -99,6 +101,7 @@ impl<W: World> Engine<W> {
             let status = object.status.clone().map(Status::Registry);
             self.shown.extend(status.map(|status| (registry_id(&object), status)));
         }
+        self.hooks.set(&name, &object);
         self.registries.insert(name.clone(), object);
         if is_same_spec {
             return;
@@ -114,6 +117,15 @@ impl<W: World> Engine<W> {
         for (key, slot) in &mut self.scans {
             if hosts.contains(key.image.host()) {
                 slot.ask_anew(now);
+            }
+        }
+    }
+
+    /// What nobody scans is passed over: the sender may tell of a whole registry.
+    fn take_news(&mut self, pushed: &BTreeSet<Pushed>) {
+        for (key, slot) in &mut self.scans {
+            if pushed.iter().any(|pushed| pushed.is_of(&key.image)) {
+                slot.ask_on_news();
             }
         }
     }
@@ -146,6 +158,7 @@ impl<W: World> Engine<W> {
             }
             Kind::Registry => {
                 self.registries.remove(&key.name);
+                self.hooks.remove(&key.name);
                 self.checks.remove(&key.name);
             }
         }

@@ -1,0 +1,73 @@
+//! The webhooks of all ClusterImageRegistries, as whoever takes deliveries sees them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::access::AccessError;
+use super::world::SecretSource;
+use crate::api::{ClusterImageRegistry, ObjectKey, Webhook, WebhookKind};
+use crate::registry::webhook::ProofToken;
+
+/// The key of a Secret that holds what a webhook's sender proves itself with.
+pub const WEBHOOK_TOKEN_KEY: &str = "token";
+
+/// One webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The registry of whose images it speaks.
+    pub host: String,
+    /// Who may call, and how that is proven.
+    pub webhook: Webhook,
+}
+
+/// The webhooks by the names of their objects. A clone is the same table; the engine writes it.
+#[derive(Clone, Debug, Default)]
+pub struct Hooks(Arc<RwLock<BTreeMap<String, Arc<Hook>>>>);
+
+impl Hooks {
+    /// The webhook of that name. Two answers are the same [`Arc`] as long as nothing has changed.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<Hook>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(super) fn set(&self, name: &str, registry: &ClusterImageRegistry) {
+        let hook = registry.spec.webhook.clone();
+        let hook = hook.map(|webhook| Hook { host: registry.spec.host.clone(), webhook });
+        let known = self.get(name);
+        if known.as_deref() == hook.as_ref() {
+            return;
+        }
+        let mut hooks = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match hook {
+            Some(hook) => drop(hooks.insert(name.to_owned(), Arc::new(hook))),
+            None => drop(hooks.remove(name)),
+        }
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+/// Checks that a webhook says who may call, and that its token can be used.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(super) async fn check_webhook<S: SecretSource>(source: &S, webhook: &Webhook) -> Result<(), AccessError> {
+    let reference = match (&webhook.secret_ref, &webhook.oidc, webhook.kind) {
+        (None, Some(_), WebhookKind::ArtifactRegistry) => return Ok(()),
+        (None, _, _) | (_, Some(_), _) | (_, _, WebhookKind::ArtifactRegistry) => {
+            return Err(AccessError::WebhookOfNobody);
+        }
+        (Some(reference), None, _) => reference,
+    };
+    let key = ObjectKey::new(source.operator_namespace(), &reference.name);
+    let data = source.secret(&key).await?;
+    let place = format!("spec.webhook.secretRef: the Secret {key}");
+    match data.get(WEBHOOK_TOKEN_KEY).map(|token| ProofToken::new(token)) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(source)) => Err(AccessError::WebhookToken { place, source }),
+        None => Err(AccessError::NoKey { place, lacks: WEBHOOK_TOKEN_KEY }),
+    }
+}

@@ -1,0 +1,218 @@
+//! Lets in who proves to be the one that a webhook is for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, timeout};
+
+use super::{Destination, Inbox, Metrics};
+use crate::api::{ObjectKey, WebhookKind};
+use crate::engine::{Hook, Hooks, SecretSource, WEBHOOK_TOKEN_KEY};
+use crate::registry::webhook::{self, Oidc, OidcError, ProofToken, Sender, is_proven_in_path};
+
+/// How long a token is used before its Secret is read again.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// The least time between two readings of one Secret: a stranger's false proofs make no load on the API server.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the reading of a Secret may take.
+const READING: Duration = Duration::from_secs(5);
+
+/// One delivery as it came.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The name in its path.
+    pub name: String,
+    /// What follows the name in its path.
+    pub in_path: Option<String>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: bytes::Bytes,
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// So many images are asked for.
+    Taken(usize),
+    /// It speaks of nothing that was pushed here.
+    Nothing,
+    /// There is no such webhook.
+    Unknown,
+    /// The sender did not prove itself.
+    Unproven,
+    /// What it says can not be understood.
+    Malformed(String),
+    /// It can not be taken now.
+    Busy,
+    /// The leader, to which it was handed on, answered this.
+    OfLeader(StatusCode),
+}
+
+impl Answer {
+    /// The word for metrics.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Taken(_) => "taken",
+            Self::Nothing => "nothing",
+            Self::Unknown => "unknown",
+            Self::Unproven => "unproven",
+            Self::Malformed(_) => "malformed",
+            Self::Busy => "busy",
+            Self::OfLeader(_) => "handed-on",
+        }
+    }
+
+    /// The status of the HTTP answer and its text. Only who has proven itself is told what is wrong.
+    #[must_use]
+    pub fn to_http(&self) -> (StatusCode, String) {
+        match self {
+            Self::Taken(count) => (StatusCode::ACCEPTED, format!("{count} to be scanned\n")),
+            Self::Nothing => (StatusCode::OK, "nothing that was pushed here\n".to_owned()),
+            Self::Unknown => (StatusCode::NOT_FOUND, "no such webhook\n".to_owned()),
+            Self::Unproven => (StatusCode::UNAUTHORIZED, "not proven\n".to_owned()),
+            Self::Malformed(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "not now\n".to_owned()),
+            Self::OfLeader(status) => (*status, "handed on to the leader\n".to_owned()),
+        }
+    }
+}
+
+/// Lets deliveries in.
+pub struct Door<S> {
+    hooks: Hooks,
+    secrets: Arc<S>,
+    oidc: Oidc,
+    inbox: Inbox,
+    metrics: Metrics,
+    tokens: Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+/// The token of one webhook, which one delivery at a time may read anew.
+struct Slot {
+    /// The webhook of which it is; one that was changed gets another slot.
+    hook: Weak<Hook>,
+    token: tokio::sync::Mutex<Option<Read>>,
+}
+
+struct Read {
+    token: Option<ProofToken>,
+    at: Instant,
+}
+
+impl<S: SecretSource> Door<S> {
+    /// A door to `inbox`.
+    #[must_use]
+    pub fn new(hooks: Hooks, secrets: Arc<S>, oidc: Oidc, inbox: Inbox, metrics: Metrics) -> Self {
+        Self { hooks, secrets, oidc, inbox, metrics, tokens: Mutex::default() }
+    }
+
+    /// Takes a delivery in, or says why not.
+    async fn take_in(&self, envelope: &Envelope) -> Answer {
+        let hook = self.hooks.get(&envelope.name);
+        let answer = match &hook {
+            Some(hook) => self.take_for(hook, envelope).await,
+            None => Answer::Unknown,
+        };
+        let kind = hook.as_ref().map(|hook| hook.webhook.kind);
+        self.metrics.count(kind, &answer);
+        if let (Some(kind), Answer::Malformed(problem)) = (kind, &answer) {
+            tracing::warn!(webhook = envelope.name, kind = kind.as_str(), problem, "a delivery is malformed");
+        }
+        answer
+    }
+
+    async fn take_for(&self, hook: &Arc<Hook>, envelope: &Envelope) -> Answer {
+        let kind = hook.webhook.kind;
+        if envelope.in_path.is_some() != is_proven_in_path(kind) {
+            return Answer::Unknown;
+        }
+        if let Err(refused) = self.prove(hook, envelope).await {
+            return match refused {
+                // A wrong address is one that does not exist.
+                Answer::Unproven if is_proven_in_path(kind) => Answer::Unknown,
+                refused => refused,
+            };
+        }
+        match webhook::pushed(kind, &hook.host, &envelope.headers, &envelope.body) {
+            Ok(pushed) if pushed.is_empty() => Answer::Nothing,
+            Ok(pushed) => {
+                let images = pushed.iter().map(|pushed| pushed.image.as_str()).collect::<Vec<_>>().join(" ");
+                tracing::debug!(webhook = envelope.name, images, "a delivery says that something was pushed");
+                let count = pushed.len();
+                if self.inbox.leave(pushed) { Answer::Taken(count) } else { Answer::Busy }
+            }
+            Err(error) => Answer::Malformed(error.to_string()),
+        }
+    }
+
+    async fn prove(&self, hook: &Arc<Hook>, envelope: &Envelope) -> Result<(), Answer> {
+        if hook.webhook.kind == WebhookKind::ArtifactRegistry {
+            let caller = hook.webhook.oidc.as_ref().ok_or(Answer::Busy)?;
+            return self.oidc.check(caller, &envelope.headers).await.map_err(|error: OidcError| {
+                tracing::debug!(webhook = envelope.name, %error, "a delivery is refused");
+                if error.is_final() { Answer::Unproven } else { Answer::Busy }
+            });
+        }
+        let in_path = envelope.in_path.as_deref();
+        let sender = Sender { in_path, headers: &envelope.headers, body: &envelope.body };
+        let slot = self.slot(&envelope.name, hook);
+        let mut kept = slot.token.lock().await;
+        let is_known = |kept: &Option<Read>| {
+            let token = kept.as_ref().and_then(|read| read.token.as_ref());
+            token.map(|token| token.is_known_by(hook.webhook.kind, &sender))
+        };
+        let age = kept.as_ref().map(|read| read.at.elapsed());
+        let mut known = is_known(&kept);
+        // Who fails by a token that may have been replaced is given another try.
+        let is_old = age.is_none_or(|age| age > if known == Some(true) { KEPT } else { LEAST_PAUSE });
+        if is_old {
+            *kept = Some(Read { token: self.read(hook, &envelope.name).await, at: Instant::now() });
+            known = is_known(&kept);
+        }
+        match known {
+            Some(true) => Ok(()),
+            Some(false) => Err(Answer::Unproven),
+            None => Err(Answer::Busy),
+        }
+    }
+
+    fn slot(&self, name: &str, hook: &Arc<Hook>) -> Arc<Slot> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = |slot: &Arc<Slot>| slot.hook.upgrade().is_some_and(|of| Arc::ptr_eq(&of, hook));
+        if let Some(slot) = tokens.get(name).filter(|slot| is_current(slot)) {
+            return Arc::clone(slot);
+        }
+        tokens.retain(|_, slot| slot.hook.strong_count() > 0);
+        let slot = Arc::new(Slot { hook: Arc::downgrade(hook), token: tokio::sync::Mutex::default() });
+        tokens.insert(name.to_owned(), Arc::clone(&slot));
+        slot
+    }
+
+    /// Reads the token; without one nobody is let in. What is wrong with the Secret is in the object's status.
+    async fn read(&self, hook: &Hook, name: &str) -> Option<ProofToken> {
+        let reference = hook.webhook.secret_ref.as_ref()?;
+        let key = ObjectKey::new(self.secrets.operator_namespace(), &reference.name);
+        let problem = match timeout(READING, self.secrets.secret(&key)).await {
+            Ok(Ok(data)) => match data.get(WEBHOOK_TOKEN_KEY).map(|token| ProofToken::new(token)) {
+                Some(Ok(token)) => return Some(token),
+                Some(Err(error)) => error.to_string(),
+                None => format!("it has no key {WEBHOOK_TOKEN_KEY}"),
+            },
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it could not be read in time".to_owned(),
+        };
+        tracing::warn!(webhook = name, secret = %key, problem, "a webhook has no token");
+        None
+    }
+}
+
+impl<S: SecretSource + 'static> Destination for Door<S> {
+    async fn take(&self, envelope: Envelope) -> Answer {
+        self.take_in(&envelope).await
+    }
+}

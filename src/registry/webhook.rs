@@ -1,0 +1,166 @@
+//! Deliveries of webhooks: whether the sender proved itself, and what it says was pushed. Pure, but for [`Oidc`].
+//!
+//! What is said is a hint and never a decision: the worst that a forged delivery could do is one scan too many.
+
+mod cloud;
+mod forge;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+mod generic;
+mod oidc;
+mod proof;
+mod server;
+
+use std::collections::BTreeSet;
+
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::api::WebhookKind;
+use crate::image::{ImageName, ImageReference};
+pub use oidc::{Oidc, OidcError};
+pub use proof::{ProofToken, Sender, UnusableToken, is_proven_in_path};
+
+/// The most images that one delivery may name; what is beyond is left to the interval.
+const MOST_IMAGES: usize = 1000;
+
+/// What a delivery says was pushed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pushed {
+    /// The image, on the host for which the delivery was accepted.
+    pub image: ImageName,
+    /// Whether images below its path are meant too: some senders name a project only.
+    pub and_below: bool,
+}
+
+impl Pushed {
+    /// Whether this speaks of `image`.
+    #[must_use]
+    pub fn is_of(&self, image: &ImageName) -> bool {
+        if self.image == *image {
+            return true;
+        }
+        let rest = image.repository().strip_prefix(self.image.repository());
+        self.and_below
+            && self.image.host() == image.host()
+            && rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+/// A delivery whose body is not what its sender documents.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// It is no JSON of the documented form.
+    #[error("the body is not what {kind} documents: {problem}")]
+    Form {
+        /// Who is said to have sent it.
+        kind: &'static str,
+        /// Where it differs. It quotes nothing of the body but names of fields.
+        problem: String,
+    },
+    /// It names something that is no image.
+    #[error("the body names no image: {0}")]
+    Image(String),
+}
+
+/// Reads what a delivery for a registry `host` says was pushed. Nothing, where it speaks of something else: a deletion, a
+/// test of the webhook, a package that is no image, another registry.
+///
+/// # Errors
+/// [`PayloadError`], where the body is not of the form that the sender documents.
+pub fn pushed(
+    kind: WebhookKind,
+    host: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<BTreeSet<Pushed>, PayloadError> {
+    let delivery = Delivery { kind, host, headers, body };
+    let named = match kind {
+        WebhookKind::AzureContainerRegistry => cloud::azure(&delivery),
+        WebhookKind::ArtifactRegistry => cloud::artifact_registry(&delivery),
+        WebhookKind::Ecr => cloud::ecr(&delivery),
+        WebhookKind::Distribution => server::distribution(&delivery),
+        WebhookKind::Zot => server::zot(&delivery),
+        WebhookKind::Harbor => server::harbor(&delivery),
+        WebhookKind::Quay => server::quay(&delivery),
+        WebhookKind::DockerHub => server::docker_hub(&delivery),
+        WebhookKind::GitHub => forge::github(&delivery),
+        WebhookKind::GitLab => forge::gitlab(&delivery),
+        WebhookKind::Gitea => forge::gitea(&delivery),
+        WebhookKind::Generic => generic::generic(&delivery),
+    }?;
+    named.into_iter().take(MOST_IMAGES).map(|named| named.on(host)).collect()
+}
+
+/// One delivery, as a reader of payloads sees it.
+struct Delivery<'a> {
+    kind: WebhookKind,
+    /// The registry for which it came.
+    host: &'a str,
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+}
+
+impl Delivery<'_> {
+    fn json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        self.json_of(self.body)
+    }
+
+    /// Reads JSON that came in the delivery, perhaps wrapped in something else.
+    fn json_of<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, PayloadError> {
+        let parser = &mut serde_json::Deserializer::from_slice(text);
+        serde_path_to_error::deserialize(parser).map_err(|error| {
+            let at = error.path().to_string();
+            let cause = match error.inner().classify() {
+                serde_json::error::Category::Data => "a field is missing or of another type",
+                serde_json::error::Category::Eof => "it ends too early",
+                serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
+            };
+            self.malformed(if at == "." { cause.to_owned() } else { format!("{cause}, at {at}") })
+        })
+    }
+
+    fn malformed(&self, problem: impl Into<String>) -> PayloadError {
+        PayloadError::Form { kind: self.kind.as_str(), problem: cleaned(&problem.into()) }
+    }
+
+    /// A header's text; empty where there is none.
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// A repository as a payload names it.
+struct Named {
+    repository: String,
+    and_below: bool,
+}
+
+impl Named {
+    fn repository(repository: impl Into<String>) -> Self {
+        Self { repository: repository.into(), and_below: false }
+    }
+
+    fn on(self, host: &str) -> Result<Pushed, PayloadError> {
+        let name = format!("{host}/{}", self.repository);
+        match ImageName::parse(&name) {
+            Ok(image) if image.host() == host => Ok(Pushed { image, and_below: self.and_below }),
+            Ok(_) => Err(PayloadError::Image("it is on another host".to_owned())),
+            Err(error) => Err(PayloadError::Image(error.to_string())),
+        }
+    }
+}
+
+/// What of a foreign text may be shown: without control characters, and of bounded length.
+fn cleaned(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(200).collect()
+}
+
+/// The repository of a reference such as `ghcr.io/acme/api:1.2.3`. `None` where it is no reference, or one on another host.
+fn repository_on(host: &str, reference: &str) -> Option<String> {
+    let name = ImageReference::parse(reference)?.name;
+    (name.host() == host).then(|| name.repository().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! What the registries of the large clouds send.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+
+use super::{Delivery, Named, PayloadError, repository_on};
+
+/// Azure Container Registry ("Azure Container Registry webhook schema reference"). `chart_push` is a push of a Helm chart
+/// by the old way.
+pub(super) fn azure(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+    #[derive(Deserialize)]
+    struct Payload {
+        action: String,
+        target: Option<Target>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        repository: String,
+    }
+    let payload: Payload = delivery.json()?;
+    if payload.action != "push" {
+        return Ok(Vec::new());
+    }
+    let target = payload.target.ok_or_else(|| delivery.malformed("a push without target"))?;
+    Ok(vec![Named::repository(target.repository)])
+}
+
+/// Google Artifact Registry ("Configure Pub/Sub notifications", Artifact Registry documentation) in the envelope of a push
+/// subscription ("Push subscriptions", Pub/Sub documentation). One topic tells of all registries of a project.
+pub(super) fn artifact_registry(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        message: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        #[serde(default)]
+        data: String,
+    }
+    #[derive(Deserialize)]
+    struct Notification {
+        action: String,
+        tag: Option<String>,
+    }
+    let envelope: Envelope = delivery.json()?;
+    let data = BASE64_STANDARD.decode(envelope.message.data);
+    let data = data.map_err(|_| delivery.malformed("message.data is not Base64"))?;
+    let notification: Notification = delivery.json_of(&data)?;
+    if notification.action != "INSERT" {
+        return Ok(Vec::new());
+    }
+    let tag = notification.tag.unwrap_or_default();
+    Ok(repository_on(delivery.host, &tag).map(Named::repository).into_iter().collect())
+}
+
+/// Amazon ECR ("Sample events from Amazon ECR", ECR documentation), as EventBridge sends it or as the data of a CloudEvent.
+/// Events of other accounts and regions than those of the registry's host are not for it.
+pub(super) fn ecr(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Payload {
+        Wrapped { specversion: String, data: Event },
+        Bare(Event),
+    }
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(rename = "detail-type")]
+        detail_type: String,
+        account: String,
+        region: String,
+        detail: Detail,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Detail {
+        action_type: Option<String>,
+        result: Option<String>,
+        repository_name: String,
+        #[serde(default)]
+        image_tag: String,
+    }
+    let event = match delivery.json()? {
+        Payload::Wrapped { specversion, data } if specversion.starts_with("1.") => data,
+        Payload::Wrapped { .. } => return Err(delivery.malformed("specversion is not 1.0")),
+        Payload::Bare(event) => event,
+    };
+    let registry = format!("{}.dkr.ecr.{}.amazonaws.com", event.account, event.region);
+    let is_here = delivery.host.strip_prefix(registry.as_str()).is_some_and(|rest| matches!(rest, "" | ".cn"));
+    let detail = event.detail;
+    let is_push = event.detail_type == "ECR Image Action"
+        && detail.action_type.as_deref() == Some("PUSH")
+        && detail.result.as_deref() == Some("SUCCESS")
+        && !detail.image_tag.is_empty();
+    Ok((is_here && is_push).then(|| Named::repository(detail.repository_name)).into_iter().collect())
+}

@@ -1,0 +1,43 @@
+//! Deliveries of a stranger who knows the token, for the fuzzer.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::pushed;
+use crate::api::WebhookKind;
+
+const HOSTS: [&str; 3] = ["ghcr.io", "docker.io", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"];
+
+const KINDS: [WebhookKind; 12] = [
+    WebhookKind::AzureContainerRegistry,
+    WebhookKind::ArtifactRegistry,
+    WebhookKind::Distribution,
+    WebhookKind::DockerHub,
+    WebhookKind::Ecr,
+    WebhookKind::Generic,
+    WebhookKind::GitHub,
+    WebhookKind::GitLab,
+    WebhookKind::Gitea,
+    WebhookKind::Harbor,
+    WebhookKind::Quay,
+    WebhookKind::Zot,
+];
+
+/// Whatever a body says, as any kind of sender: what it names is an image of the registry for which it came, and what is
+/// wrong can be shown.
+pub(crate) fn delivery(body: &[u8]) {
+    let mut events = HeaderMap::new();
+    for (name, value) in
+        [("x-github-event", "package"), ("x-gitea-event", "package"), ("ce-type", "zotregistry.image.updated")]
+    {
+        events.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let silent = HeaderMap::new();
+    for kind in KINDS {
+        for (host, headers) in HOSTS.into_iter().flat_map(|host| [(host, &events), (host, &silent)]) {
+            match pushed(kind, host, headers, body) {
+                Ok(pushed) => assert!(pushed.iter().all(|pushed| pushed.image.host() == host), "{pushed:?}"),
+                Err(error) => assert!(!error.to_string().chars().any(char::is_control), "{error}"),
+            }
+        }
+    }
+}

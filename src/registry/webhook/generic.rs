@@ -1,0 +1,31 @@
+//! What anything else sends: a CI job, a script, a registry that is not known here.
+
+use serde::Deserialize;
+
+use super::{Delivery, Named, PayloadError, cleaned};
+use crate::image::ImageReference;
+
+/// `{"image": "ghcr.io/acme/api"}` or `{"images": [ … ]}`; a tag or a digest behind a name is passed over.
+pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+    #[derive(Deserialize)]
+    struct Payload {
+        image: Option<String>,
+        #[serde(default)]
+        images: Vec<String>,
+    }
+    let payload: Payload = delivery.json()?;
+    let names: Vec<String> = payload.image.into_iter().chain(payload.images).collect();
+    if names.is_empty() {
+        return Err(delivery.malformed("it has neither image nor images"));
+    }
+    let on_this_host = |name: &String| {
+        let reference = ImageReference::parse(name).ok_or_else(|| format!("{:?} is none", cleaned(name)))?;
+        let image = reference.name;
+        if image.host() == delivery.host {
+            Ok(Named::repository(image.repository()))
+        } else {
+            Err(format!("{image} is not on {}, for which this webhook is", delivery.host))
+        }
+    };
+    names.iter().map(|name| on_this_host(name).map_err(PayloadError::Image)).collect()
+}

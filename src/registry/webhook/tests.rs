@@ -1,0 +1,164 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+const DIGEST: &str = "sha256:80f0d5c8786bb9e621a45ece0db56d11cdc624ad20da9fe62e9d25490f331d7d";
+
+/// The samples are what the fuzzer starts from, too.
+fn sample(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/webhook").join(format!("{name}.json"));
+    fs::read(path).unwrap()
+}
+
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+fn read(kind: WebhookKind, host: &str, event: &str, body: &[u8]) -> Result<Vec<String>, PayloadError> {
+    let mut headers = HeaderMap::new();
+    if let Some((name, value)) = event.split_once(": ") {
+        headers.insert(reqwest::header::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+    }
+    let pushed = pushed(kind, host, &headers, body)?;
+    Ok(pushed
+        .iter()
+        .map(|pushed| format!("{}{}", pushed.image, if pushed.and_below { "/…" } else { "" }))
+        .collect())
+}
+
+#[test]
+fn what_each_sender_documents_is_understood() {
+    use WebhookKind::*;
+    const GOOGLE: &str = "europe-west3-docker.pkg.dev";
+    const AMAZON: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+    const OWN: &str = "registry.acme.example:5000";
+    let rows: [(WebhookKind, &str, &str, &str, &[&str]); 36] = [
+        (AzureContainerRegistry, "acme.azurecr.io", "", "azure-push", &["acme.azurecr.io/shop/api"]),
+        (AzureContainerRegistry, "acme.azurecr.io", "", "azure-ping", &[]),
+        (ArtifactRegistry, GOOGLE, "", "artifact-registry-insert", &["europe-west3-docker.pkg.dev/acme/shop/api"]),
+        (ArtifactRegistry, GOOGLE, "", "artifact-registry-delete", &[]),
+        (ArtifactRegistry, "us-docker.pkg.dev", "", "artifact-registry-insert", &[]),
+        (Ecr, AMAZON, "", "ecr-push", &["123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/api"]),
+        (Ecr, AMAZON, "", "ecr-cloud-event", &["123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/api"]),
+        (Ecr, AMAZON, "", "ecr-delete", &[]),
+        (Ecr, "123456789012.dkr.ecr.us-east-1.amazonaws.com", "", "ecr-push", &[]),
+        (Ecr, "999999999999.dkr.ecr.eu-central-1.amazonaws.com", "", "ecr-push", &[]),
+        (Distribution, OWN, "", "distribution-push", &["registry.acme.example:5000/shop/api"]),
+        (DockerHub, "docker.io", "", "docker-hub-push", &["docker.io/acme/api"]),
+        (Quay, "quay.io", "", "quay-push", &["quay.io/acme/api"]),
+        (Quay, "quay.io", "", "quay-build", &[]),
+        (Harbor, "harbor.acme.example", "", "harbor-push", &["harbor.acme.example/shop/api"]),
+        (Harbor, "harbor.acme.example", "", "harbor-cloud-event", &["harbor.acme.example/shop/api"]),
+        (Harbor, "harbor.acme.example", "", "harbor-scan", &[]),
+        (Zot, OWN, "ce-type: zotregistry.image.updated", "zot-updated", &["registry.acme.example:5000/shop/api"]),
+        (Zot, OWN, "ce-type: com.acme.image.updated", "zot-updated", &["registry.acme.example:5000/shop/api"]),
+        (Zot, OWN, "ce-type: zotregistry.image.deleted", "zot-updated", &[]),
+        (Zot, OWN, "", "zot-structured", &["registry.acme.example:5000/shop/api"]),
+        (GitHub, "ghcr.io", "x-github-event: package", "github-package", &["ghcr.io/acme/shop/api"]),
+        (GitHub, "ghcr.io", "x-github-event: registry_package", "github-registry-package", &["ghcr.io/acme/api"]),
+        (GitHub, "ghcr.io", "x-github-event: registry_package", "github-untagged", &[]),
+        (GitHub, "ghcr.io", "x-github-event: package", "github-npm", &[]),
+        (GitHub, "ghcr.io", "x-github-event: ping", "github-ping", &[]),
+        (GitHub, "ghcr.io", "x-github-event: push", "github-package", &[]),
+        (GitLab, "registry.acme.example", "", "gitlab-pipeline", &["registry.acme.example/shop/api/…"]),
+        (GitLab, "registry.acme.example", "", "gitlab-job", &["registry.acme.example/shop/api/…"]),
+        (GitLab, "registry.acme.example", "", "gitlab-running", &[]),
+        (Gitea, "gitea.acme.example", "x-gitea-event: package", "gitea-package", &["gitea.acme.example/acme/shop/api"]),
+        (Gitea, "gitea.acme.example", "x-forgejo-event: package", "gitea-package", &["gitea.acme.example/acme/shop/api"]),
+        (Gitea, "gitea.acme.example", "x-gitea-event: package", "gitea-deleted", &[]),
+        (Gitea, "gitea.acme.example", "x-gitea-event: push", "gitea-package", &[]),
+        (Generic, OWN, "", "generic-one", &["registry.acme.example:5000/shop/api"]),
+        (
+            Generic,
+            OWN,
+            "",
+            "generic-many",
+            &["registry.acme.example:5000/shop/api", "registry.acme.example:5000/shop/web"],
+        ),
+    ];
+    for (kind, host, event, name, expected) in rows {
+        assert_eq!(read(kind, host, event, &sample(name)).unwrap(), expected, "{kind:?} {event} {name}");
+    }
+}
+
+#[test]
+fn what_is_malformed_is_told_without_quoting_it() {
+    use WebhookKind::*;
+    let secret = "hunter2";
+    for (kind, event, body, expected) in [
+        (DockerHub, "", "", "the body is not what DockerHub documents: it ends too early"),
+        (DockerHub, "", "hunter2", "the body is not what DockerHub documents: it is not JSON"),
+        (
+            DockerHub,
+            "",
+            r#"{"repository": {"repo_name": ["hunter2"]}}"#,
+            "the body is not what DockerHub documents: a field is missing or of another type, at repository.repo_name",
+        ),
+        (
+            ArtifactRegistry,
+            "",
+            r#"{"message": {"data": "hunter2!"}}"#,
+            "the body is not what ArtifactRegistry documents: message.data is not Base64",
+        ),
+        (
+            GitHub,
+            "x-github-event: package",
+            "{}",
+            "the body is not what GitHub documents: it has no package",
+        ),
+        (
+            Generic,
+            "",
+            r#"{"images": []}"#,
+            "the body is not what Generic documents: it has neither image nor images",
+        ),
+        (
+            Generic,
+            "",
+            r#"{"image": "docker.io/acme/api"}"#,
+            "the body names no image: docker.io/acme/api is not on ghcr.io, for which this webhook is",
+        ),
+        (Generic, "", r#"{"image": "ghcr.io/"}"#, "the body names no image: \"ghcr.io/\" is none"),
+    ] {
+        let error = read(kind, "ghcr.io", event, body.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, expected);
+        assert!(!error.contains(secret));
+    }
+}
+
+#[test]
+fn a_repository_that_would_leave_its_host_is_no_image() {
+    for name in ["../evil/x", "evil.example/../x", "A/B", "a//b", "a/b:1", "a@b", "", "\u{7}"] {
+        let body = serde_json::json!({ "repository": { "repo_name": name } }).to_string();
+        let error = read(WebhookKind::DockerHub, "ghcr.io", "", body.as_bytes()).unwrap_err();
+        assert!(matches!(error, PayloadError::Image(_)), "{name:?}: {error}");
+        assert!(!error.to_string().chars().any(char::is_control), "{error}");
+    }
+}
+
+#[test]
+fn a_project_means_what_is_below_it_and_no_neighbour() {
+    let image = |name: &str| ImageName::parse(name).unwrap();
+    let project = Pushed { image: image("r.example/shop/api"), and_below: true };
+    let alone = Pushed { image: image("r.example/shop/api"), and_below: false };
+    for (name, below, itself) in [
+        ("r.example/shop/api", true, true),
+        ("r.example/shop/api/worker", true, false),
+        ("r.example/shop/api-v2", false, false),
+        ("r.example/shop", false, false),
+        ("other.example/shop/api", false, false),
+        ("other.example/shop/api/worker", false, false),
+    ] {
+        assert_eq!(project.is_of(&image(name)), below, "{name}");
+        assert_eq!(alone.is_of(&image(name)), itself, "{name}");
+    }
+}
+
+#[test]
+fn a_delivery_that_names_a_whole_registry_is_cut() {
+    let names: Vec<String> = (0..5000).map(|n| format!("ghcr.io/acme/app{n}@{DIGEST}")).collect();
+    let body = serde_json::json!({ "images": names }).to_string();
+    let pushed = pushed(WebhookKind::Generic, "ghcr.io", &headers(&[]), body.as_bytes()).unwrap();
+    assert_eq!(pushed.len(), MOST_IMAGES);
+}

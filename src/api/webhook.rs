@@ -62,9 +62,9 @@ pub enum WebhookKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OidcCaller {
-    /// Who signs the token.
+    /// The URL of who signs the token, with https; `https://accounts.google.com` without it.
     #[serde(default = "google", skip_serializing_if = "is_google")]
-    #[schemars(length(min = 1, max = 255), default = "google")]
+    #[schemars(length(min = 1, max = 255))]
     pub issuer: String,
 
     /// For whom the token must be: the audience of the subscription, which is its endpoint's URL where none is given.

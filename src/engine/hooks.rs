@@ -31,7 +31,8 @@ impl Hooks {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    pub(super) fn set(&self, name: &str, registry: &ClusterImageRegistry) {
+    /// Takes over what a ClusterImageRegistry says now.
+    pub fn set(&self, name: &str, registry: &ClusterImageRegistry) {
         let hook = registry.spec.webhook.clone();
         let hook = hook.map(|webhook| Hook { host: registry.spec.host.clone(), webhook });
         let known = self.get(name);
@@ -45,7 +46,8 @@ impl Hooks {
         }
     }
 
-    pub(super) fn remove(&self, name: &str) {
+    /// The ClusterImageRegistry of that name is gone.
+    pub fn remove(&self, name: &str) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 }

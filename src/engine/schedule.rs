@@ -187,7 +187,7 @@ mod tests {
             }
             if slot.due().is_some_and(|due| due <= Instant::now()) {
                 slot.start();
-                (0..10).for_each(|_| slot.ask_on_news());
+                (0..10).filter(|_| tick < 150).for_each(|_| slot.ask_on_news());
                 slot.finish(MINUTE, Pace::Steady);
                 runs.push(tick);
             }

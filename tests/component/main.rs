@@ -11,6 +11,7 @@
 
 mod accounts;
 mod certificates;
+mod deliveries;
 mod embedded_registry;
 mod git;
 mod harness;

@@ -38,7 +38,7 @@ impl Running {
             cycles_at_once: 1,
         };
         let (policies, statuses) = (folder.path().join("objects.yaml"), folder.path().join("statuses"));
-        let settings = StandaloneSettings { policies, statuses, print: Print::Nothing, engine };
+        let settings = StandaloneSettings { policies, statuses, print: Print::Nothing, hooks: None, engine };
         let stop = CancellationToken::new();
         let run = standalone::run(settings, stop.clone());
         tokio::spawn(async move { run.await.unwrap() });

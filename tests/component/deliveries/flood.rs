@@ -1,0 +1,29 @@
+//! Many deliveries at once.
+
+use futures::future::join_all;
+
+use super::{Receiver, TOKEN, bearer};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_deliveries_of_one_image_are_a_handful_of_updates_and_one_reading_of_the_secret() {
+    let mut receiver = Receiver::of_each_kind().await;
+    let token = bearer(TOKEN);
+    let body = r#"{"image": "r.example/shop/api:1.9.4"}"#;
+    let senders = (0..50).map(async |_| {
+        for _ in 0..200 {
+            assert_eq!(receiver.status("/hooks/generic", &[("authorization", &token)], body).await, 202);
+        }
+    });
+    join_all(senders).await;
+    assert_eq!(receiver.secrets.reads(), 1);
+    // The engine took nothing meanwhile: one update waits for it, and one more place is reserved.
+    let mut updates = 0;
+    while let Ok(Ok(update)) =
+        tokio::time::timeout(std::time::Duration::from_millis(300), async { receiver.updates.recv().await.ok_or(()) })
+            .await
+    {
+        updates += 1;
+        drop(update);
+    }
+    assert!((1..=2).contains(&updates), "{updates}");
+}

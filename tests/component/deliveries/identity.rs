@@ -1,0 +1,124 @@
+//! Identity tokens, as Pub/Sub sends them, from an issuer that the test is.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use ring::rand::SystemRandom;
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Receiver, bearer};
+use crate::support::ssh_server::keygen;
+use crate::support::workspace;
+
+const AUDIENCE: &str = "https://tagtide.acme.example/hooks/google";
+const EMAIL: &str = "pubsub@acme.iam.gserviceaccount.com";
+
+fn key_pair(folder: &TempDir, name: &str) -> RsaKeyPair {
+    let path = folder.path().join(name);
+    keygen(&["-t", "rsa", "-b", "2048", "-m", "PEM", "-f"], &path, "");
+    match PrivateKeyDer::from_pem_file(&path).unwrap() {
+        PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).unwrap(),
+        PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap(),
+        _ => panic!("no RSA key"),
+    }
+}
+
+fn token(key: &RsaKeyPair, header: &Value, claims: &Value) -> String {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", encode(header), encode(claims));
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// An issuer with one key, and how often its keys were read.
+async fn issuer(key: &RsaKeyPair) -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let public: PublicKeyComponents<Vec<u8>> = key.public().into();
+    let (n, e) = (URL_SAFE_NO_PAD.encode(public.n), URL_SAFE_NO_PAD.encode(public.e));
+    let keys = json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "one", "n": n, "e": e }] });
+    let found = json!({ "issuer": url, "jwks_uri": format!("{url}/certs") });
+    let reads = Arc::<AtomicUsize>::default();
+    let counter = Arc::clone(&reads);
+    let router = Router::new()
+        .route("/.well-known/openid-configuration", get(async move || found.to_string()))
+        .route("/certs", get(async move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            keys.to_string()
+        }));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    (url, reads)
+}
+
+#[tokio::test]
+async fn only_a_token_of_the_right_issuer_for_the_right_audience_in_the_right_name_is_taken() {
+    let folder = workspace::folder("oidc");
+    let (own, foreign) = (key_pair(&folder, "own"), key_pair(&folder, "foreign"));
+    let (url, reads) = issuer(&own).await;
+    let webhook = json!({
+        "kind": "ArtifactRegistry", "oidc": { "issuer": url, "audience": AUDIENCE, "email": EMAIL },
+    });
+    let mut receiver = Receiver::start(&[("google", "europe-west3-docker.pkg.dev", webhook)]).await;
+    let now = Timestamp::now().as_second();
+    let good = json!({
+        "iss": url, "aud": AUDIENCE, "email": EMAIL, "email_verified": true, "sub": "1", "iat": now - 10, "exp": now + 3600,
+    });
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        claims
+    };
+    let header = json!({ "alg": "RS256", "kid": "one", "typ": "JWT" });
+    let body = include_str!("../../../fuzz/seeds/webhook/artifact-registry-insert.json");
+    for (what, token) in [
+        ("signed by somebody else", token(&foreign, &header, &good)),
+        ("for another audience", token(&own, &header, &with("aud", "https://other.example".into()))),
+        ("of another issuer", token(&own, &header, &with("iss", "https://accounts.google.com".into()))),
+        ("of another account", token(&own, &header, &with("email", "eve@acme.iam.gserviceaccount.com".into()))),
+        ("of an account that is not verified", token(&own, &header, &with("email_verified", false.into()))),
+        ("expired", token(&own, &header, &with("exp", (now - 120).into()))),
+        ("not valid yet", token(&own, &header, &with("nbf", (now + 120).into()))),
+        ("without an end", token(&own, &header, &with("exp", Value::Null))),
+        ("with a key that is unknown", token(&own, &json!({ "alg": "RS256", "kid": "two" }), &good)),
+        ("with no algorithm", token(&own, &json!({ "alg": "none", "kid": "one" }), &good)),
+        ("with the public key as secret", token(&own, &json!({ "alg": "HS256", "kid": "one" }), &good)),
+        ("cut short", token(&own, &header, &good)[..200].to_owned()),
+        ("none at all", String::new()),
+    ] {
+        let answer = receiver.status("/hooks/google", &[("authorization", &bearer(&token))], body).await;
+        assert_eq!(answer, 401, "{what}");
+    }
+    assert_eq!(receiver.status("/hooks/google", &[], body).await, 401);
+    let good = bearer(&token(&own, &header, &good));
+    assert_eq!(receiver.status("/hooks/google", &[("authorization", &good)], body).await, 202);
+    assert_eq!(receiver.told().await, ["europe-west3-docker.pkg.dev/acme/shop/api"]);
+    assert_eq!(reads.load(Ordering::Relaxed), 1, "unknown keys do not make everybody's keys be read again at once");
+}
+
+#[tokio::test]
+async fn an_issuer_that_can_not_be_asked_is_no_reason_to_let_anybody_in() {
+    let folder = workspace::folder("oidc");
+    let own = key_pair(&folder, "own");
+    let nobody = crate::support::process::free_address();
+    let url = format!("http://{nobody}");
+    let webhook = json!({
+        "kind": "ArtifactRegistry", "oidc": { "issuer": url, "audience": AUDIENCE, "email": EMAIL },
+    });
+    let receiver = Receiver::start(&[("google", "europe-west3-docker.pkg.dev", webhook)]).await;
+    let now = Timestamp::now().as_second();
+    let claims = json!({ "iss": url, "aud": AUDIENCE, "email": EMAIL, "email_verified": true, "exp": now + 3600 });
+    let token = bearer(&token(&own, &json!({ "alg": "RS256", "kid": "one" }), &claims));
+    assert_eq!(receiver.status("/hooks/google", &[("authorization", &token)], "{}").await, 503);
+}

@@ -69,7 +69,8 @@ enum Output {
 impl StandaloneArgs {
     /// Runs until the process is asked to stop.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let Self { policies, status_dir, cache_dir, hooks_listen, output, engine, log_format, log_level } = self;
+        let Self { policies, status_dir, cache_dir, hooks_listen, output, engine, log_format, log_level } =
+            self;
         operator::log_to_stderr(log_format, &log_level)?;
         let beside = if policies.is_dir() { policies.clone() } else { policies.with_file_name("") };
         let beside = beside.join(".tagtide");

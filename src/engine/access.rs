@@ -110,9 +110,7 @@ pub enum AccessError {
         source: UnusableToken,
     },
     /// A webhook does not say who may call. The API server refuses this; a folder does not.
-    #[error(
-        "spec.webhook must have secretRef, or oidc where its kind is ArtifactRegistry, and not both"
-    )]
+    #[error("spec.webhook must have secretRef, or oidc where its kind is ArtifactRegistry, and not both")]
     WebhookOfNobody,
     /// The operator's flags forbid plain HTTP.
     #[error("spec.insecure asks for plain HTTP, which the operator allows only with --allow-http")]

@@ -193,7 +193,10 @@ mod tests {
             }
             tokio::time::advance(Duration::from_millis(100)).await;
         }
-        assert!(runs.starts_with(&[0, 50, 100, 150]), "one in five seconds, the last for the last news: {runs:?}");
+        assert!(
+            runs.starts_with(&[0, 50, 100, 150]),
+            "one in five seconds, the last for the last news: {runs:?}"
+        );
         assert!(runs.len() < 6, "and then none but the regular one: {runs:?}");
     }
 

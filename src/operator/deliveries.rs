@@ -103,7 +103,10 @@ impl Leader {
     /// Says in the Lease, which this process holds, where it takes deliveries.
     pub(super) async fn announce(&self, identity: &str, address: SocketAddr) {
         let patch = json!({"metadata": {"annotations": {ANNOTATION: format!("{identity} {address}")}}});
-        let (params, patch) = (PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }, Patch::Merge(patch));
+        let (params, patch) = (
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() },
+            Patch::Merge(patch),
+        );
         let announced = timeout(READING, self.leases.patch_metadata(&self.name, &params, &patch)).await;
         let problem = match announced {
             Ok(Ok(_)) => return,
@@ -184,7 +187,8 @@ mod tests {
 
     #[test]
     fn the_address_of_an_earlier_leader_is_not_believed() {
-        let of = |annotation, holder| announced_in(&lease(annotation, holder)).map(|address| address.to_string());
+        let of =
+            |annotation, holder| announced_in(&lease(annotation, holder)).map(|address| address.to_string());
         assert_eq!(of(Some("a 10.0.0.7:8081"), Some("a")).as_deref(), Some("10.0.0.7:8081"));
         assert_eq!(of(Some("a [fd00::7]:8081"), Some("a")).as_deref(), Some("[fd00::7]:8081"));
         assert_eq!(of(Some("a 10.0.0.7:8081"), Some("b")), None);
@@ -205,7 +209,10 @@ mod tests {
             address_of("10.0.0.7:8081".parse().unwrap(), &envelope).map(String::from)
         };
         assert_eq!(url("ghcr", None).as_deref(), Some("http://10.0.0.7:8081/hooks/ghcr"));
-        assert_eq!(url("hub", Some("to/ken?")).as_deref(), Some("http://10.0.0.7:8081/hooks/hub/to%2Fken%3F"));
+        assert_eq!(
+            url("hub", Some("to/ken?")).as_deref(),
+            Some("http://10.0.0.7:8081/hooks/hub/to%2Fken%3F")
+        );
         assert_eq!(url("..", None), None);
         assert_eq!(url("hub", Some("..")), None);
         assert_eq!(url("hub", Some("%2e%2e")).as_deref(), Some("http://10.0.0.7:8081/hooks/hub/%252e%252e"));
@@ -214,7 +221,8 @@ mod tests {
     #[test]
     fn other_replicas_reach_a_listener_by_the_address_of_its_pod() {
         let of = |listening: &str, own: Option<&str>| {
-            reachable(listening.parse().unwrap(), own.map(|own| own.parse().unwrap())).map(|address| address.to_string())
+            reachable(listening.parse().unwrap(), own.map(|own| own.parse().unwrap()))
+                .map(|address| address.to_string())
         };
         assert_eq!(of("0.0.0.0:8081", Some("10.0.0.7")).as_deref(), Some("10.0.0.7:8081"));
         assert_eq!(of("127.0.0.1:8081", None).as_deref(), Some("127.0.0.1:8081"));

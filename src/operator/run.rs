@@ -131,7 +131,8 @@ impl Counter {
         let failed = |source| RunError::Listen { address: hooks.listen, source };
         let listener = Listener::bind(hooks.listen).await.map_err(failed)?;
         let address = listener.address().map_err(failed)?;
-        let leader = || Leader::new(Api::namespaced(client.clone(), &settings.namespace), settings.lease.clone());
+        let leader =
+            || Leader::new(Api::namespaced(client.clone(), &settings.namespace), settings.lease.clone());
         let deliveries = Deliveries::of_follower(leader(), metrics.clone())
             .map_err(|problem| failed(std::io::Error::other(problem)))?;
         let deliveries = Arc::new(deliveries);

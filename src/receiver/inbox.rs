@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn an_inbox_that_nobody_empties_does_not_grow_for_ever() {
         let inbox = Inbox::default();
-        let left = (0..MOST_WAITING + 5).filter(|n| inbox.leave(pushed(&format!("ghcr.io/acme/a{n}")))).count();
+        let left =
+            (0..MOST_WAITING + 5).filter(|n| inbox.leave(pushed(&format!("ghcr.io/acme/a{n}")))).count();
         assert_eq!(left, MOST_WAITING);
     }
 }

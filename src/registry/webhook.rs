@@ -41,9 +41,7 @@ impl Pushed {
             return true;
         }
         let rest = image.repository().strip_prefix(self.image.repository());
-        self.and_below
-            && self.image.host() == image.host()
-            && rest.is_some_and(|rest| rest.starts_with('/'))
+        self.and_below && self.image.host() == image.host() && rest.is_some_and(|rest| rest.starts_with('/'))
     }
 }
 

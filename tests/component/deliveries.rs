@@ -69,8 +69,7 @@ impl Receiver {
         let (hooks, secrets, inbox) = (Hooks::default(), Arc::new(Secrets::default()), Inbox::default());
         let guard = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let oidc = Oidc::new(Connections::new(guard), true);
-        let door =
-            Door::new(hooks.clone(), Arc::clone(&secrets), oidc, inbox.clone(), Metrics::default());
+        let door = Door::new(hooks.clone(), Arc::clone(&secrets), oidc, inbox.clone(), Metrics::default());
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.address().unwrap();
         let stop = CancellationToken::new();

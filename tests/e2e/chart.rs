@@ -48,6 +48,7 @@ async fn refuses_values_that_do_not_fit_the_schema() {
         ("gather=soon", "at '/gather': 'soon' does not match"),
         ("allowCidrs={localhost}", "at '/allowCidrs/0': 'localhost' does not match"),
         ("watchNamespaces={Shop}", "at '/watchNamespaces/0': 'Shop' does not match"),
+        ("webhooks.ingress.enabled=true", "at '/webhooks/ingress/host': minLength"),
         ("networkPolicy.egressPorts={70000}", "at '/networkPolicy/egressPorts/0': maximum"),
     ] {
         let refused = template(&["--set", value]).await;
@@ -78,6 +79,14 @@ async fn has_what_the_values_ask_for_and_nothing_else() {
         (&["--set=crds.install=false"], &[], &["CustomResourceDefinition"; 3]),
         (&["--set=networkPolicy.enabled=false"], &[], &["NetworkPolicy"]),
         (&["--set=replicas=2"], &["PodDisruptionBudget"], &[]),
+        (&["--set=webhooks.enabled=true"], &[], &[]),
+        (
+            &[
+                "--set=webhooks.enabled=true,webhooks.ingress.enabled=true,webhooks.ingress.host=hooks.acme.example",
+            ],
+            &["Ingress"],
+            &[],
+        ),
         (&["--set=serviceMonitor.enabled=true"], &[], &[]),
         (&["--set=serviceMonitor.enabled=true", "--api-versions", MONITORS], &["ServiceMonitor"], &[]),
         (
@@ -97,6 +106,20 @@ async fn has_what_the_values_ask_for_and_nothing_else() {
         kinds.sort_unstable();
         assert_eq!(kinds, wanted, "{flags:?}");
     }
+}
+
+#[tokio::test]
+async fn the_port_for_webhooks_is_open_only_where_they_are_asked_for() {
+    let mentions = async |flags: &[&str]| {
+        let objects = rendered(flags).await;
+        let names = |kind: &str| {
+            let object = objects.iter().find(|object| object["kind"] == kind).unwrap();
+            object.to_string().matches("hooks").count()
+        };
+        ["Deployment", "Service", "NetworkPolicy"].map(names)
+    };
+    assert_eq!(mentions(&[]).await, [0, 0, 0]);
+    assert_eq!(mentions(&["--set=webhooks.enabled=true"]).await, [2, 2, 2]);
 }
 
 #[tokio::test]

@@ -25,3 +25,4 @@ mod standalone;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test program uses its own part of the harness")]
 mod support;
+mod webhooks;

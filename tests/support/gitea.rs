@@ -134,6 +134,11 @@ impl Gitea {
         answer["commit"]["sha"].as_str().expect("a commit").to_owned()
     }
 
+    /// The host and port, as they stand before the path of one of its images.
+    pub fn host(&self) -> String {
+        self.http.to_string()
+    }
+
     /// The address of a repository over HTTP.
     pub fn url(&self, repo: &str) -> String {
         format!("http://{}/{USER}/{repo}.git", self.http)

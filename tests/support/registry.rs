@@ -62,6 +62,16 @@ impl Registry {
         Self::start_with(Access::Anonymous, |config| config["proxy"] = json!({ "remoteurl": url })).await
     }
 
+    /// Starts an empty one for anyone, which tells this address of each push and proves itself by this token.
+    pub async fn that_notifies(url: &str, token: &str) -> Self {
+        let headers = json!({ "Authorization": [format!("Bearer {token}")] });
+        let endpoint = json!({
+            "name": "tagtide", "url": url, "headers": headers, "timeout": "2s", "threshold": 5, "backoff": "200ms",
+        });
+        let notifications = json!({ "endpoints": [endpoint] });
+        Self::start_with(Access::Anonymous, |config| config["notifications"] = notifications).await
+    }
+
     async fn start_with(access: Access, change: impl FnOnce(&mut Value)) -> Self {
         // The client below may be the first user of TLS in this process; it is no matter if it is not.
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -114,6 +124,11 @@ impl Registry {
     /// The host and port, as they stand before an image's path.
     pub fn host(&self) -> String {
         self.address.to_string()
+    }
+
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        self.process.log()
     }
 
     pub fn url(&self) -> String {

@@ -86,7 +86,8 @@ pub(super) fn ecr(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
         Payload::Bare(event) => event,
     };
     let registry = format!("{}.dkr.ecr.{}.amazonaws.com", event.account, event.region);
-    let is_here = delivery.host.strip_prefix(registry.as_str()).is_some_and(|rest| matches!(rest, "" | ".cn"));
+    let is_here =
+        delivery.host.strip_prefix(registry.as_str()).is_some_and(|rest| matches!(rest, "" | ".cn"));
     let detail = event.detail;
     let is_push = event.detail_type == "ECR Image Action"
         && detail.action_type.as_deref() == Some("PUSH")

@@ -26,9 +26,11 @@ const KINDS: [WebhookKind; 12] = [
 /// wrong can be shown.
 pub(crate) fn delivery(body: &[u8]) {
     let mut events = HeaderMap::new();
-    for (name, value) in
-        [("x-github-event", "package"), ("x-gitea-event", "package"), ("ce-type", "zotregistry.image.updated")]
-    {
+    for (name, value) in [
+        ("x-github-event", "package"),
+        ("x-gitea-event", "package"),
+        ("ce-type", "zotregistry.image.updated"),
+    ] {
         events.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let silent = HeaderMap::new();

@@ -120,7 +120,8 @@ impl Oidc {
         wanted.set_required_spec_claims(&["exp", "iss", "aud"]);
         wanted.validate_nbf = true;
         wanted.leeway = LEEWAY;
-        let claims = decode::<Claims>(token, &key, &wanted).map_err(|error| OidcError::Token(words(&error)))?;
+        let claims =
+            decode::<Claims>(token, &key, &wanted).map_err(|error| OidcError::Token(words(&error)))?;
         let claims = claims.claims;
         if !claims.email_verified || claims.email.as_deref() != Some(caller.email.as_str()) {
             return Err(OidcError::Token("is in the name of another account than webhook.oidc.email"));
@@ -180,7 +181,8 @@ impl Oidc {
             return Err(Problem(format!("it answered {}", status.as_u16())));
         }
         let body = read_capped(response, limits).await?;
-        serde_json::from_slice(&body).map_err(|_| Problem("its answer is not of the documented form".to_owned()))
+        serde_json::from_slice(&body)
+            .map_err(|_| Problem("its answer is not of the documented form".to_owned()))
     }
 }
 

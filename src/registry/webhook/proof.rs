@@ -53,10 +53,13 @@ impl ProofToken {
         let has_signed = |names: &[&str]| names.iter().any(|name| self.has_signed(sender, name));
         match kind {
             WebhookKind::GitHub => has_signed(&["x-hub-signature-256"]),
-            WebhookKind::Gitea => has_signed(&["x-gitea-signature", "x-forgejo-signature", "x-hub-signature-256"]),
+            WebhookKind::Gitea => {
+                has_signed(&["x-gitea-signature", "x-forgejo-signature", "x-hub-signature-256"])
+            }
             WebhookKind::GitLab => self.is_in(sender.headers, "x-gitlab-token"),
             WebhookKind::Generic => {
-                has_signed(&["x-signature-256", "x-hub-signature-256"]) || self.is_authorization(sender.headers)
+                has_signed(&["x-signature-256", "x-hub-signature-256"])
+                    || self.is_authorization(sender.headers)
             }
             WebhookKind::AzureContainerRegistry
             | WebhookKind::Distribution
@@ -96,7 +99,9 @@ impl ProofToken {
 
     /// A signature of the body (RFC 2104) in hexadecimal, with or without `sha256=` before it.
     fn has_signed(&self, sender: &Sender<'_>, name: &str) -> bool {
-        let Some(given) = sender.headers.get(name).and_then(|value| value.to_str().ok()) else { return false };
+        let Some(given) = sender.headers.get(name).and_then(|value| value.to_str().ok()) else {
+            return false;
+        };
         let Some(signature) = from_hex(given.strip_prefix("sha256=").unwrap_or(given)) else { return false };
         hmac::verify(&hmac::Key::new(HMAC_SHA256, &self.0), sender.body, &signature).is_ok()
     }

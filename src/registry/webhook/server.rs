@@ -109,5 +109,7 @@ pub(super) fn zot(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
         return Ok(Vec::new());
     }
     let image = event.data.and_then(|data| serde_json::from_value::<Image>(data).ok());
-    image.map(|image| vec![Named::repository(image.name)]).ok_or_else(|| delivery.malformed("data has no name"))
+    image
+        .map(|image| vec![Named::repository(image.name)])
+        .ok_or_else(|| delivery.malformed("data has no name"))
 }

@@ -18,9 +18,10 @@ async fn ten_thousand_deliveries_of_one_image_are_a_handful_of_updates_and_one_r
     assert_eq!(receiver.secrets.reads(), 1);
     // The engine took nothing meanwhile: one update waits for it, and one more place is reserved.
     let mut updates = 0;
-    while let Ok(Ok(update)) =
-        tokio::time::timeout(std::time::Duration::from_millis(300), async { receiver.updates.recv().await.ok_or(()) })
-            .await
+    while let Ok(Ok(update)) = tokio::time::timeout(std::time::Duration::from_millis(300), async {
+        receiver.updates.recv().await.ok_or(())
+    })
+    .await
     {
         updates += 1;
         drop(update);

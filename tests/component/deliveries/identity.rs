@@ -48,16 +48,19 @@ async fn issuer(key: &RsaKeyPair) -> (String, Arc<AtomicUsize>) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let public: PublicKeyComponents<Vec<u8>> = key.public().into();
     let (n, e) = (URL_SAFE_NO_PAD.encode(public.n), URL_SAFE_NO_PAD.encode(public.e));
-    let keys = json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "one", "n": n, "e": e }] });
+    let keys =
+        json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "one", "n": n, "e": e }] });
     let found = json!({ "issuer": url, "jwks_uri": format!("{url}/certs") });
     let reads = Arc::<AtomicUsize>::default();
     let counter = Arc::clone(&reads);
-    let router = Router::new()
-        .route("/.well-known/openid-configuration", get(async move || found.to_string()))
-        .route("/certs", get(async move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-            keys.to_string()
-        }));
+    let router =
+        Router::new().route("/.well-known/openid-configuration", get(async move || found.to_string())).route(
+            "/certs",
+            get(async move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+                keys.to_string()
+            }),
+        );
     tokio::spawn(axum::serve(listener, router).into_future());
     (url, reads)
 }
@@ -86,7 +89,10 @@ async fn only_a_token_of_the_right_issuer_for_the_right_audience_in_the_right_na
         ("signed by somebody else", token(&foreign, &header, &good)),
         ("for another audience", token(&own, &header, &with("aud", "https://other.example".into()))),
         ("of another issuer", token(&own, &header, &with("iss", "https://accounts.google.com".into()))),
-        ("of another account", token(&own, &header, &with("email", "eve@acme.iam.gserviceaccount.com".into()))),
+        (
+            "of another account",
+            token(&own, &header, &with("email", "eve@acme.iam.gserviceaccount.com".into())),
+        ),
         ("of an account that is not verified", token(&own, &header, &with("email_verified", false.into()))),
         ("expired", token(&own, &header, &with("exp", (now - 120).into()))),
         ("not valid yet", token(&own, &header, &with("nbf", (now + 120).into()))),
@@ -104,7 +110,11 @@ async fn only_a_token_of_the_right_issuer_for_the_right_audience_in_the_right_na
     let good = bearer(&token(&own, &header, &good));
     assert_eq!(receiver.status("/hooks/google", &[("authorization", &good)], body).await, 202);
     assert_eq!(receiver.told().await, ["europe-west3-docker.pkg.dev/acme/shop/api"]);
-    assert_eq!(reads.load(Ordering::Relaxed), 1, "unknown keys do not make everybody's keys be read again at once");
+    assert_eq!(
+        reads.load(Ordering::Relaxed),
+        1,
+        "unknown keys do not make everybody's keys be read again at once"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +128,8 @@ async fn an_issuer_that_can_not_be_asked_is_no_reason_to_let_anybody_in() {
     });
     let receiver = Receiver::start(&[("google", "europe-west3-docker.pkg.dev", webhook)]).await;
     let now = Timestamp::now().as_second();
-    let claims = json!({ "iss": url, "aud": AUDIENCE, "email": EMAIL, "email_verified": true, "exp": now + 3600 });
+    let claims =
+        json!({ "iss": url, "aud": AUDIENCE, "email": EMAIL, "email_verified": true, "exp": now + 3600 });
     let token = bearer(&token(&own, &json!({ "alg": "RS256", "kid": "one" }), &claims));
     assert_eq!(receiver.status("/hooks/google", &[("authorization", &token)], "{}").await, 503);
 }

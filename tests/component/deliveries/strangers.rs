@@ -47,7 +47,10 @@ async fn the_whole_route_table_is_closed_to_who_has_no_proof() {
         let asked = receiver.client.request(method.clone(), receiver.url("/hooks/generic")).send().await;
         assert_eq!(asked.unwrap().status(), 405, "{method}");
     }
-    assert!(receiver.secrets.reads() <= 24, "a Secret is read once a second for each webhook, not for each call");
+    assert!(
+        receiver.secrets.reads() <= 24,
+        "a Secret is read once a second for each webhook, not for each call"
+    );
 }
 
 #[tokio::test]
@@ -132,7 +135,10 @@ async fn who_is_slow_is_hung_up_on_and_holds_nobody_else_up() {
         let mut stream = TcpStream::connect(receiver.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.expect("it is hung up on").ok();
+        timeout(Duration::from_secs(20), stream.read_to_end(&mut answer))
+            .await
+            .expect("it is hung up on")
+            .ok();
         (String::from_utf8_lossy(&answer).into_owned(), began.elapsed())
     };
     let head = slow("POST /hooks/generic HTTP/1.1\r\nhost:");
@@ -172,7 +178,14 @@ async fn nothing_that_a_stranger_sends_ends_the_receiver() {
         timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap().ok();
     }
     let long = format!("/hooks/{}", "a".repeat(60_000));
-    assert!(receiver.client.post(receiver.url(&long)).send().await.is_ok_and(|answer| answer.status().is_client_error()));
+    assert!(
+        receiver
+            .client
+            .post(receiver.url(&long))
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_client_error())
+    );
     let token = bearer(TOKEN);
     assert_eq!(receiver.status("/hooks/generic", &[("authorization", &token)], BODY).await, 202);
 }

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! `api`, `image`, `policy` and `edit` are the core: values in, values out, no I/O and no clock. `registry` and `git`
-//! each speak to one outside world, over `net`. `engine` runs the flow; `controller` feeds it from the Kubernetes API
-//! and `standalone` from a folder. `lint` looks at objects and files without running it. The direction of imports is core ← adapters ← drivers ← cli; a test holds it.
+//! each speak to one outside world, over `net`. `engine` runs the flow; `receiver` hears of pushes for it; `controller` feeds
+//! it from the Kubernetes API and `standalone` from a folder. `lint` looks at objects and files without running it. The
+//! direction of imports is core ← adapters ← drivers ← cli; a test holds it.
 
 // The core.
 pub mod api;

@@ -15,7 +15,7 @@ struct Rule {
     words: &'static [&'static str],
 }
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 6] = [
     Rule {
         parts: &["api", "image", "policy", "gate", "edit"],
         modules: &[
@@ -23,6 +23,7 @@ const RULES: [Rule; 4] = [
             "git",
             "net",
             "engine",
+            "receiver",
             "controller",
             "operator",
             "standalone",
@@ -59,11 +60,16 @@ const RULES: [Rule; 4] = [
     },
     Rule {
         parts: &["net", "registry", "git"],
-        modules: &["engine", "controller", "operator", "standalone", "folder", "lint", "demo", "cli"],
+        modules: &["engine", "receiver", "controller", "operator", "standalone", "folder", "lint", "demo", "cli"],
         words: &["kube::Client", "kube::Api", "kube::runtime"],
     },
     Rule {
         parts: &["engine"],
+        modules: &["receiver", "controller", "operator", "standalone", "folder", "lint", "demo", "cli"],
+        words: &["kube::Client", "kube::Api", "kube::runtime"],
+    },
+    Rule {
+        parts: &["receiver"],
         modules: &["controller", "operator", "standalone", "folder", "lint", "demo", "cli"],
         words: &["kube::Client", "kube::Api", "kube::runtime"],
     },

@@ -189,6 +189,7 @@ async fn every_example_is_planned_without_a_problem() {
         ("private", &[private.as_str()], 1),
         ("commits", &["shop/api=1.9.4", "shop/web=3.1.0"], 2),
         ("mirrors", &["shop/web=1.29.3"], 1),
+        ("webhooks", &["shop/api=1.5.0"], 1),
     ] {
         let folder = workspace::checkout().join("examples").join(example);
         let (policies, repo) = (folder.display().to_string(), folder.join("repo").display().to_string());

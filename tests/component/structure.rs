@@ -15,7 +15,7 @@ struct Rule {
     words: &'static [&'static str],
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 5] = [
     Rule {
         parts: &["api", "image", "policy", "gate", "edit"],
         modules: &[
@@ -60,7 +60,17 @@ const RULES: [Rule; 6] = [
     },
     Rule {
         parts: &["net", "registry", "git"],
-        modules: &["engine", "receiver", "controller", "operator", "standalone", "folder", "lint", "demo", "cli"],
+        modules: &[
+            "engine",
+            "receiver",
+            "controller",
+            "operator",
+            "standalone",
+            "folder",
+            "lint",
+            "demo",
+            "cli",
+        ],
         words: &["kube::Client", "kube::Api", "kube::runtime"],
     },
     Rule {

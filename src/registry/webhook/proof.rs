@@ -160,16 +160,16 @@ mod tests {
         let prefixed = format!("sha256={signed}");
         let bearer = format!("Bearer {TOKEN}");
         let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("any:{TOKEN}")));
-        let ways: [(&str, Option<&str>, Vec<(&'static str, &str)>); 9] = [
-            ("path", Some(TOKEN), vec![]),
-            ("hub", None, vec![("x-hub-signature-256", &prefixed)]),
-            ("gitea", None, vec![("x-gitea-signature", &signed)]),
-            ("signature", None, vec![("x-signature-256", &prefixed)]),
-            ("gitlab", None, vec![("x-gitlab-token", TOKEN)]),
-            ("bearer", None, vec![("authorization", &bearer)]),
-            ("basic", None, vec![("authorization", &basic)]),
-            ("bare", None, vec![("authorization", TOKEN)]),
-            ("nothing", None, vec![]),
+        let ways = [
+            ("path", Some(TOKEN), None),
+            ("hub", None, Some(("x-hub-signature-256", prefixed.as_str()))),
+            ("gitea", None, Some(("x-gitea-signature", signed.as_str()))),
+            ("signature", None, Some(("x-signature-256", prefixed.as_str()))),
+            ("gitlab", None, Some(("x-gitlab-token", TOKEN))),
+            ("bearer", None, Some(("authorization", bearer.as_str()))),
+            ("basic", None, Some(("authorization", basic.as_str()))),
+            ("bare", None, Some(("authorization", TOKEN))),
+            ("nothing", None, None),
         ];
         for (kind, accepted) in [
             (DockerHub, vec!["path"]),
@@ -187,7 +187,7 @@ mod tests {
         ] {
             let taken: Vec<&str> = ways
                 .iter()
-                .filter(|(_, in_path, pairs)| is_known(kind, *in_path, pairs))
+                .filter(|(_, in_path, header)| is_known(kind, *in_path, header.as_slice()))
                 .map(|(name, ..)| *name)
                 .collect();
             assert_eq!(taken, accepted, "{kind:?}");
@@ -199,15 +199,16 @@ mod tests {
         use WebhookKind::*;
         let other = "fedcba9876543210fedcba9876543210";
         let signed = signature_by(TOKEN);
-        let (bearer, cut) = (format!("Bearer {other}"), &TOKEN[..31]);
+        let bearer = format!("Bearer {other}");
+        let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
         assert!(!is_known(GitHub, None, &[("x-hub-signature-256", &signature_by(other))]));
-        assert!(!is_known(GitHub, None, &[("x-hub-signature-256", &signed[..62])]));
+        assert!(!is_known(GitHub, None, &[("x-hub-signature-256", &cut(&signed, 62))]));
         assert!(!is_known(GitHub, None, &[("x-hub-signature-256", "sha256=")]));
-        assert!(!is_known(GitHub, None, &[("x-hub-signature-256", &format!("{}zz", &signed[..62]))]));
+        assert!(!is_known(GitHub, None, &[("x-hub-signature-256", &format!("{}zz", cut(&signed, 62)))]));
         assert!(!is_known(Harbor, None, &[("authorization", &bearer)]));
         assert!(!is_known(Harbor, None, &[("authorization", "Bearer ")]));
         assert!(!is_known(Harbor, None, &[("authorization", "Basic ====")]));
-        assert!(!is_known(DockerHub, Some(cut), &[]));
+        assert!(!is_known(DockerHub, Some(&cut(TOKEN, 31)), &[]));
         assert!(!is_known(DockerHub, Some(""), &[]));
         assert!(!is_known(DockerHub, Some(&format!("{TOKEN}0")), &[]));
         let headers = headers(&[("x-hub-signature-256", &format!("sha256={signed}"))]);

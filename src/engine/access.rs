@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::asker::Asker;
-use super::settings::Settings;
 use super::hooks::check_webhook;
+use super::settings::Settings;
 use super::sources::sources_of;
 use super::world::{AccountError, ConfigMapError, SecretData, SecretError, SecretSource};
 use crate::api::{ClusterImageRegistry, ObjectKey, Reason};

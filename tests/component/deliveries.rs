@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tagtide::api::{ClusterImageRegistry, ObjectKey};
-use tagtide::engine::{Hooks, SecretData, SecretError, SecretSource, Update};
+use tagtide::engine::{ConfigMapError, Hooks, SecretData, SecretError, SecretSource, Update};
 use tagtide::net::{AddressGuard, Connections};
 use tagtide::receiver::{self, Door, Inbox, Listener, Metrics};
 use tagtide::registry::webhook::Oidc;
@@ -46,6 +46,10 @@ impl SecretSource for Secrets {
         let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         let token = data.get(&key.name).cloned().ok_or_else(|| SecretError::Missing(key.clone()))?;
         Ok(SecretData::from([("token".to_owned(), token)]))
+    }
+
+    async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        Err(ConfigMapError::Missing(key.clone()))
     }
 
     fn operator_namespace(&self) -> &str {

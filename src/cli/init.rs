@@ -19,7 +19,7 @@ use self::proposal::{Proposal, Wanted};
 use self::report::Report;
 use super::output;
 use super::repo_files::Repo;
-use crate::git::{RepositoryUrl, origin};
+use crate::git::{Ignored, RepositoryUrl, origin};
 
 /// Propose policies for every image that a repo holds
 #[derive(Args, Debug)]
@@ -73,7 +73,7 @@ impl InitArgs {
     /// Reads the repo, and prints or writes the proposal.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let repo = super::block_on(Repo::open(&self.repo, None, None))?;
-        let findings = Findings::read(&repo)?;
+        let findings = Findings::read(&repo, Ignored::of(&self.repo).as_ref())?;
         let origin = origin(&self.repo);
         let wanted = Wanted {
             namespace: self.namespace,

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::{FilePlan, FileSites, Policies, Resolution, Targets, Wanted, find_sites, plan_file};
+use super::{FilePlan, FileSites, Policies, Resolution, Targets, Wanted, find_sites, inventory, plan_file};
 use crate::api::{Downgrade, FieldPart, FieldUpdate, ObjectKey, Pin, Updates};
 use crate::fuzzing::Target;
 use crate::image::{Digest, ImageName, Tag};
@@ -34,6 +34,10 @@ fn places(input: &[u8]) {
     ];
     for path in names.into_iter().chain(["a.properties"]) {
         plan(path, input, "1.10", Some(Pin::TagAndDigest));
+        for place in inventory(path, input).places {
+            // A field that is given is found again, by itself.
+            let _ = place.field(path, input);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::cli::repo_files::Repo;
 use crate::edit::{Place, Targets, inventory};
 use crate::engine::Scope;
+use crate::git::Ignored;
 use crate::lint::NotRead;
 
 /// A place and its file.
@@ -32,22 +33,29 @@ pub(super) struct Findings {
     pub(super) passed: Vec<Passed>,
     /// The files with places.
     pub(super) texts: BTreeMap<String, Vec<u8>>,
+    /// How many files were read in each folder of the root; those in the root itself are in one without a name.
+    pub(super) folders: BTreeMap<String, usize>,
 }
 
 impl Findings {
-    /// Reads the files of a repo.
-    pub(super) fn read(repo: &Repo) -> anyhow::Result<Self> {
+    /// Reads the files of a repo, but for those that Git is told to ignore.
+    pub(super) fn read(repo: &Repo, ignored: Option<&Ignored>) -> anyhow::Result<Self> {
         let mut findings = Self::default();
         repo.read(&Scope::compile(None)?, &Targets::everything(), &mut |path, read| match read {
-            Ok(text) => findings.take(path, text),
+            Ok(text) => findings.take(path, text, ignored),
             Err(why) => findings.passed.extend(not_read(path, &why)),
         })?;
         findings.places.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(findings)
     }
 
-    fn take(&mut self, file: String, text: Vec<u8>) {
+    fn take(&mut self, file: String, text: Vec<u8>, ignored: Option<&Ignored>) {
         let found = inventory(&file, &text);
+        let is_empty = found.places.is_empty() && found.passed_over.is_empty();
+        if !is_empty && ignored.is_some_and(|ignored| ignored.holds(&file)) {
+            return;
+        }
+        *self.folders.entry(folder_of(&file).to_owned()).or_default() += 1;
         self.passed.extend(found.passed_over.into_iter().map(|passed| Passed {
             file: file.clone(),
             line: passed.line,
@@ -61,6 +69,11 @@ impl Findings {
             self.texts.insert(file, text);
         }
     }
+}
+
+/// The folder of the root that a file is in.
+pub(super) fn folder_of(file: &str) -> &str {
+    file.split_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// A file that is not read. A link is none of Git's files, and what it leads to is most often read under its own name.

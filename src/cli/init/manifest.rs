@@ -62,7 +62,14 @@ pub(super) struct RepositorySpec<'p> {
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<&'p str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    paths: Option<PathsSpec<'p>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     updates: Option<UpdatesSpec<'p>>,
+}
+
+#[derive(Serialize)]
+struct PathsSpec<'p> {
+    include: &'p [String],
 }
 
 #[derive(Serialize)]
@@ -133,10 +140,11 @@ impl Repository {
             fields: &self.fields,
         });
         let url = self.url.as_deref().unwrap_or(EXAMPLE_URL);
+        let paths = (!self.include.is_empty()).then_some(PathsSpec { include: &self.include });
         Object::new(
             "InfraRepository",
             &self.key,
-            RepositorySpec { url, branch: self.branch.as_deref(), updates },
+            RepositorySpec { url, branch: self.branch.as_deref(), paths, updates },
         )
     }
 
@@ -151,6 +159,11 @@ impl Repository {
         lines.push(
             "A server that asks for credentials needs a Secret in this namespace: secretRef: {name: infra-git}".to_owned(),
         );
+        if !self.include.is_empty() {
+            lines.push(
+                "No image is elsewhere, and nothing else is fetched. Name a new folder here too.".to_owned(),
+            );
+        }
         if !self.fields.is_empty() {
             lines.push(
                 "The fields tell several policies of one image apart; a marker behind the value does too."

@@ -7,13 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{self, Draft, Image};
-use super::findings::{Finding, Findings, Passed};
+use super::findings::{Finding, Findings, Passed, folder_of};
 use super::name;
 use super::spread::{self, Naming};
 use crate::api::{FieldUpdate, ObjectKey, Pin};
-use crate::edit::{FoundBy, Switch};
+use crate::edit::{FoundBy, Switch, exact_glob};
 use crate::image::{ImageName, Tag};
 use crate::policy::{Kind, Series};
+
+/// So many files must lie elsewhere for folders to be named.
+const FILES_ELSEWHERE: usize = 1000;
+
+/// The most folders that are named; more would have to be kept up to date by hand.
+const MOST_FOLDERS: usize = 16;
 
 /// What is asked for.
 pub(super) struct Wanted {
@@ -41,6 +47,8 @@ pub(super) struct Repository {
     pub(super) key: ObjectKey,
     pub(super) url: Option<String>,
     pub(super) branch: Option<String>,
+    /// The folders that are looked at; empty for all.
+    pub(super) include: Vec<String>,
     pub(super) switches: BTreeSet<Switch>,
     pub(super) fields: Vec<FieldUpdate>,
 }
@@ -57,7 +65,7 @@ pub(super) struct Policy {
 
 impl Proposal {
     pub(super) fn of(findings: Findings, wanted: &Wanted) -> Self {
-        let Findings { places, mut passed, texts } = findings;
+        let Findings { places, mut passed, texts, folders } = findings;
         let count =
             places.iter().filter_map(|finding| finding.place.image.as_ref()).collect::<BTreeSet<_>>().len();
         let (mut marked, mut by_image) = (BTreeMap::new(), BTreeMap::<ImageName, Vec<Finding>>::new());
@@ -96,7 +104,7 @@ impl Proposal {
         policies.sort_by(|a, b| a.key.cmp(&b.key));
         passed.sort();
         Self {
-            repositories: repositories(&policies, wanted, &switches, &fields),
+            repositories: repositories(&policies, wanted, &folders, &switches, &fields),
             policies,
             passed,
             images: count,
@@ -108,6 +116,7 @@ impl Proposal {
 fn repositories(
     policies: &[Policy],
     wanted: &Wanted,
+    folders: &BTreeMap<String, usize>,
     switches: &BTreeSet<Switch>,
     fields: &[FieldUpdate],
 ) -> Vec<Repository> {
@@ -118,6 +127,7 @@ fn repositories(
             key: ObjectKey::new(namespace, &wanted.name),
             url: wanted.url.clone(),
             branch: wanted.branch.clone(),
+            include: include(policies.iter().filter(|policy| policy.key.namespace == namespace), folders),
             switches: if is_main { switches.clone() } else { BTreeSet::new() },
             fields: if is_main { fields.to_vec() } else { Vec::new() },
         }
@@ -125,6 +135,17 @@ fn repositories(
     let (main, others): (Vec<&str>, _) =
         namespaces.into_iter().partition(|namespace| *namespace == wanted.namespace);
     main.into_iter().chain(others).map(repository).collect()
+}
+
+/// The folders with places, where enough files lie elsewhere to make it worth while: those are not fetched then.
+fn include<'p>(policies: impl Iterator<Item = &'p Policy>, folders: &BTreeMap<String, usize>) -> Vec<String> {
+    let own: BTreeSet<&str> =
+        policies.flat_map(|policy| &policy.places).map(|finding| folder_of(&finding.file)).collect();
+    let elsewhere: usize =
+        folders.iter().filter(|(folder, _)| !own.contains(folder.as_str())).map(|(_, files)| files).sum();
+    let is_worth_it = elsewhere >= FILES_ELSEWHERE && own.len() <= MOST_FOLDERS && !own.contains("");
+    let globs = own.into_iter().filter(|_| is_worth_it).map(|folder| format!("{}/**", exact_glob(folder)));
+    globs.collect()
 }
 
 impl Proposal {

@@ -191,6 +191,22 @@ async fn only_the_switches_that_are_needed_are_on() {
 }
 
 #[tokio::test]
+async fn folders_are_named_where_many_files_lie_elsewhere_and_ignored_files_are_passed_by() {
+    let desk = Desk::of(&[("apps/a.yaml", &postgres("15.4")), ("build/b.yaml", &postgres("15.5"))]);
+    desk.write("repo/.gitignore", "build/\n");
+    desk.commit_repo();
+    for (files, paths) in [(999, Value::Null), (1000, serde_json::json!({ "include": ["apps/**"] }))] {
+        (0..files).for_each(|number| desk.write(&format!("repo/docs/{number}.yaml"), "a: b\n"));
+        let _ = fs::remove_dir_all(desk.path("out"));
+        let proposal = desk.propose().await;
+        assert_eq!(proposal["repositories"][0]["spec"]["paths"], paths, "{files}");
+        let place = ("apps/a.yaml".to_owned(), 3, "apps/postgres".to_owned());
+        assert_eq!((proposed(&proposal), passed(&proposal)), (vec![place.clone()], vec![]));
+        assert_eq!(desk.plan_newer(&proposal, "apps").await, [place]);
+    }
+}
+
+#[tokio::test]
 async fn a_tag_that_can_not_be_compared_is_kept_from_the_policy_of_its_image() {
     let pod = |tag: &str| postgres(tag).replace("postgres", "ghcr.io/acme/api");
     let desk = Desk::of(&[

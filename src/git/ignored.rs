@@ -1,0 +1,53 @@
+//! Files of a work tree that are none of the repository's.
+
+use std::path::Path;
+
+use git2::{Index, Repository};
+
+/// What the `.gitignore` files of a work tree say.
+pub struct Ignored {
+    repository: Repository,
+    index: Index,
+}
+
+impl Ignored {
+    /// Those of the work tree at `path`; `None` where there is none. Ignore files of the user's own do not count.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        super::libgit2::set_up();
+        let repository = Repository::open(path).ok().filter(|repository| !repository.is_bare())?;
+        let index = repository.index().ok()?;
+        Some(Self { repository, index })
+    }
+
+    /// Whether Git passes the file by: it is ignored, and was not added all the same. The path is from the root, with `/`.
+    #[must_use]
+    pub fn holds(&self, path: &str) -> bool {
+        let path = Path::new(path);
+        self.index.get_path(path, 0).is_none() && self.repository.is_path_ignored(path).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_passed_by_that_is_ignored_and_was_not_added() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Ignored::of(folder.path()).is_none());
+        let repository = Repository::init(folder.path()).unwrap();
+        std::fs::create_dir(folder.path().join("build")).unwrap();
+        for (path, text) in
+            [(".gitignore", "build/\n"), ("build/a.yaml", ""), ("build/b.yaml", ""), ("c.yaml", "")]
+        {
+            std::fs::write(folder.path().join(path), text).unwrap();
+        }
+        let mut index = repository.index().unwrap();
+        index.add_path(Path::new("build/b.yaml")).unwrap();
+        index.write().unwrap();
+        let ignored = Ignored::of(folder.path()).unwrap();
+        let held: Vec<_> = ["build/a.yaml", "build/b.yaml", "c.yaml"].map(|path| ignored.holds(path)).into();
+        assert_eq!(held, [true, false, false]);
+    }
+}

@@ -19,7 +19,7 @@ use self::proposal::{Proposal, Wanted};
 use self::report::Report;
 use super::output;
 use super::repo_files::Repo;
-use crate::git::{Ignored, RepositoryUrl, origin};
+use crate::git::{RepositoryUrl, origin};
 
 /// Propose policies for every image that a repo holds
 #[derive(Args, Debug)]
@@ -34,7 +34,7 @@ could not be read or a file not be written.
 
 Example: tagtide init --repo . --namespace apps --out policies/")]
 pub struct InitArgs {
-    /// The infra repo: a folder, a work tree (its files as they are on disk), or a bare Git repository
+    /// The infra repo: a folder, a work tree (its files as they are on disk, but for ignored ones), or a bare Git repository
     #[arg(long, value_name = "PATH")]
     repo: PathBuf,
 
@@ -73,7 +73,7 @@ impl InitArgs {
     /// Reads the repo, and prints or writes the proposal.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let repo = super::block_on(Repo::open(&self.repo, None, None))?;
-        let findings = Findings::read(&repo, Ignored::of(&self.repo).as_ref())?;
+        let findings = Findings::read(&repo)?;
         let origin = origin(&self.repo);
         let wanted = Wanted {
             namespace: self.namespace,

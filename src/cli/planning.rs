@@ -29,7 +29,7 @@ pub struct PlanningArgs {
     #[arg(long, value_name = "PATH")]
     policies: PathBuf,
 
-    /// The infra repo: a folder, a work tree (its files as they are on disk), or a bare Git repository
+    /// The infra repo: a folder, a work tree (its files as they are on disk, but for ignored ones), or a bare Git repository
     #[arg(long, value_name = "PATH")]
     repo: PathBuf,
 

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use super::BadInput;
 use crate::edit::{FileSites, Targets, find_sites};
 use crate::engine::{MAX_FILE, Scope};
-use crate::git::{Branch, BranchName, CommitId, Error, FileChange, head_branch};
+use crate::git::{Branch, BranchName, CommitId, Error, FileChange, Ignored, head_branch};
 use crate::lint::{NotRead, PassedOver};
 
 /// Where the files are.
@@ -102,7 +102,8 @@ impl Repo {
     /// order.
     pub(super) fn read(&self, scope: &Scope, targets: &Targets, take: Take<'_>) -> anyhow::Result<()> {
         match self {
-            Self::Folder(root) | Self::WorkTree(root) => read_below(root, scope, targets, take),
+            Self::Folder(root) => read_below(root, None, scope, targets, take),
+            Self::WorkTree(root) => read_below(root, Ignored::of(root).as_ref(), scope, targets, take),
             Self::Bare { branch, at } => Ok(read_branch(branch, *at, scope, targets, take)?),
         }
     }
@@ -130,8 +131,14 @@ fn read_branch(
     })
 }
 
-/// The same files that Git would hold: no links, and no folders that are repositories of their own.
-fn read_below(root: &Path, scope: &Scope, targets: &Targets, take: Take<'_>) -> anyhow::Result<()> {
+/// The same files that Git would hold: no links, no folders that are repositories of their own, and nothing ignored.
+fn read_below(
+    root: &Path,
+    ignored: Option<&Ignored>,
+    scope: &Scope,
+    targets: &Targets,
+    take: Take<'_>,
+) -> anyhow::Result<()> {
     let unreadable = |path: &Path, error: io::Error| anyhow!("{} can not be read: {error}", path.display());
     let mut folders = vec![(root.to_owned(), String::new())];
     let is_looked_at = |path: &str| scope.admits(path) && targets.search(path);
@@ -148,6 +155,9 @@ fn read_below(root: &Path, scope: &Scope, targets: &Targets, take: Take<'_>) -> 
                 continue;
             };
             let path = format!("{prefix}{name}");
+            if ignored.is_some_and(|ignored| ignored.holds(&path, kind.is_dir())) {
+                continue;
+            }
             if kind.is_dir() && !entry.path().join(".git").exists() {
                 folders.push((entry.path(), format!("{path}/")));
             } else if kind.is_symlink() && is_looked_at(&path) {

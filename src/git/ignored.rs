@@ -20,11 +20,16 @@ impl Ignored {
         Some(Self { repository, index })
     }
 
-    /// Whether Git passes the file by: it is ignored, and was not added all the same. The path is from the root, with `/`.
+    /// Whether Git passes the file or folder by: it is ignored, and neither it nor a file in it was added all the same. The
+    /// path is from the root, with `/`.
     #[must_use]
-    pub fn holds(&self, path: &str) -> bool {
-        let path = Path::new(path);
-        self.index.get_path(path, 0).is_none() && self.repository.is_path_ignored(path).unwrap_or(false)
+    pub fn holds(&self, path: &str, is_folder: bool) -> bool {
+        let is_added = || match is_folder {
+            true => self.index.find_prefix(format!("{path}/")).is_ok(),
+            false => self.index.get_path(Path::new(path), 0).is_some(),
+        };
+        let end = if is_folder { "/" } else { "" };
+        !is_added() && self.repository.is_path_ignored(format!("{path}{end}")).unwrap_or(false)
     }
 }
 
@@ -47,7 +52,8 @@ mod tests {
         index.add_path(Path::new("build/b.yaml")).unwrap();
         index.write().unwrap();
         let ignored = Ignored::of(folder.path()).unwrap();
-        let held: Vec<_> = ["build/a.yaml", "build/b.yaml", "c.yaml"].map(|path| ignored.holds(path)).into();
-        assert_eq!(held, [true, false, false]);
+        let files = ["build/a.yaml", "build/b.yaml", "c.yaml"].map(|path| ignored.holds(path, false));
+        assert_eq!(files, [true, false, false]);
+        assert_eq!(["build", "logs"].map(|path| ignored.holds(path, true)), [false, true]);
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::cli::repo_files::Repo;
 use crate::edit::{Place, Targets, inventory};
 use crate::engine::Scope;
-use crate::git::Ignored;
 use crate::lint::NotRead;
 
 /// A place and its file.
@@ -38,23 +37,19 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Reads the files of a repo, but for those that Git is told to ignore.
-    pub(super) fn read(repo: &Repo, ignored: Option<&Ignored>) -> anyhow::Result<Self> {
+    /// Reads the files of a repo.
+    pub(super) fn read(repo: &Repo) -> anyhow::Result<Self> {
         let mut findings = Self::default();
         repo.read(&Scope::compile(None)?, &Targets::everything(), &mut |path, read| match read {
-            Ok(text) => findings.take(path, text, ignored),
+            Ok(text) => findings.take(path, text),
             Err(why) => findings.passed.extend(not_read(path, &why)),
         })?;
         findings.places.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(findings)
     }
 
-    fn take(&mut self, file: String, text: Vec<u8>, ignored: Option<&Ignored>) {
+    fn take(&mut self, file: String, text: Vec<u8>) {
         let found = inventory(&file, &text);
-        let is_empty = found.places.is_empty() && found.passed_over.is_empty();
-        if !is_empty && ignored.is_some_and(|ignored| ignored.holds(&file)) {
-            return;
-        }
         *self.folders.entry(folder_of(&file).to_owned()).or_default() += 1;
         self.passed.extend(found.passed_over.into_iter().map(|passed| Passed {
             file: file.clone(),

@@ -345,6 +345,7 @@ async fn hostile_content_neither_ends_a_comment_nor_stops_the_others() {
     );
     let desk = Desk::of(&[
         ("evil\nspec: {url: x}\u{85}\u{2028}kind: Evil.yaml", &postgres("15.4")),
+        ("a\u{2028}kind: Evil\u{202e}.yaml", &postgres("15.6")),
         ("deep.yaml", &deep),
         ("large.yaml", &format!("{}{}", postgres("15.4"), "# x\n".repeat(300_000))),
         (
@@ -363,7 +364,7 @@ async fn hostile_content_neither_ends_a_comment_nor_stops_the_others() {
         let kinds: Vec<String> = objects.iter().map(|object| text(&object["kind"])).collect();
         assert_eq!(kinds, ["InfraRepository", "ImagePolicy"], "{}", done.stdout);
         assert_eq!(objects[1]["spec"]["image"], "postgres");
-        assert!(!done.stdout.contains(['\u{85}', '\u{2028}', '\u{1b}']), "{done:?}");
+        assert!(!done.stdout.contains(['\u{85}', '\u{2028}', '\u{202e}']), "{done:?}");
         for told in ["large.yaml:1: TooLarge", "deep.yaml:2: InvalidYaml", "bad.yaml:2: UnknownImage"] {
             assert!(done.stderr.contains(told), "{told}: {done:?}");
         }

@@ -83,8 +83,11 @@ fn series(group: &[(&Tag, Reading<'_>)]) -> Option<Series> {
         Ranked::Nothing => (Kind::Unordered, newest_build(), String::new(), None),
         Ranked::Version(_) => {
             let versions: Vec<_> = readings().filter_map(Reading::version).collect();
-            let (select, ranked) = by_version(&versions)?;
-            (Kind::Ordered, select, ranked, note_on(&versions))
+            match by_version(&versions) {
+                Some((select, ranked)) => (Kind::Ordered, select, ranked, note_on(&versions)),
+                // There is no next major.
+                None => (Kind::Unordered, newest_build(), String::new(), None),
+            }
         }
         Ranked::Date(_) => {
             let dates: Vec<_> = readings().filter_map(Reading::date).collect();
@@ -101,10 +104,12 @@ fn series(group: &[(&Tag, Reading<'_>)]) -> Option<Series> {
             (Kind::Ordered, Select { alphabetical, ..Select::default() }, String::new(), None)
         }
     };
-    let filter = first.include(&ranked).map(|include| TagFilter { include: Some(include), exclude: vec![] });
+    let filter =
+        first.include(&ranked).map(|include| TagFilter { include: Some(include), exclude: Vec::new() });
     let (variant, major) = (first.variant(first_tag), first.major());
     let series = Series { tags, kind, filter, select, note, variant, major };
-    Some(if series.takes_its_tags() { series } else { series.without_order() })
+    let is_right = series.kind == Kind::Unordered || series.takes_its_tags();
+    Some(if is_right { series } else { series.without_order() })
 }
 
 /// The range from the lowest version in use to below the next major, or for 0.x the next minor; and the pattern of such

@@ -122,6 +122,12 @@ fn the_tags_of_one_image_become_the_rules_that_lift_them() {
         ),
         ("alpine3.20", vec![r"alpine3.20: unordered newestBuild include ^alpine3\.\d+$ [alpine3/]"]),
         (
+            "18446744073709551615.0.0",
+            vec!["18446744073709551615.0.0: unordered newestBuild [/18446744073709551615]"],
+        ),
+        // No calendar has the one.
+        ("2025.02.30 2025.02.03", vec!["2025.02.03 2025.02.30: unordered newestBuild [/]"]),
+        (
             "99999999999999999999.1.2",
             vec![
                 r"99999999999999999999.1.2: unordered newestBuild include ^99999999999999999999\.1\.\d+$ [99999999999999999999-1/]",

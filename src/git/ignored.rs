@@ -28,8 +28,8 @@ impl Ignored {
             true => self.index.find_prefix(format!("{path}/")).is_ok(),
             false => self.index.get_path(Path::new(path), 0).is_some(),
         };
-        let end = if is_folder { "/" } else { "" };
-        !is_added() && self.repository.is_path_ignored(format!("{path}{end}")).unwrap_or(false)
+        // Whether it is a folder, libgit2 finds out by itself.
+        !is_added() && self.repository.is_path_ignored(path).unwrap_or(false)
     }
 }
 
@@ -43,8 +43,9 @@ mod tests {
         assert!(Ignored::of(folder.path()).is_none());
         let repository = Repository::init(folder.path()).unwrap();
         std::fs::create_dir(folder.path().join("build")).unwrap();
+        std::fs::create_dir(folder.path().join("logs")).unwrap();
         for (path, text) in
-            [(".gitignore", "build/\n"), ("build/a.yaml", ""), ("build/b.yaml", ""), ("c.yaml", "")]
+            [(".gitignore", "build/\nlogs/\n"), ("build/a.yaml", ""), ("build/b.yaml", ""), ("c.yaml", "")]
         {
             std::fs::write(folder.path().join(path), text).unwrap();
         }

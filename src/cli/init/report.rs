@@ -53,7 +53,7 @@ impl<'p> Report<'p> {
     pub(super) fn of(proposal: &'p Proposal) -> Self {
         let policies = proposal.policies.iter().map(|policy| Policy {
             object: policy.object(),
-            tags: policy.tags().into_keys().map(ToString::to_string).collect(),
+            tags: policy.series.tags.iter().map(ToString::to_string).collect(),
             places: policy
                 .places
                 .iter()

@@ -240,6 +240,24 @@ async fn two_hundred_apps_are_on_board_at_once() {
 }
 
 #[tokio::test]
+async fn places_beyond_the_fields_that_a_repository_takes_are_left_to_markers() {
+    let desk = Desk::of(&[]);
+    for number in 0..150 {
+        for major in [1, 2] {
+            let text =
+                postgres(&format!("{major}.0.0")).replace("postgres", &format!("ghcr.io/acme/app-{number}"));
+            desk.write(&format!("repo/{number}/{major}.yaml"), text);
+        }
+    }
+    let proposal = desk.propose().await;
+    let updates = &proposal["repositories"][0]["spec"]["updates"];
+    let (listed, passed) = (proposed(&proposal), passed(&proposal));
+    assert_eq!((updates["fields"].as_array().unwrap().len(), listed.len(), passed.len()), (256, 256, 44));
+    assert!(passed.iter().all(|passed| passed.ends_with(":3 Ambiguous")), "{passed:?}");
+    assert_eq!(desk.plan_newer(&proposal, "apps").await, listed);
+}
+
+#[tokio::test]
 async fn a_proposal_for_any_file_is_written_as_it_is_told() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/edit");
     let mut seen = 0;

@@ -25,6 +25,7 @@ pub(super) struct Image {
     unordered: Vec<(Series, Vec<Finding>)>,
     untagged: Vec<Finding>,
 }
+
 /// The policy that markers name, with the image that its places tell.
 pub(super) fn marked(key: &ObjectKey, places: Vec<Finding>) -> Result<(ImageName, Draft), Vec<Passed>> {
     let refuse = |places: &[Finding], message: String| {

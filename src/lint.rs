@@ -30,12 +30,14 @@ pub use self::rule::Rule;
 pub use self::sarif::sarif;
 
 /// The files of an infra repo, as far as they matter to the policies.
-#[derive(Debug, Default)]
+#[derive(Clone)]
 pub struct Files<'a> {
-    /// By path with `/`: the text of a file, and what was found in it.
-    pub marked: BTreeMap<&'a str, (&'a [u8], &'a FileSites)>,
+    /// By path with `/`: what was found in a file.
+    pub marked: BTreeMap<&'a str, &'a FileSites>,
+    /// Gives the text of such a file, for the lines that findings show.
+    pub read: &'a dyn Fn(&str) -> Option<Vec<u8>>,
     /// Files that were not read.
-    pub passed_over: Vec<PassedOver>,
+    pub passed_over: &'a [PassedOver],
     /// How many files were looked at.
     pub searched: usize,
     /// What a path is put behind, so that it leads from the working directory to the file: `infra/`, or nothing.
@@ -99,14 +101,13 @@ fn below(file: &str, folder: Option<&Path>) -> String {
 
 impl Files<'_> {
     /// The text of a file by its path from the working directory; an empty one where it was passed over, for a link is
-    /// not followed for its lines either.
-    fn text(&self, file: &str) -> Option<&[u8]> {
+    /// not followed for its lines either. `None` where it is none of these.
+    fn text(&self, file: &str) -> Option<Vec<u8>> {
         let path = file.strip_prefix(&self.prefix)?;
-        let is_passed_over = || self.passed_over.iter().any(|file| file.path == path);
-        match self.marked.get(path) {
-            Some((text, _)) => Some(text),
-            None => is_passed_over().then_some(b""),
+        if self.marked.contains_key(path) {
+            return (self.read)(path);
         }
+        self.passed_over.iter().any(|file| file.path == path).then(Vec::new)
     }
 
     /// The path of a file from the working directory.

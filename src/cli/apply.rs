@@ -115,7 +115,7 @@ impl Planned {
 
     fn write_files(&self, root: &Path) -> anyhow::Result<()> {
         for file in &self.plan.files {
-            let old = self.files.get(&file.path).map(|file| file.text.as_slice()).unwrap_or_default();
+            let old = self.old.get(&file.path).map(Vec::as_slice).unwrap_or_default();
             write_back::replace(root, &file.path, old, &file.content)
                 .map_err(|error| anyhow::anyhow!("{} can not be written: {error}", file.path))?;
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::findings::{shown, summary};
-use super::repo_files::{Repo, Searched};
+use super::repo_files::Repo;
 use super::{BadInput, object_key, output, planning};
 use crate::api::{InfraRepository, ObjectKey};
 use crate::edit::Targets;
@@ -101,15 +101,21 @@ impl LintArgs {
             output::warning(&"the files of the repo are not looked at: the InfraRepository can not be used");
             return Ok(lint(folder, None));
         };
-        let Searched { marked, passed_over, files: searched } = repo.search(&scope, &targets)?;
-        let marked =
-            marked.iter().map(|(path, file)| (path.as_str(), (file.text.as_slice(), &file.found))).collect();
+        let searched = repo.search(&scope, &targets)?;
+        let marked = searched.marked.iter().map(|(path, file)| (path.as_str(), &file.found)).collect();
         let prefix = match &repo {
             Repo::Bare { .. } => String::new(),
             Repo::Folder(path) | Repo::WorkTree(path) => format!("{}/", path.display()),
         };
-        let repository = repository.flatten();
-        Ok(lint(folder, Some(&Files { marked, passed_over, searched, prefix, repository })))
+        let files = Files {
+            marked,
+            read: &|path| searched.read(path).ok(),
+            passed_over: &searched.passed_over,
+            searched: searched.files,
+            prefix,
+            repository: repository.flatten(),
+        };
+        Ok(lint(folder, Some(&files)))
     }
 
     /// The InfraRepository; `None` where it is there and can not be read.
@@ -131,5 +137,6 @@ impl LintArgs {
 fn ways(folder: &Folder, repository: Option<&InfraRepository>) -> Option<(Scope, Targets)> {
     let scope = planning::scope_of(folder, repository).ok()?;
     let targets = planning::targets_of(folder, repository).ok()?;
+    let targets = targets.of_images(&planning::images(folder, repository));
     Some((scope, targets))
 }

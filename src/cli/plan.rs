@@ -74,7 +74,7 @@ fn diff(planned: &Planned) -> String {
     let colour = output::shows_colour();
     let look = if colour || output::is_on_screen() { Look::Screen { colour } } else { Look::Exact };
     let files = planned.plan.files.iter().map(|file| {
-        let old = planned.files.get(&file.path).map(|file| file.text.as_slice()).unwrap_or_default();
+        let old = planned.old.get(&file.path).map(Vec::as_slice).unwrap_or_default();
         // Only files that are UTF-8 are ever changed.
         let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(&file.content));
         unified(&file.path, &old, &new, look)

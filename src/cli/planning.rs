@@ -1,7 +1,6 @@
 //! From a folder of objects and a repo to a plan: what `plan` and `apply` share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use clap::Args;
 
 use super::engine_args::ConnectionArgs;
 use super::live::{LiveRegistries, Question, Source};
-use super::repo_files::{MarkedFiles, Repo};
+use super::repo_files::{MarkedFiles, Repo, Searched};
 use super::{BadInput, object_key, output};
 use crate::api::{Author, InfraRepository, ObjectKey};
 use crate::edit::{Owner, Targets};
@@ -62,7 +61,8 @@ struct Select {
 /// A plan, and what was met on the way to it.
 pub(super) struct Planned {
     pub(super) repo: Repo,
-    pub(super) files: MarkedFiles,
+    /// What the files that change hold now, by path.
+    pub(super) old: BTreeMap<String, Vec<u8>>,
     pub(super) wishes: Wishes,
     pub(super) plan: Plan,
     /// Who commits, where an InfraRepository says so.
@@ -109,11 +109,12 @@ impl PlanningArgs {
         let wording = repository.map(|repository| wording_of(&folder, repository)).transpose()?;
         let usual_branch = repository.map(|repository| repository.spec.branch.as_str());
         let repo = Repo::open(&self.repo, self.branch.as_ref(), usual_branch).await?;
-        let files = repo.marked_files(&scope, &targets_of(&folder, repository)?)?;
+        let targets = targets_of(&folder, repository)?.of_images(&images(&folder, repository));
+        let searched = repo.search(&scope, &targets)?;
 
         let mut state =
             Wanting { folder: &folder, wishes: unreadable(&folder), bad_objects: folder.problems.len() };
-        let questions = state.settle(&selects, repository, &Followed::of(&files));
+        let questions = state.settle(&selects, repository, &Followed::of(&searched.marked));
         let Wanting { mut wishes, bad_objects, .. } = state;
         let live = LiveRegistries::new(Arc::clone(&folder), &self.connections);
         let mut has_failed_scans = false;
@@ -128,15 +129,11 @@ impl PlanningArgs {
             wishes.insert(key, wish);
         }
 
-        let text = |path: &str| {
-            Ok::<_, Infallible>(files.get(path).map(|file| file.text.clone()).unwrap_or_default())
-        };
-        let sites = files.iter().map(|(path, file)| (path.as_str(), Known::Sites(&file.found)));
-        let Ok(plan) = plan(sites, text, &wishes, EVERY_PROBLEM);
+        let (plan, old) = planned(&searched, &wishes)?;
         let author = repository.map(|repository| repository.spec.commit.author.clone());
         Ok(Planned {
             repo,
-            files,
+            old,
             wishes,
             plan,
             author,
@@ -167,6 +164,26 @@ impl PlanningArgs {
         }
         Ok(selects)
     }
+}
+
+/// The plan over the files, and the present text of those that change.
+fn planned(searched: &Searched, wishes: &Wishes) -> anyhow::Result<(Plan, BTreeMap<String, Vec<u8>>)> {
+    let mut old = BTreeMap::new();
+    let read = |path: &str| {
+        let text = searched.read(path)?;
+        old.insert(path.to_owned(), text.clone());
+        anyhow::Ok(text)
+    };
+    let sites = searched.marked.iter().map(|(path, file)| (path.as_str(), Known::Sites(&file.found)));
+    let plan = plan(sites, read, wishes, EVERY_PROBLEM)?;
+    Ok((plan, old))
+}
+
+/// The images that a place without a marker may hold.
+pub(super) fn images(folder: &Folder, repository: Option<&InfraRepository>) -> Vec<ImageName> {
+    let policies = folder.policies.values();
+    let taken = policies.filter(|policy| repository.is_none_or(|repository| takes(repository, policy)));
+    taken.filter_map(|policy| ImageName::parse(&policy.spec.image).ok()).collect()
 }
 
 /// Wishes as they become clear.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow, bail};
 
 use super::BadInput;
 use crate::edit::{FileSites, Targets, find_sites};
@@ -30,8 +31,17 @@ pub(super) enum Repo {
 
 /// A file with at least one site or problem.
 pub(super) struct MarkedFile {
-    pub(super) text: Vec<u8>,
     pub(super) found: FileSites,
+    kept: Kept,
+}
+
+/// What is kept of a file's text.
+enum Kept {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// A keyed hash, by which a file on disk is known to be the same still. Most files hold what is wanted already, and
+    /// the texts of all would be most of what a plan takes.
+    Hash(u64),
 }
 
 /// By path, with `/`.
@@ -45,6 +55,9 @@ pub(super) struct Searched {
     pub(super) passed_over: Vec<PassedOver>,
     /// How many files were read.
     pub(super) files: usize,
+    /// Where files on disk can be read again.
+    root: Option<PathBuf>,
+    hash: RandomState,
 }
 
 impl Repo {
@@ -83,14 +96,13 @@ impl Repo {
         Ok(Self::Bare { branch, at })
     }
 
-    /// The files with image versions that `scope` admits.
-    pub(super) fn marked_files(&self, scope: &Scope, targets: &Targets) -> anyhow::Result<MarkedFiles> {
-        Ok(self.search(scope, targets)?.marked)
-    }
-
-    /// The same, and what was passed over.
+    /// The files with image versions that `scope` admits, and what was passed over.
     pub(super) fn search(&self, scope: &Scope, targets: &Targets) -> anyhow::Result<Searched> {
-        let mut searched = Searched::default();
+        let root = match self {
+            Self::Folder(root) | Self::WorkTree(root) => Some(root.clone()),
+            Self::Bare { .. } => None,
+        };
+        let mut searched = Searched { root, ..Searched::default() };
         self.read(scope, targets, &mut |path, read| match read {
             Ok(text) => searched.take(path, text, targets),
             Err(why) => searched.passed_over.push(PassedOver { path, why }),
@@ -204,10 +216,33 @@ fn is_honest(name: &str) -> bool {
 impl Searched {
     fn take(&mut self, path: String, text: Vec<u8>, targets: &Targets) {
         self.files += 1;
-        let found = find_sites(&path, &text, targets);
+        let mut found = find_sites(&path, &text, targets);
         if !found.is_empty() {
-            self.marked.insert(path, MarkedFile { text, found });
+            // Most files hold one site; the room that a growing list reserves would be most of what is kept.
+            found.sites.shrink_to_fit();
+            found.problems.shrink_to_fit();
+            let kept =
+                if self.root.is_some() { Kept::Hash(self.hash.hash_one(&text)) } else { Kept::Whole(text) };
+            self.marked.insert(path, MarkedFile { found, kept });
         }
+    }
+
+    /// The text in which something was found.
+    ///
+    /// # Errors
+    /// Where it can not be read once more, or is another by now.
+    pub(super) fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let file = self.marked.get(path).with_context(|| format!("nothing was found in {path}"))?;
+        let hash = match &file.kept {
+            Kept::Whole(text) => return Ok(text.clone()),
+            Kept::Hash(hash) => *hash,
+        };
+        let file = self.root.as_deref().unwrap_or(Path::new("")).join(path);
+        let text = fs::read(file).map_err(|error| anyhow!("{path} can not be read: {error}"))?;
+        if self.hash.hash_one(&text) != hash {
+            bail!("{path} was changed meanwhile; run the command again");
+        }
+        Ok(text)
     }
 }
 
@@ -282,5 +317,21 @@ mod tests {
             link("apps/unseen.yaml", "../base/b.yaml"),
         ];
         assert_eq!(passed_over.into_iter().map(|file| (file.path, file.why)).collect::<Vec<_>>(), wanted);
+    }
+    #[tokio::test]
+    async fn a_file_is_only_read_again_while_it_is_the_one_that_was_searched() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        let marked = "image: a:1 # {\"$imagepolicy\": \"shop:api\"}\n";
+        fs::write(&file, marked).unwrap();
+        let repo = Repo::open(folder.path(), None, None).await.unwrap();
+        let searched = repo.search(&Scope::compile(None).unwrap(), &Targets::default()).unwrap();
+        let read = |path| searched.read(path).map_err(|error| error.to_string());
+        assert_eq!(read("a.yaml"), Ok(marked.as_bytes().to_vec()));
+        fs::write(&file, marked.replace("a:1", "a:2")).unwrap();
+        assert_eq!(read("a.yaml"), Err("a.yaml was changed meanwhile; run the command again".to_owned()));
+        fs::remove_file(&file).unwrap();
+        assert!(read("a.yaml").unwrap_err().starts_with("a.yaml can not be read: "));
+        assert!(read("b.yaml").is_err());
     }
 }

@@ -1,12 +1,16 @@
 //! Which places are looked for, and which files can hold one.
 
+use std::collections::BTreeSet;
+
 use globset::{GlobBuilder, GlobMatcher};
 use memchr::memmem;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::field_path::FieldPath;
 use super::text::Format;
 use super::{Part, marker, renovate, yaml};
 use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
+use crate::image::ImageName;
 
 /// The places that are looked for, as `spec.updates` of an InfraRepository names them. The same targets find the same
 /// sites in the same bytes.
@@ -16,6 +20,8 @@ pub struct Targets {
     fields: Vec<FieldRule>,
     /// Whether templates are told of too, which hold no version and are no business of a policy's.
     pub(super) tells_templates: bool,
+    /// Matches where one of the images may be named that alone are of interest; `None` where all are.
+    images: Option<Regex>,
 }
 
 /// A field of certain files that follows a policy.
@@ -53,7 +59,24 @@ impl Targets {
         let rules = updates.fields.iter().enumerate();
         let fields =
             rules.map(|(index, rule)| FieldRule::read(index, rule, namespace)).collect::<Result<_, _>>()?;
-        Ok(Self { updates: updates.clone(), fields, tells_templates: false })
+        Ok(Self { updates: updates.clone(), fields, tells_templates: false, images: None })
+    }
+
+    /// Looks for these images alone, where neither a marker nor a rule names a policy: what holds none of them need not be
+    /// parsed. Only for a search whose result is not kept for other policies.
+    #[must_use]
+    pub fn of_images<'i>(self, images: impl IntoIterator<Item = &'i ImageName>) -> Self {
+        // However a place splits an image into registry and repository, the last part stands in one scalar with nothing
+        // of a name around it; but for the escapes of double quotes, which are taken for any name.
+        let last =
+            |image: &ImageName| regex::escape(image.repository().rsplit('/').next().unwrap_or_default());
+        let names: BTreeSet<String> = images.into_iter().map(last).collect();
+        let names = names.into_iter().collect::<Vec<_>>().join("|");
+        let pattern = match names.as_str() {
+            "" => r"\\".to_owned(),
+            names => format!(r"(?:^|[^\w.-])(?:{names})(?:[^\w.-]|$)|\\"),
+        };
+        Self { images: RegexBuilder::new(&pattern).unicode(false).build().ok(), ..self }
     }
 
     /// Every file that may hold a version is looked at for markers, comments, and values by their image.
@@ -72,7 +95,7 @@ impl Targets {
 
     /// The places that are found without a rule, with templates told of.
     pub(super) const fn for_inventory(updates: Updates) -> Self {
-        Self { updates, fields: Vec::new(), tells_templates: true }
+        Self { updates, fields: Vec::new(), tells_templates: true, images: None }
     }
 
     /// What was asked for.
@@ -126,6 +149,9 @@ impl Targets {
     pub(super) fn images_may_be_in(&self, text: &[u8]) -> bool {
         let has = |word: &str| memmem::find(text, word.as_bytes()).is_some();
         let Updates { workloads, kustomize, helm_values, oci_artifacts, .. } = &self.updates;
+        if self.images.as_ref().is_some_and(|images| !images.is_match(text)) {
+            return false;
+        }
         (*workloads && has("image") && (has("ontainers") || has("reference")))
             || (*kustomize && has("images"))
             || (*helm_values && (has("image") || has("repository")))

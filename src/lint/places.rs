@@ -19,13 +19,13 @@ const KEYS: [&str; 2] = ["$imagepolicy", "$tagtide"];
 
 pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources<'_>) -> Vec<Finding> {
     let wishes = wishes(folder, files);
-    let known = files.marked.iter().map(|(path, (_, found))| (*path, Known::Sites(found)));
+    let known = files.marked.iter().map(|(path, found)| (*path, Known::Sites(found)));
     // No policy wants anything here, so that no file changes and none is read.
     let Ok(Plan { problems, .. }) = plan(known, |_| Ok::<_, Infallible>(Vec::new()), &wishes, usize::MAX);
     let mut findings: Vec<_> =
         problems.iter().filter_map(|problem| of_problem(folder, files, sources, problem)).collect();
     let policies = Policies::among(folder, &wishes);
-    for (path, (_, found)) in &files.marked {
+    for (path, found) in &files.marked {
         let told = found.sites.iter().filter_map(|site| Some((site, policies.judge(site)?)));
         findings.extend(told.map(|(site, (rule, message))| {
             let path = files.path(path);
@@ -62,7 +62,7 @@ fn of_problem(
 ) -> Option<Finding> {
     let mut rule = Rule::of_problem(problem.reason)?;
     let mut message = problem.message.clone();
-    let (_, found) = files.marked.get(file.as_str())?;
+    let found = files.marked.get(file.as_str())?;
     if rule == Rule::UnknownPolicy
         && let Some(policy) = &problem.policy
     {

@@ -1,6 +1,5 @@
 //! The lines that findings show.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -17,12 +16,12 @@ const LONGEST_LINE: usize = 4096;
 /// The texts of files, by the names that findings give them. Only those that findings are about are kept.
 pub(super) struct Sources<'a> {
     files: Option<&'a Files<'a>>,
-    texts: BTreeMap<String, Text<'a>>,
+    texts: BTreeMap<String, Text>,
 }
 
 /// A text and where its lines begin.
-struct Text<'a> {
-    text: Cow<'a, str>,
+struct Text {
+    text: String,
     lines: Vec<usize>,
 }
 
@@ -55,20 +54,17 @@ impl<'a> Sources<'a> {
         finding.excerpt = Some(line.to_owned());
     }
 
-    fn text(&mut self, file: &str) -> &Text<'a> {
+    fn text(&mut self, file: &str) -> &Text {
         let files = self.files;
         self.texts.entry(file.to_owned()).or_insert_with(|| {
-            Text::of(
-                files
-                    .and_then(|files| files.text(file))
-                    .map_or_else(|| Cow::Owned(read(file)), String::from_utf8_lossy),
-            )
+            let text = files.and_then(|files| files.text(file)).or_else(|| read(file)).unwrap_or_default();
+            Text::of(String::from_utf8_lossy(&text).into_owned())
         })
     }
 }
 
-impl<'a> Text<'a> {
-    fn of(text: Cow<'a, str>) -> Self {
+impl Text {
+    fn of(text: String) -> Self {
         let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         let lines = [mark].into_iter().chain(ends).collect();
@@ -110,16 +106,15 @@ fn count(text: &str) -> u64 {
 }
 
 /// What can not be read is not shown.
-fn read(file: &str) -> String {
+fn read(file: &str) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    match File::open(file).map(|file| file.take(MOST_BYTES).read_to_end(&mut text)) {
-        Ok(_) => String::from_utf8_lossy(&text).into_owned(),
-        Err(_) => String::new(),
-    }
+    File::open(file).ok()?.take(MOST_BYTES).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{NotRead, PassedOver};
     use super::*;
     use crate::edit::FileSites;
 
@@ -143,9 +138,12 @@ mod tests {
         let text = format!("\u{feff}ä b\r\n\r\nb\n{}", "x".repeat(5000));
         let found = FileSites::default();
         let files = Files {
-            marked: [("a", (text.as_bytes(), &found))].into(),
+            marked: [("a", &found)].into(),
+            read: &|_| Some(text.clone().into_bytes()),
+            passed_over: &[],
+            searched: 1,
             prefix: "repo/".to_owned(),
-            ..Files::default()
+            repository: None,
         };
         let mut sources = Sources::new(Some(&files));
         let lines = [1, 2, 3, 4, 5, 0].map(|line| sources.line("repo/a", line).map(str::to_owned));
@@ -159,14 +157,19 @@ mod tests {
     fn a_file_that_was_passed_over_is_not_read_for_its_lines() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("x.yaml"), "secret\n").unwrap();
-        let passed_over = vec![super::super::PassedOver {
-            path: "x.yaml".to_owned(),
-            why: super::super::NotRead::Link { to: "y".to_owned() },
-        }];
+        let link = NotRead::Link { to: "y".to_owned() };
+        let passed_over = [PassedOver { path: "x.yaml".to_owned(), why: link }];
         let prefix = format!("{}/", folder.path().display());
         let file = format!("{prefix}x.yaml");
         assert_eq!(Sources::new(None).line(&file, 1), Some("secret"));
-        let files = Files { passed_over, prefix, ..Files::default() };
+        let files = Files {
+            marked: BTreeMap::new(),
+            read: &|_| None,
+            passed_over: &passed_over,
+            searched: 0,
+            prefix,
+            repository: None,
+        };
         assert_eq!(Sources::new(Some(&files)).line(&file, 1), None);
     }
 }

@@ -55,10 +55,12 @@ fn of_file(objects: &str, path: &str, text: &str) -> Vec<String> {
     let updates = repository.map(|repository| repository.spec.updates.clone()).unwrap_or_default();
     let found = find_sites(path, text.as_bytes(), &Targets::compile(&updates, "shop").unwrap());
     let files = Files {
-        marked: [(path, (text.as_bytes(), &found))].into(),
+        marked: [(path, &found)].into(),
+        read: &|_| Some(text.as_bytes().to_vec()),
+        passed_over: &[],
         searched: 1,
+        prefix: String::new(),
         repository,
-        ..Files::default()
     };
     told(&lint(&folder, Some(&files)))
 }

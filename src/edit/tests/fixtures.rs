@@ -42,7 +42,16 @@ impl Fixture {
     }
 
     fn plan(&self, text: &[u8]) -> FilePlan {
-        Policies::new().plan_for(&self.targets, &self.path, text)
+        let policies = Policies::new();
+        let plan = policies.plan_for(&self.targets, &self.path, text);
+        let narrowed = self.targets.clone().of_images(policies.by_image.keys());
+        assert_eq!(
+            policies.plan_for(&narrowed, &self.path, text),
+            plan,
+            "{}: for these images alone",
+            self.name
+        );
+        plan
     }
 }
 

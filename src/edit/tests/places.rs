@@ -205,3 +205,27 @@ fn hostile_files_of_other_formats_end_in_time() {
         assert!(found.sites.len() + found.problems.len() <= MAX_SITES + 1, "{path}");
     }
 }
+
+#[test]
+fn a_document_without_an_image_that_is_looked_for_is_not_parsed() {
+    let image = |name: &str| ImageName::parse(name).unwrap();
+    let pod = |image: &str| format!("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: {image}\n");
+    let sites = |text: &str, images: &[ImageName]| {
+        find_sites("a.yaml", text.as_bytes(), &every_target().of_images(images)).sites.len()
+    };
+    let images = [image("ghcr.io/acme/api"), image("nginx"), image("ghcr.io/acme/a.b")];
+    for (text, wanted) in [
+        (pod("ghcr.io/acme/api:1"), 1),
+        (pod("docker.io/library/nginx"), 1),
+        (pod("\"ghcr.io/acme/\\x61pi:1\""), 1),
+        (pod("ghcr.io/acme/a.b:1"), 1),
+        (pod("ghcr.io/acme/a-b:1"), 0),
+        (pod("ghcr.io/acme/web:1"), 0),
+        (format!("{}---\n{}", pod("ghcr.io/acme/web:1"), pod("ghcr.io/acme/api:1")), 1),
+        ("a: x # {\"$imagepolicy\": \"shop:web\"}\n".to_owned(), 1),
+        ("# renovate: datasource=docker depName=ghcr.io/acme/web\na: 1\n".to_owned(), 1),
+    ] {
+        assert_eq!(sites(&text, &images), wanted, "{text}");
+    }
+    assert_eq!((sites(&pod("x/api:1"), &[]), sites(&pod("\"\\x61\""), &[])), (0, 1));
+}

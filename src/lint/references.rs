@@ -119,38 +119,41 @@ fn did_you_mean(folder: &Folder, policy: &ObjectKey) -> String {
     }
 }
 
-/// Policies of one image in a repository whose places are found by their images: none is written for two.
+/// Policies of one image in a repository whose places are found by their images: none is written for two of them.
 fn competing(
     folder: &Folder,
     repository: &ObjectKey,
     updates: &Updates,
     taken: &[(&ObjectKey, &ImagePolicy)],
 ) -> Vec<Finding> {
-    let Updates {
-        markers: _,
-        workloads,
-        kustomize,
-        helm_values,
-        oci_artifacts,
-        renovate_comments,
-        fields: _,
-    } = updates;
+    let Updates { markers: _, workloads, kustomize, helm_values, oci_artifacts, renovate_comments, fields } =
+        updates;
     if !(*workloads || *kustomize || *helm_values || *oci_artifacts || *renovate_comments) {
         return Vec::new();
     }
-    let mut first: BTreeMap<ImageName, &ObjectKey> = BTreeMap::new();
-    let mut findings = Vec::new();
+    let mut by_image: BTreeMap<ImageName, Vec<&ObjectKey>> = BTreeMap::new();
     for (key, policy) in taken {
-        let Ok(image) = ImageName::parse(&policy.spec.image) else { continue };
-        let Some(other) = first.get(&image) else {
-            first.insert(image, key);
-            continue;
+        if let Ok(image) = ImageName::parse(&policy.spec.image) {
+            by_image.entry(image).or_default().push(key);
+        }
+    }
+    let mut findings = Vec::new();
+    for (image, keys) in by_image.iter().filter(|(_, keys)| keys.len() > 1) {
+        // Places that a rule names are clear.
+        let is_named = |key: &&ObjectKey| fields.iter().any(|rule| rule.policy == key.name);
+        let (named, unnamed): (Vec<&ObjectKey>, Vec<_>) = keys.iter().copied().partition(is_named);
+        let (other, rest) = match (named.first(), unnamed.as_slice()) {
+            (Some(named), unnamed) => (named, unnamed),
+            (None, [first, rest @ ..]) => (first, rest),
+            (None, []) => continue,
         };
-        let message = format!(
-            "both {other} and {key} follow {image}, and {repository} looks for its places by the image: none without a \
-             marker is written"
-        );
-        findings.push(at(folder, Rule::CompetingPolicies, Kind::Policy, key, "spec.image", &message));
+        findings.extend(rest.iter().map(|key| {
+            let message = format!(
+                "both {other} and {key} follow {image}, and {repository} looks for its places by the image: none is \
+                 written but for a marker or an entry of spec.updates.fields"
+            );
+            at(folder, Rule::CompetingPolicies, Kind::Policy, key, "spec.image", &message)
+        }));
     }
     findings
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::edit::{Targets, find_sites};
 
@@ -68,7 +70,7 @@ fn of_file(objects: &str, path: &str, text: &str) -> Vec<String> {
 #[test]
 fn every_rule_has_an_id_of_its_own_and_is_told_in_the_docs() {
     let page = include_str!("../../docs/cli.md");
-    let ids: std::collections::BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+    let ids: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
     assert_eq!(ids.len(), Rule::ALL.len());
     for rule in Rule::ALL {
         let row = format!("| `{}` | {} | {} |", rule.id(), rule.severity(), rule.summary());
@@ -145,6 +147,24 @@ fn what_is_in_order_is_left_alone() {
         format!("{INFRA}  updates: {{fields: [{{glob: a, policy: api, path: b}}]}}\n"),
     ] {
         assert_eq!(of_objects(&objects), [""; 0], "{objects}");
+    }
+}
+
+#[test]
+fn two_policies_of_one_image_compete_unless_rules_name_their_places() {
+    let [two, three] = ["two", "three"].map(|name| API.replace("name: api", &format!("name: {name}")));
+    let rule = |policy: &str| format!("{{glob: a, policy: {policy}, path: b}}");
+    for (updates, wanted) in [
+        ("workloads: true".to_owned(), &[("api", "three"), ("api", "two")][..]),
+        (format!("helmValues: true, fields: [{}]", rule("two")), &[("two", "api"), ("two", "three")]),
+        (format!("kustomize: true, fields: [{}, {}, {}]", rule("two"), rule("api"), rule("three")), &[]),
+        ("markers: true".to_owned(), &[]),
+    ] {
+        let told = of_objects(&format!("{API}{two}{three}{INFRA}  updates: {{{updates}}}\n"));
+        let wanted: BTreeSet<_> =
+            wanted.iter().map(|(one, other)| format!("both shop/{one} and shop/{other} follow")).collect();
+        assert_eq!(told.len(), wanted.len(), "{told:?}");
+        assert!(wanted.iter().all(|wanted| told.iter().any(|told| told.contains(wanted))), "{told:?}");
     }
 }
 

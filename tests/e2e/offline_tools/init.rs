@@ -35,6 +35,13 @@ impl Desk {
         serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"))
     }
 
+    /// Lints what was proposed, and gives what is wrong with it.
+    async fn lint_proposal(&self) -> String {
+        let repo = ["--repo", "repo", "--repository", "apps/infra"];
+        let done = self.run(&[&["lint", "--policies", "out", "--strict"][..], &repo].concat()).await;
+        done.stdout + &done.stderr
+    }
+
     /// Plans with a newer tag for every policy, and gives what would be written.
     async fn plan_newer(&self, proposal: &Value, namespace: &str) -> Written {
         let mut args =
@@ -236,6 +243,8 @@ async fn two_hundred_apps_are_on_board_at_once() {
         let (listed, passed) = (proposed(&proposal), passed(&proposal));
         assert_eq!((listed.len(), passed.as_slice()), (places, [].as_slice()));
         assert_eq!(desk.plan_newer(&proposal, "apps").await, listed);
+        let linted = desk.lint_proposal().await;
+        assert!(linted.starts_with("0 errors and 0 warnings in "), "{linted}");
     }
 }
 

@@ -1,24 +1,28 @@
-//! The registry client against a real registry, and against one that misbehaves: a server of the tests that answers as it
-//! is told. Most of what `changes` holds meets a real one.
+//! The registry client against a real registry; against one whose answers are spoilt on the way (`spoilt`: with tokens and
+//! TLS, behind a proxy of the tests); and against one that misbehaves by itself: a server of the tests that answers as it is
+//! told (`faults`). Most of what `changes` holds meets a real one.
 //!
 //! | what goes wrong | where it is tested |
 //! | --- | --- |
-//! | 429 with `Retry-After`, with HTML | `faults`; `scanning` for the other hosts' pace |
-//! | 5xx once and for good, a page of five fails | `faults` |
-//! | refused, killed, back again | here; e2e `faults` |
-//! | a byte now and then | `net::body` beside the code, with shorter times |
-//! | cut JSON, what is no list, a bomb | `faults`, and the fuzzer |
-//! | links in a circle, to another host, to another list | `faults` |
-//! | redirect to another origin, rogue realm | `faults`; here for the real token server |
+//! | 429 with `Retry-After`, with HTML | `spoilt`, `faults`; `scanning` for the other hosts' pace |
+//! | 5xx once and for good, a page of five fails | `spoilt`, `faults` |
+//! | refused, reset, killed, back again | here, `spoilt`; e2e `faults` |
+//! | accepted, then silent | `spoilt`: at the registry and at the token server |
+//! | a byte now and then | `spoilt`; `net::body` beside the code, with shorter times |
+//! | cut JSON, what is no list, a bomb | `spoilt`, `faults`, and the fuzzer |
+//! | links in a circle, to another host, to another list | `spoilt`, `faults` |
+//! | redirect to another origin, rogue realm | `spoilt`, `faults`; here for the real token server |
+//! | a token server that fails or lies | `spoilt` |
 //! | 200,000 tags, in any order | `faults` |
 //! | names given twice, hostile names | `changes`; `faults` |
 //! | suddenly empty list | e2e `faults` |
 //! | started again with nothing in it | `changes` |
-//! | token ends between pages | `faults` |
+//! | token ends between pages | `spoilt`, `faults` |
 //! | password replaced | `changes`; e2e `private` for the pull secret |
-//! | authority of the certificate replaced | `changes` |
-//! | tag moved, tag deleted | `changes`, `images`; e2e `faults` |
-//! | HEAD refused, body of another digest | `faults`, `images` |
+//! | authority of the certificate replaced | `changes`; `certificates` for a running engine |
+//! | tag moved, tag deleted | `changes`, `images`; e2e `faults`, between the decision and the push too |
+//! | a mirror fails, lags, refuses | `mirrors`; e2e `standalone` |
+//! | HEAD refused, body of another digest | `spoilt`, `faults`, `images` |
 //! | 403 and 404 told apart | here, `faults` |
 //! | ten policies on one image | e2e `faults` |
 
@@ -27,6 +31,7 @@ mod clouds;
 pub mod fault_server;
 mod faults;
 mod images;
+mod spoilt;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

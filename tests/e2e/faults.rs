@@ -92,6 +92,54 @@ async fn a_chosen_tag_that_is_deleted_takes_nothing_back() {
     cluster.hold(&seen, &[], &[]).await;
 }
 
+/// Time between a decision and its push, in which a test changes the registry.
+const GATHER: &str = "--gather=4s";
+
+#[tokio::test]
+async fn a_tag_that_moves_between_the_decision_and_the_push_is_written_as_decided_and_then_as_it_is() {
+    let mut cluster = Cluster::start(&[GATHER]).await;
+    let day = |day: u32| serde_json::json!({ "created": format!("2026-11-{day}T09:30:00Z") });
+    cluster.registry.push("acme/api", "1.0.0").await;
+    cluster.repo.seed(&[("api.yaml", &cluster.deployment("api", "1.0.0"))]);
+    let pinned = format!("{SEMVER}, pin: TagAndDigest");
+    cluster.apply(&(cluster.policy_yaml("api", &pinned) + &cluster.infra_yaml())).await;
+    cluster.run_operator();
+    cluster.status_where("imgpol/api", "written", |s| s["written"][0]["tag"] == "1.0.0").await;
+    let seen = Invariants::from_now_on(&cluster.repo);
+
+    let decided = cluster.registry.push_image("acme/api", "1.1.0", day(20)).await;
+    cluster.request_scans("one").await;
+    cluster.status_where("imgpol/api", "decided", |s| s["selected"]["digest"] == decided.as_str()).await;
+    let moved = cluster.registry.push_image("acme/api", "1.1.0", day(21)).await;
+    assert_ne!(decided, moved);
+    cluster.branch_holds("api.yaml", &format!("acme/api:1.1.0@{decided} #")).await;
+
+    cluster.request_scans("two").await;
+    cluster.branch_holds("api.yaml", &format!("acme/api:1.1.0@{moved} #")).await;
+    assert_eq!(written_tags(&cluster), ["1.0.0", "1.1.0", "1.1.0"], "each digest once");
+    cluster.hold(&seen, &["imgpol/api", "infra/infra"], &[]).await;
+}
+
+#[tokio::test]
+async fn a_chosen_tag_that_is_deleted_before_the_push_is_written_once_and_told() {
+    let (cluster, seen) = app(&[GATHER], "1h").await;
+    cluster.registry.push("acme/api", "1.1.0").await;
+    cluster.request_scans("one").await;
+    cluster.status_where("imgpol/api", "decided", |s| s["selected"]["tag"] == "1.1.0").await;
+    cluster.registry.delete_tag("acme/api", "1.1.0");
+    assert!(written_tags(&cluster).is_empty(), "not pushed yet");
+    // The decision was made over a whole list; one look that says otherwise does not undo it.
+    cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
+
+    cluster.request_scans("two").await;
+    cluster.status_where("imgpol/api", "lower", |s| s["selected"]["tag"] == "1.0.0").await;
+    let told =
+        cluster.status_where("imgpol/api", "why it is not written", |s| message(s).contains("1.1.0")).await;
+    assert!(message(&told).contains("api.yaml:"), "{told}");
+    assert_eq!(written_tags(&cluster), ["1.1.0"], "never back");
+    cluster.hold(&seen, &[], &[]).await;
+}
+
 #[tokio::test]
 async fn ten_policies_on_one_image_are_one_scan() {
     let mut cluster = Cluster::start(&[]).await;

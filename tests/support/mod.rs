@@ -10,6 +10,7 @@
 )]
 
 pub mod control_plane;
+pub mod fault_proxy;
 pub mod git_server;
 pub mod gitea;
 pub mod infra_repo;

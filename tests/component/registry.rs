@@ -7,6 +7,7 @@
 //! | 429 with `Retry-After`, with HTML | `spoilt`, `faults`; `scanning` for the other hosts' pace |
 //! | 5xx once and for good, a page of five fails | `spoilt`, `faults` |
 //! | refused, reset, killed, back again | here, `spoilt`; e2e `faults` |
+//! | a page of a real registry fails | `paging` |
 //! | accepted, then silent | `spoilt`: at the registry and at the token server |
 //! | a byte now and then | `spoilt`; `net::body` beside the code, with shorter times |
 //! | cut JSON, what is no list, a bomb | `spoilt`, `faults`, and the fuzzer |
@@ -31,6 +32,7 @@ mod clouds;
 pub mod fault_server;
 mod faults;
 mod images;
+mod paging;
 mod spoilt;
 
 use std::collections::BTreeMap;

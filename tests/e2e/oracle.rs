@@ -64,7 +64,9 @@ impl Cluster {
                     self.registry.ever_held(&format!("acme/{name}"), to),
                     "I1: {update} was never pushed"
                 );
-                assert!(version(from) < version(to), "I1: {update} goes down");
+                // A tag that was pushed again moves to its new digest.
+                let is_moved = from == to && words.next().is_some();
+                assert!(is_moved || version(from) < version(to), "I1: {update} does not go up");
                 assert!(to.starts_with("1."), "I1: {update} is out of the range");
             }
         }

@@ -208,7 +208,7 @@ pub async fn client_from(kubeconfig: &Path) -> kube::Client {
     kube::Client::try_from(config.expect("a usable kubeconfig")).expect("a client")
 }
 
-/// The folder of kube-apiserver, etcd, kubectl, helm and gitea: at once where they were built before, after minutes where not.
+/// The folder of kube-apiserver, etcd, kubectl, helm, gitea and registry: at once where they were built before, after minutes where not.
 pub fn tools() -> &'static Path {
     static TOOLS: OnceLock<PathBuf> = OnceLock::new();
     TOOLS.get_or_init(|| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tagtide::demo::registry::{PROGRAM, configuration};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+use super::control_plane::tools;
 use super::process::{Process, free_address, tied};
 use super::token_server::{ISSUER, SERVICE, TokenServer};
 use super::{wait_until, workspace};
@@ -41,6 +42,7 @@ pub enum Access {
 /// A running registry. Killed on drop.
 pub struct Registry {
     process: Process,
+    program: PathBuf,
     folder: TempDir,
     address: SocketAddr,
     access: Access,
@@ -54,6 +56,12 @@ impl Registry {
     /// Starts an empty one.
     pub async fn start(access: Access) -> Self {
         Self::start_with(access, |_| {}).await
+    }
+
+    /// Starts the program of distribution 3, which gives at most so many tags at once.
+    pub async fn start_3(page: usize) -> Self {
+        let change = |config: &mut Value| config["tags"] = json!({ "maxtags": page });
+        Self::start_program(tools().join("registry"), Access::Anonymous, change).await
     }
 
     /// Starts one that has what another one has, and fetches that when it is asked (a pull-through cache).
@@ -73,6 +81,10 @@ impl Registry {
     }
 
     async fn start_with(access: Access, change: impl FnOnce(&mut Value)) -> Self {
+        Self::start_program(PROGRAM.into(), access, change).await
+    }
+
+    async fn start_program(program: PathBuf, access: Access, change: impl FnOnce(&mut Value)) -> Self {
         // The client below may be the first user of TLS in this process; it is no matter if it is not.
         rustls::crypto::ring::default_provider().install_default().ok();
         let folder = workspace::folder("registry");
@@ -98,9 +110,9 @@ impl Registry {
         }
         change(&mut config);
         std::fs::write(folder.path().join("config.yml"), config.to_string()).expect("the configuration");
-        let process = launch(&folder, address).await;
+        let process = launch(&program, &folder, address).await;
         let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
-        Self { process, folder, address, access, tokens, client, pushed: Mutex::default() }
+        Self { process, program, folder, address, access, tokens, client, pushed: Mutex::default() }
     }
 
     /// Ends it as a crash would; its images stay.
@@ -111,7 +123,7 @@ impl Registry {
     /// Starts it again at the same address.
     pub async fn restart(&mut self) {
         self.kill();
-        self.process = launch(&self.folder, self.address).await;
+        self.process = launch(&self.program, &self.folder, self.address).await;
     }
 
     /// Starts it again at the same address, with nothing in it.
@@ -212,6 +224,13 @@ impl Registry {
         std::fs::remove_dir_all(&folder).unwrap_or_else(|error| panic!("delete {repository}:{tag}: {error}"));
     }
 
+    /// Takes a tag away as its clients do, which distribution 3 lets them.
+    pub async fn untag(&self, repository: &str, tag: &str) {
+        let url = format!("{}/v2/{repository}/manifests/{tag}", self.url());
+        let answer = reqwest::Client::new().delete(url).send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 202, "delete {repository}:{tag}");
+    }
+
     /// The tags that the registry lists, sorted: this one gives them in the order of its disk.
     pub async fn tags(&self, repository: &str) -> Vec<String> {
         let image = Reference::with_tag(self.host(), repository.to_owned(), "any".to_owned());
@@ -229,8 +248,8 @@ impl Registry {
     }
 }
 
-async fn launch(folder: &TempDir, address: SocketAddr) -> Process {
-    let mut command = tied(PROGRAM);
+async fn launch(program: &Path, folder: &TempDir, address: SocketAddr) -> Process {
+    let mut command = tied(program);
     command.arg("serve").arg(folder.path().join("config.yml"));
     let process = Process::spawn("registry", command, folder.path());
     wait_until("the registry", Duration::from_secs(15), async || match process.exit_status() {

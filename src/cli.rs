@@ -18,6 +18,7 @@ mod man;
 mod output;
 mod plan;
 mod planning;
+mod progress;
 mod repo_files;
 mod report;
 mod run;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 
 use super::engine_args::ConnectionArgs;
+use super::progress::Progress;
 use crate::api::{ImagePolicy, ObjectKey};
 use crate::engine::{
     self, Asked, Asker, ConfigMapError, LookError, Looked, NoWish, SecretData, SecretError, SecretSource,
@@ -93,7 +94,12 @@ impl LiveRegistries {
         for question in questions {
             groups.entry(question.source.clone()).or_default().push(question);
         }
-        let answers = stream::iter(groups).map(|(source, questions)| self.answer(source, questions));
+        let progress = Progress::towards(groups.len(), "images asked for");
+        let answers = stream::iter(groups).map(async |(source, questions)| {
+            let answers = self.answer(source, questions).await;
+            progress.step();
+            answers
+        });
         answers.buffered(SCANS_AT_ONCE).concat().await
     }
 

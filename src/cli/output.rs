@@ -67,6 +67,11 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(print_raw(&text)?)
 }
 
+/// Writes a value as YAML to standard output.
+pub(super) fn print_yaml(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print_raw(serde_saphyr::to_string(value)?.as_bytes())?)
+}
+
 /// Whether standard output is a screen, to which no foreign control character may go.
 pub(super) fn is_on_screen() -> bool {
     io::stdout().is_terminal()

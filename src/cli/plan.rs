@@ -39,6 +39,8 @@ enum Output {
     Diff,
     /// One JSON object with changes and problems
     Json,
+    /// The same as YAML
+    Yaml,
 }
 
 impl PlanArgs {
@@ -50,6 +52,7 @@ impl PlanArgs {
             match self.output {
                 Output::Diff => output::print_raw(diff(&planned).as_bytes())?,
                 Output::Json => output::print_json(&Report::of(&planned.plan))?,
+                Output::Yaml => output::print_yaml(&Report::of(&planned.plan))?,
             }
             Ok(planned.fault().unwrap_or_else(|| match planned.plan.files.as_slice() {
                 [] => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 
 use super::BadInput;
+use super::progress::Progress;
 use crate::edit::{FileSites, Targets, find_sites};
 use crate::engine::{MAX_FILE, Scope};
 use crate::git::{Branch, BranchName, CommitId, Error, FileChange, Ignored, head_branch};
@@ -113,6 +114,11 @@ impl Repo {
     /// Reads the files that `scope` admits and in which `targets` are looked for: path, with `/`, and content, in no
     /// order.
     pub(super) fn read(&self, scope: &Scope, targets: &Targets, take: Take<'_>) -> anyhow::Result<()> {
+        let progress = Progress::of("files read");
+        let take = &mut |path, read| {
+            progress.step();
+            take(path, read);
+        };
         match self {
             Self::Folder(root) => read_below(root, None, scope, targets, take),
             Self::WorkTree(root) => read_below(root, Ignored::of(root).as_ref(), scope, targets, take),

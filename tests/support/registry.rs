@@ -11,6 +11,7 @@ use oci_distribution::manifest::{IMAGE_CONFIG_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_
 use oci_distribution::secrets::RegistryAuth;
 use oci_distribution::{Client, Reference};
 use reqwest::header::HeaderValue;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tagtide::demo::image::tiny_image;
 use tagtide::demo::registry::{PROGRAM, configuration};
@@ -118,6 +119,16 @@ impl Registry {
     /// Ends it as a crash would; its images stay.
     pub fn kill(&self) {
         self.process.kill();
+    }
+
+    /// Has it stand still: it takes connections and answers nothing.
+    pub fn pause(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Has it go on.
+    pub fn resume(&self) {
+        self.process.signal(Signal::CONT);
     }
 
     /// Starts it again at the same address.

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{APP, Desk, copy};
+use crate::support::process::{finish, tied};
 use crate::support::registry::{Access, Registry};
+use crate::support::tagtide;
 
 const BOTH: [&str; 4] = ["--select", "shop/api=1.9.4", "--select", "shop/web=8"];
 
@@ -52,6 +54,64 @@ async fn a_plan_is_told_in_the_shape_that_scripts_read() {
     assert_eq!((&problems[1]["line"], &problems[1]["reason"]), (&json!(3), &json!("InvalidMarker")));
     assert_eq!((problems.as_array().unwrap().len(), said.as_object().unwrap().len()), (2, 2));
     assert!(done.stderr.contains(&format!("warning: z.yaml:2: UnknownPolicy: {unknown}")), "{done:?}");
+}
+
+#[tokio::test]
+async fn the_yaml_of_a_plan_says_what_its_json_says() {
+    let desk = Desk::with_repo();
+    let json = desk.plan(&[&BOTH[..], &["-o", "json"]].concat()).await;
+    let yaml = desk.plan(&[&BOTH[..], &["-o", "yaml"]].concat()).await;
+    assert_eq!((json.code, yaml.code), (Some(10), Some(10)), "{yaml:?}");
+    let read: Value = serde_saphyr::from_str(&yaml.stdout).unwrap();
+    assert_eq!(read, serde_json::from_str::<Value>(&json.stdout).unwrap());
+}
+
+#[tokio::test]
+async fn colour_and_progress_are_for_terminals_only() {
+    let registry = Registry::start(Access::Anonymous).await;
+    registry.push("acme/api", "1.0.0").await;
+    registry.push("acme/api", "1.1.0").await;
+    let desk = Desk::new();
+    let host = registry.host();
+    desk.write("policies/local.yaml", format!(
+        "apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: local}}\n\
+         spec: {{host: '{host}', insecure: true}}\n---\napiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\n\
+         metadata: {{name: live, namespace: shop}}\n\
+         spec: {{image: '{host}/acme/api', select: {{semver: {{range: '*'}}}}}}\n"
+    ));
+    desk.write("repo/app.yaml", format!("image: {host}/acme/api:1.0.0 # {{\"$imagepolicy\": \"shop:live\"}}\n"));
+    let plan = ["plan", "--policies", "policies", "--repo", "repo", "--allow-http", "--allow-cidr=127.0.0.0/8"];
+    let piped = async || {
+        let mut command = tagtide::command(&plan);
+        command.env_remove("NO_COLOR").current_dir(desk.path("."));
+        finish(command).await
+    };
+    let on_terminal = async || {
+        let mut command = tied("script");
+        let words = format!("{} {}", env!("CARGO_BIN_EXE_tagtide"), plan.join(" "));
+        command.args(["-qec", &words, "/dev/null"]).current_dir(desk.path(".")).env("TERM", "xterm");
+        command.env_remove("NO_COLOR").env_remove("KUBECONFIG");
+        finish(command).await
+    };
+    // The registry stands still for longer than nobody would ask about.
+    let slowly = async {
+        registry.pause();
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        registry.resume();
+    };
+    let (seen, ()) = tokio::join!(on_terminal(), slowly);
+    assert_eq!(seen.code, Some(10), "{seen:?}");
+    assert!(seen.stdout.contains("0 of 1 images asked for"), "{seen:?}");
+    assert!(seen.stdout.contains("\u{1b}[32m+image"), "the diff is coloured: {seen:?}");
+    let slowly = async {
+        registry.pause();
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        registry.resume();
+    };
+    let (piped, ()) = tokio::join!(piped(), slowly);
+    assert_eq!(piped.code, Some(10), "{piped:?}");
+    assert!(!piped.stdout.contains('\u{1b}') && !piped.stderr.contains('\u{1b}'), "{piped:?}");
+    assert!(!piped.stderr.contains("asked for"), "{piped:?}");
 }
 
 #[tokio::test]

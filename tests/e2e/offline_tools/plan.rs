@@ -73,14 +73,21 @@ async fn colour_and_progress_are_for_terminals_only() {
     registry.push("acme/api", "1.1.0").await;
     let desk = Desk::new();
     let host = registry.host();
-    desk.write("policies/local.yaml", format!(
-        "apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: local}}\n\
+    desk.write(
+        "policies/local.yaml",
+        format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: local}}\n\
          spec: {{host: '{host}', insecure: true}}\n---\napiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\n\
          metadata: {{name: live, namespace: shop}}\n\
          spec: {{image: '{host}/acme/api', select: {{semver: {{range: '*'}}}}}}\n"
-    ));
-    desk.write("repo/app.yaml", format!("image: {host}/acme/api:1.0.0 # {{\"$imagepolicy\": \"shop:live\"}}\n"));
-    let plan = ["plan", "--policies", "policies", "--repo", "repo", "--allow-http", "--allow-cidr=127.0.0.0/8"];
+        ),
+    );
+    desk.write(
+        "repo/app.yaml",
+        format!("image: {host}/acme/api:1.0.0 # {{\"$imagepolicy\": \"shop:live\"}}\n"),
+    );
+    let plan =
+        ["plan", "--policies", "policies", "--repo", "repo", "--allow-http", "--allow-cidr=127.0.0.0/8"];
     let piped = async || {
         let mut command = tagtide::command(&plan);
         command.env_remove("NO_COLOR").current_dir(desk.path("."));

@@ -59,7 +59,8 @@ fn verify_document(
 ) -> Result<(), NotVerified> {
     let mut edits = edits.iter().peekable();
     let mut new_events = reader::events(new.text);
-    let mut awaited: Option<&Edit<'_>> = None;
+    // An added entry, and the line of what it was added behind.
+    let mut awaited: Option<(&Edit<'_>, usize)> = None;
     let mut added_lines = 0;
     for event in reader::events(old.text) {
         let (event, span) =
@@ -71,8 +72,10 @@ fn verify_document(
             None => Err(NotVerified::Other { line }),
         };
         let (mut new_event, mut new_span) = next()?;
-        // An added entry comes next, behind a comment at most, so that it lies in the mapping of the name.
-        if let Some(edit) = awaited.filter(|_| !matches!(event, Event::Comment(..))) {
+        // An added entry comes next, behind a comment of that line at most, so that it lies in the mapping of the name.
+        let is_behind =
+            |name_line: usize| matches!(event, Event::Comment(..)) && span.start.line() == name_line;
+        if let Some((edit, _)) = awaited.filter(|(_, name_line)| !is_behind(*name_line)) {
             let (value, _) = next()?;
             if !is_added(edit, &new_event, &value) {
                 return Err(NotVerified::Value { line, value: edit.value.to_owned() });
@@ -90,7 +93,7 @@ fn verify_document(
         let edit = edits.next_if(|edit| event.scalar().is_some() && is_at(edit.span, old.start, &span));
         match edit {
             Some(edit) if edit.style.is_added() => {
-                awaited = Some(edit);
+                awaited = Some((edit, span.end.line()));
                 if event != new_event {
                     return Err(NotVerified::Other { line });
                 }

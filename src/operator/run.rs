@@ -99,20 +99,22 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<(), R
         .map_err(|source| RunError::Listen { address, source })?;
     let server = tokio::spawn(server);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving health and metrics");
-    let counter = match settings.hooks {
-        Some(hooks) => Some(Counter::open(hooks, &client, &settings, delivery_metrics, &stop_serving).await?),
+    let reception = match settings.hooks {
+        Some(hooks) => {
+            Some(Reception::open(hooks, &client, &settings, delivery_metrics, &stop_serving).await?)
+        }
         None => None,
     };
     let outcome = tokio::select! {
-        outcome = lead(client, settings, metrics, leader, readiness, counter, stop) => outcome,
+        outcome = lead(client, settings, metrics, leader, readiness, reception, stop) => outcome,
         _ = server => Err(RunError::Ended("the HTTP server")),
     };
     stop_serving.cancel();
     outcome
 }
 
-/// Where deliveries are taken: open from the start, at each replica.
-struct Counter {
+/// Where deliveries are taken: at each replica, from the start.
+struct Reception {
     deliveries: Arc<Deliveries>,
     metrics: receiver::Metrics,
     /// Where the other replicas reach it.
@@ -120,7 +122,7 @@ struct Counter {
     leader: Leader,
 }
 
-impl Counter {
+impl Reception {
     async fn open(
         hooks: HooksSettings,
         client: &Client,
@@ -165,7 +167,7 @@ async fn lead(
     metrics: Metrics,
     leader: Gauge,
     readiness: Readiness,
-    counter: Option<Counter>,
+    reception: Option<Reception>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     if !wait_for_api(&client, &stop).await {
@@ -186,8 +188,8 @@ async fn lead(
     let world = Arc::new(KubeWorld::new(client.clone(), namespace, identity.clone(), term));
     let (updates_in, updates) = mpsc::channel::<Update>(WAITING_UPDATES);
     let hooks = Hooks::default();
-    if let Some(counter) = &counter {
-        counter.lead(&identity, hooks.clone(), Arc::clone(&world), &engine, updates_in.clone()).await;
+    if let Some(reception) = &reception {
+        reception.lead(&identity, hooks.clone(), Arc::clone(&world), &engine, updates_in.clone()).await;
     }
     let feeder = tokio::spawn(feed(client, scope, updates_in));
     let stop_engine = stop.child_token();

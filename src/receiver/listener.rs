@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::route::{Destination, routes};
 
 /// The most connections at once.
-const MOST_CONNECTIONS: usize = 512;
+const MOST_CONNECTIONS: usize = 256;
 
 /// How long the head of a request may take to come; also how long a connection is kept for the next one.
 const HEAD_TIME: Duration = Duration::from_secs(5);

@@ -128,6 +128,31 @@ async fn a_body_over_a_megabyte_is_refused_whether_it_says_so_or_not() {
 }
 
 #[tokio::test]
+async fn many_large_bodies_of_strangers_are_held_few_at_a_time_and_small_ones_pass_them_by() {
+    let receiver = Receiver::of_each_kind().await;
+    let token = bearer(TOKEN);
+    let headers = [("authorization", token.as_str())];
+    let head = "POST /hooks/github HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+    let half = " ".repeat(200 * 1024);
+    let strangers = join_all((0..40).map(async |_| {
+        let mut stream = TcpStream::connect(receiver.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // What is not read any more fills the socket.
+        timeout(Duration::from_secs(1), stream.write_all(half.as_bytes())).await.ok();
+        stream
+    }))
+    .await;
+    let small = timeout(Duration::from_secs(3), receiver.status("/hooks/generic", &headers, BODY)).await;
+    assert_eq!(small.expect("it waits for nobody"), 202);
+    let large = format!("{BODY}{}", " ".repeat(100 * 1024));
+    let waits = timeout(Duration::from_secs(2), receiver.status("/hooks/generic", &headers, &large)).await;
+    assert!(waits.is_err(), "there is no room: {waits:?}");
+    drop(strangers);
+    let large = timeout(Duration::from_secs(5), receiver.status("/hooks/generic", &headers, &large)).await;
+    assert_eq!(large.expect("there is room again"), 202);
+}
+
+#[tokio::test]
 async fn who_is_slow_is_hung_up_on_and_holds_nobody_else_up() {
     let receiver = Receiver::of_each_kind().await;
     let began = Instant::now();

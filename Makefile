@@ -25,11 +25,12 @@ fuzz: ## fuzz each parser of foreign bytes, for a minute or SECONDS=; TARGET= na
 	@scripts/debian-packages
 	@scripts/fuzz $(or $(SECONDS),60) $(TARGET)
 
-bench: ## measure from a pushed tag to the commit, beside what Flux does for it, and plan
+bench: ## measure from a pushed tag to the commit, and scans, beside what Flux does for them; and plan
 	@scripts/debian-packages
 	@scripts/test-tools >/dev/null
 	@scripts/bench-reference >/dev/null
-	@cargo bench --locked --bench tag_to_commit --bench plan
+	@scripts/bench-reference reference-scans >/dev/null
+	@cargo bench --locked --bench tag_to_commit --bench scans --bench plan
 
 lint: ## formatting, clippy, licences, bans, sources, advisories
 	@scripts/lint

@@ -34,7 +34,7 @@ pub use access::{AccessError, access_for, check_registry};
 pub use asker::Asker;
 pub use choosing::{LookError, Looked, choose};
 pub use desk::Engine;
-pub use hooks::{Hook, Hooks, WEBHOOK_TOKEN_KEY};
+pub use hooks::{Hook, Hooks, webhook_token};
 pub use index::MAX_FILE;
 pub use inquiry::{Asked, PassedOver, ScanError, Tools, ask};
 pub use message::{InvalidTemplate, Move, Wording, compose};

@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::access::AccessError;
 use super::world::SecretSource;
-use crate::api::{ClusterImageRegistry, ObjectKey, Webhook, WebhookKind};
+use crate::api::{ClusterImageRegistry, ObjectKey, SecretRef, Webhook, WebhookKind};
 use crate::registry::webhook::ProofToken;
 
 /// The key of a Secret that holds what a webhook's sender proves itself with.
-pub const WEBHOOK_TOKEN_KEY: &str = "token";
+const TOKEN_KEY: &str = "token";
 
 /// One webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,19 +57,28 @@ impl Hooks {
 /// # Errors
 /// The first thing that is wrong.
 pub(super) async fn check_webhook<S: SecretSource>(source: &S, webhook: &Webhook) -> Result<(), AccessError> {
-    let reference = match (&webhook.secret_ref, &webhook.oidc, webhook.kind) {
-        (None, Some(_), WebhookKind::ArtifactRegistry) => return Ok(()),
+    match (&webhook.secret_ref, &webhook.oidc, webhook.kind) {
+        (None, Some(_), WebhookKind::ArtifactRegistry) => Ok(()),
         (None, _, _) | (_, Some(_), _) | (_, _, WebhookKind::ArtifactRegistry) => {
-            return Err(AccessError::WebhookOfNobody);
+            Err(AccessError::WebhookOfNobody)
         }
-        (Some(reference), None, _) => reference,
-    };
+        (Some(reference), None, _) => webhook_token(source, reference).await.map(drop),
+    }
+}
+
+/// Reads what a webhook's sender proves itself with from a Secret of the operator's namespace.
+///
+/// # Errors
+/// Where the Secret can not be read, has no such key, or holds a token that proves nothing.
+pub async fn webhook_token<S: SecretSource>(
+    source: &S,
+    reference: &SecretRef,
+) -> Result<ProofToken, AccessError> {
     let key = ObjectKey::new(source.operator_namespace(), &reference.name);
     let data = source.secret(&key).await?;
     let place = format!("spec.webhook.secretRef: the Secret {key}");
-    match data.get(WEBHOOK_TOKEN_KEY).map(|token| ProofToken::new(token)) {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(source)) => Err(AccessError::WebhookToken { place, source }),
-        None => Err(AccessError::NoKey { place, lacks: WEBHOOK_TOKEN_KEY }),
+    match data.get(TOKEN_KEY) {
+        Some(token) => ProofToken::new(token).map_err(|source| AccessError::WebhookToken { place, source }),
+        None => Err(AccessError::NoKey { place, lacks: TOKEN_KEY }),
     }
 }

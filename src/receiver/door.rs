@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout};
 
 use super::{Destination, Inbox, Metrics};
-use crate::api::{ObjectKey, WebhookKind};
-use crate::engine::{Hook, Hooks, SecretSource, WEBHOOK_TOKEN_KEY};
+use crate::api::WebhookKind;
+use crate::engine::{Hook, Hooks, SecretSource, webhook_token};
 use crate::registry::webhook::{self, Oidc, OidcError, ProofToken, Sender, is_proven_in_path};
 
 /// How long a token is used before its Secret is read again.
@@ -196,17 +196,12 @@ impl<S: SecretSource> Door<S> {
     /// Reads the token; without one nobody is let in. What is wrong with the Secret is in the object's status.
     async fn read(&self, hook: &Hook, name: &str) -> Option<ProofToken> {
         let reference = hook.webhook.secret_ref.as_ref()?;
-        let key = ObjectKey::new(self.secrets.operator_namespace(), &reference.name);
-        let problem = match timeout(READING, self.secrets.secret(&key)).await {
-            Ok(Ok(data)) => match data.get(WEBHOOK_TOKEN_KEY).map(|token| ProofToken::new(token)) {
-                Some(Ok(token)) => return Some(token),
-                Some(Err(error)) => error.to_string(),
-                None => format!("it has no key {WEBHOOK_TOKEN_KEY}"),
-            },
+        let problem = match timeout(READING, webhook_token(&*self.secrets, reference)).await {
+            Ok(Ok(token)) => return Some(token),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it could not be read in time".to_owned(),
+            Err(_) => "its Secret could not be read in time".to_owned(),
         };
-        tracing::warn!(webhook = name, secret = %key, problem, "a webhook has no token");
+        tracing::warn!(webhook = name, secret = reference.name, problem, "a webhook has no token");
         None
     }
 }

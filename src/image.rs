@@ -15,4 +15,4 @@ pub use facts::{BuildTime, ImageFacts};
 pub use name::{ImageName, InvalidImageName};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::ImageReference;
-pub use tag::{InvalidTag, MAX_TAG_LENGTH, Tag};
+pub use tag::{InvalidTag, MAX_TAG_LENGTH, Tag, TagRef};

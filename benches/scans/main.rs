@@ -3,16 +3,24 @@
 //! The registry is in this process: it pages by `n` and `last`, keeps its answers ready, and takes its time for each of them as
 //! one does that is far away. What is measured runs in a process of its own: the client and the policy of Tagtide, and the
 //! reference (`benches/reference-scans`), the libraries that Flux's image-reflector-controller lists and ranks with,
-//! as many at once as that does by default. And the program itself: `tagtide standalone` with a policy for each image.
+//! as many at once as that does by default. And the program itself: `tagtide standalone` with a policy for each image, and
+//! the operator on a real API server while nothing changes.
 //!
-//! Run it with `make bench`. It prints one table. A figure that misses its goal is marked; nothing fails.
+//! Run it with `make bench`. It prints two tables. A figure that misses its goal is marked; nothing fails.
 
-#![expect(clippy::expect_used, reason = "what can not be started ends the benchmark")]
+#![expect(clippy::expect_used, clippy::panic, reason = "what can not be started ends the benchmark")]
 
 #[path = "../../tests/support/mod.rs"]
 #[expect(dead_code, reason = "the benchmark uses its own part of the harness")]
 mod support;
 
+#[path = "../shared/operator.rs"]
+#[expect(dead_code, reason = "the fleet is left alone once it runs")]
+mod operator;
+#[path = "../shared/process_cost.rs"]
+mod process_cost;
+
+mod fleet;
 mod scanner;
 mod server;
 mod subject;
@@ -20,6 +28,7 @@ mod table;
 
 use std::time::Duration;
 
+use self::fleet::Fleet;
 use self::scanner::Task;
 use self::server::Server;
 use self::table::{Goal, Row, Table};
@@ -32,7 +41,9 @@ fn main() {
     if let Some(task) = Task::of_this_process() {
         return scanner::run(&task);
     }
-    let images: usize = std::env::var("IMAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
+    let images = number("IMAGES", 1_000);
+    let (policies, over) =
+        (number("POLICIES", 500), Duration::from_secs(number("FLEET_SECONDS", 180) as u64));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -44,7 +55,13 @@ fn main() {
         small_list(&mut table).await;
         long_list(&mut table).await;
         println!("{table}");
+        println!("{}", Fleet::watch(policies, over).await);
     });
+}
+
+/// What a variable says, or else this.
+fn number(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 /// A fleet's images, on a registry that is 20 ms away.

@@ -69,11 +69,14 @@ async fn scan_all(task: &Task) -> String {
     let client = Client::new(Connections::new(loopback), true);
     let policies: Vec<Arc<Policy>> = (0..task.images).map(|number| policy(&task.image(number))).collect();
     let policies = &policies;
-    let scans = (0..task.rounds).flat_map(|_| policies).map(|policy| scan(&client, policy));
+    // Each a task, as in the operator: none of them waits for the thread that all of them share otherwise.
+    let scans = (0..task.rounds)
+        .flat_map(|_| policies)
+        .map(|policy| tokio::spawn(scan(client.clone(), Arc::clone(policy))));
     let mut winners = stream::iter(scans).buffer_unordered(task.at_once);
-    let first = winners.next().await.expect("a scan");
+    let first = winners.next().await.expect("a scan").expect("its end");
     while let Some(winner) = winners.next().await {
-        assert_eq!(winner, first, "all lists are the same");
+        assert_eq!(winner.expect("its end"), first, "all lists are the same");
     }
     first
 }
@@ -83,11 +86,11 @@ fn policy(image: &str) -> Arc<Policy> {
     Arc::new(compile(&serde_json::from_value(spec).expect("a policy")).expect("a good policy"))
 }
 
-async fn scan(client: &Client, policy: &Arc<Policy>) -> String {
+async fn scan(client: Client, policy: Arc<Policy>) -> String {
     let image: ImageName = policy.image().clone();
     let access =
         Access { host: HostSettings { insecure: true, ..HostSettings::default() }, credential: None };
-    let looked = choose(client, &image, &access, std::slice::from_ref(policy), 10).await.expect("a list");
+    let looked = choose(&client, &image, &access, std::slice::from_ref(&policy), 10).await.expect("a list");
     let winner = looked.into_iter().next().and_then(|looked| looked.choice.winner);
     winner.expect("a tag in the range").tag.to_string()
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::RANGE;
+use crate::process_cost::{cpu_seconds, peak_mib};
 use crate::scanner::{Outcome, TASK, Task};
 use crate::support::process::Process;
 use crate::support::{tagtide as program, workspace};
@@ -72,8 +73,7 @@ pub async fn standalone(task: &Task) -> Cost {
     let began = Instant::now();
     let process = program::start(command, folder.path());
     let seconds = until_all_chose(&process, folder.path(), task.images, began).await;
-    let (cpu_seconds, peak_mib) = cost_of(&process);
-    Cost { seconds, cpu_seconds, peak_mib }
+    Cost { seconds, cpu_seconds: cpu_seconds(&process), peak_mib: peak_mib(&process) }
 }
 
 async fn until_all_chose(process: &Process, folder: &Path, images: usize, began: Instant) -> f64 {
@@ -87,17 +87,4 @@ async fn until_all_chose(process: &Process, folder: &Path, images: usize, began:
         assert!(began.elapsed() < Duration::from_secs(180), "waited three minutes; {chosen} have chosen");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// User and system time (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms), and the most resident memory.
-fn cost_of(process: &Process) -> (f64, f64) {
-    let of =
-        |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", process.id())).expect("a process");
-    let (stat, status) = (of("stat"), of("status"));
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks =
-        |field: usize| fields.get(field).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    let peak = peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default();
-    ((ticks(11) + ticks(12)) / 100.0, peak / 1024.0)
 }

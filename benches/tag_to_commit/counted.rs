@@ -1,14 +1,11 @@
-//! A way to the Git server that counts the bytes, and what a process took.
+//! A way to the Git server that counts the bytes, and what something took.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-
-use crate::support::process::Process;
 
 /// What something took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,28 +80,4 @@ async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
     }
     // Where the other side is gone there is nothing to close.
     to.shutdown().await.ok();
-}
-
-/// User and system time so far (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).
-pub fn cpu_seconds(process: &Process) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks =
-        |field: usize| fields.get(field).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-    (ticks(11) + ticks(12)) / 100.0
-}
-
-/// The most memory that was resident since the start or the last reset.
-pub fn peak_mib(process: &Process) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
-}
-
-/// Forgets the peak so far.
-pub fn reset_peak(process: &Process) {
-    let path = format!("/proc/{}/clear_refs", process.id());
-    if let Err(error) = fs::write(&path, "5") {
-        panic!("{path}: {error}");
-    }
 }

@@ -14,15 +14,17 @@
 #[expect(dead_code, reason = "the benchmark uses its own part of the harness")]
 mod support;
 
-mod counted;
+#[path = "../shared/operator.rs"]
 mod operator;
+#[path = "../shared/process_cost.rs"]
+mod process_cost;
+
+mod counted;
 mod reference;
 mod stage;
 mod table;
 
-use kube::CustomResourceExt as _;
 use support::control_plane::ControlPlane;
-use tagtide::api::{ClusterImageRegistry, ImagePolicy, InfraRepository};
 
 use self::stage::{Scene, Stage};
 use self::table::{Goal, Row, Table};
@@ -34,7 +36,7 @@ fn main() {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let plane = plane().await;
+        let plane = operator::plane().await;
         let mut table = Table::default();
         for &size in &sizes {
             one_site(&plane, size, &mut table).await;
@@ -44,17 +46,6 @@ fn main() {
         many_refs(&plane, &mut table).await;
         println!("{table}");
     });
-}
-
-async fn plane() -> ControlPlane {
-    let plane = ControlPlane::start().await;
-    for crd in [ImagePolicy::crd(), InfraRepository::crd(), ClusterImageRegistry::crd()] {
-        plane.apply(&serde_json::to_string(&crd).expect("a CRD is JSON")).await;
-    }
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
-    plane.kubectl(&established).await.success();
-    plane.kubectl(&["create", "namespace", "shop"]).await.success();
-    plane
 }
 
 /// Every file holds a marker for a policy of its own; one policy exists and moves.

@@ -11,13 +11,14 @@ use tempfile::TempDir;
 
 use tagtide::api::{ImagePolicy, InfraRepository};
 
-use crate::counted::{Cost, Passage, cpu_seconds, peak_mib, reset_peak};
+use crate::counted::{Cost, Passage};
 use crate::operator::{self, request, wait_for};
+use crate::process_cost::{cpu_seconds, peak_mib, reset_peak};
 use crate::reference;
 use crate::support::control_plane::ControlPlane;
 use crate::support::git_server::GitServer;
 use crate::support::infra_repo::{InfraRepo, NAME, fleet_file, fleet_path};
-use crate::support::process::Process;
+use crate::support::process::{Process, free_address};
 use crate::support::registry::{Access, Registry};
 use crate::support::workspace;
 
@@ -159,7 +160,7 @@ impl<'a> Stage<'a> {
     pub async fn cold_start(&mut self) -> Cost {
         let (before, began) = (self.traffic(), Instant::now());
         let lease = format!("bench-{}", self.registry.host().replace(['.', ':'], "-"));
-        self.operator = Some(operator::start(self.plane, self.folder.path(), &lease));
+        self.operator = Some(operator::start(self.plane, self.folder.path(), &lease, free_address()));
         self.head_other_than("").await;
         let seconds = began.elapsed().as_secs_f64();
         self.settle().await;

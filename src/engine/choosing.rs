@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::api::{Pin, Reason};
-use crate::image::{Digest, ImageFacts, ImageName, Tag};
+use crate::image::{Digest, ImageFacts, ImageName, Tag, TagRef};
 use crate::policy::{Choice, Chooser, Contest, Facts, MOST_CANDIDATES, Need, Policy};
 use crate::registry::{self, Access, Client, Depth, Inspector, ListVersion, Listed, Listing};
 
@@ -151,10 +151,10 @@ impl<'p> Round<'p> {
         self.policies.iter().any(|policy| policy.followed().is_none())
     }
 
-    fn offer(&mut self, tag: &str) {
+    fn offer(&mut self, tag: TagRef<'_>) {
         for (policy, chooser) in self.policies.iter().zip(&mut self.choosers) {
             if policy.followed().is_none() {
-                chooser.offer(tag);
+                chooser.take(tag);
             }
         }
     }
@@ -163,7 +163,7 @@ impl<'p> Round<'p> {
         let mut looks = Looks::new(inspector);
         let mut looked = Vec::with_capacity(self.policies.len());
         for (policy, mut chooser) in self.policies.iter().zip(self.choosers) {
-            policy.followed().iter().for_each(|tag| chooser.offer(tag.as_str()));
+            policy.followed().iter().for_each(|tag| chooser.take(tag.borrowed()));
             looked.push(looks.decide(policy, chooser.finish()).await);
         }
         looked

@@ -2,15 +2,21 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// The longest tag the OCI distribution specification admits, in bytes.
 pub const MAX_TAG_LENGTH: usize = 128;
 
 /// An image tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (OCI distribution specification 1.1, "Pulling manifests").
 ///
 /// A string that breaks the grammar never becomes a `Tag`, so a tag can be put into a URL path, a line of YAML or a
-/// commit message without escaping.
+/// commit message without escaping. One of at most 23 bytes, as nearly all are, takes no allocation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(Box<str>);
+pub struct Tag(SmolStr);
+
+/// A tag that borrows from the list it is in, so that lists are read and chosen from without an allocation for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagRef<'a>(&'a str);
 
 /// A string that is no tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,14 +28,54 @@ pub struct InvalidTag {
     pub input: String,
 }
 
+/// Whether a tag may hold this byte. Looked up, since it is asked for every byte of every list.
+const fn is_inner(byte: u8) -> bool {
+    const INNER: u128 = {
+        let (mut inner, mut byte) = (0, 0_u8);
+        while byte.is_ascii() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
+                inner |= 1 << byte;
+            }
+            byte += 1;
+        }
+        inner
+    };
+    byte.is_ascii() && (INNER >> byte) & 1 == 1
+}
+
+impl<'a> TagRef<'a> {
+    /// The tag that the text begins with, as far as the grammar reaches, and what follows it.
+    pub(crate) fn leading(text: &'a str) -> Option<(Self, &'a str)> {
+        let length = text.bytes().take_while(|byte| is_inner(*byte)).count();
+        let (tag, rest) = text.split_at_checked(length)?;
+        let is_tag = !tag.is_empty() && !tag.starts_with(['.', '-']) && length <= MAX_TAG_LENGTH;
+        is_tag.then_some((Self(tag), rest))
+    }
+
+    /// Reads a tag; `None` where the text breaks the grammar.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        Self::leading(text).filter(|(_, rest)| rest.is_empty()).map(|(tag, _)| tag)
+    }
+
+    /// The tag as the registry spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// The tag, to be kept.
+    #[must_use]
+    pub fn to_tag(self) -> Tag {
+        Tag(SmolStr::new(self.0))
+    }
+}
+
 impl Tag {
-    /// Whether `text` obeys the tag grammar. Allocates nothing: it is asked for every tag of every list.
+    /// Whether `text` obeys the tag grammar.
     #[must_use]
     pub fn is_valid(text: &str) -> bool {
-        let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
-        starts_well
-            && text.len() <= MAX_TAG_LENGTH
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        TagRef::parse(text).is_some()
     }
 
     /// Reads a tag.
@@ -37,11 +83,14 @@ impl Tag {
     /// # Errors
     /// `InvalidTag` where the text breaks the grammar.
     pub fn parse(text: &str) -> Result<Self, InvalidTag> {
-        if Self::is_valid(text) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidTag { input: super::name::shortened(text) })
-        }
+        let tag = TagRef::parse(text).ok_or_else(|| InvalidTag { input: super::name::shortened(text) })?;
+        Ok(tag.to_tag())
+    }
+
+    /// The tag, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> TagRef<'_> {
+        TagRef(&self.0)
     }
 
     /// The tag as the registry spells it.
@@ -73,6 +122,16 @@ mod tests {
     fn accepts_what_the_oci_grammar_admits() {
         for good in ["1", "v1.2.3", "_x", "a-b_c.d", &"a".repeat(128)] {
             assert_eq!(Tag::parse(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn a_tag_ends_where_the_grammar_does() {
+        for (text, tag, rest) in [("1.2\",\"v3", "1.2", "\",\"v3"), ("a/b", "a", "/b"), ("_é", "_", "é")] {
+            assert_eq!(TagRef::leading(text).map(|(tag, rest)| (tag.as_str(), rest)), Some((tag, rest)));
+        }
+        for none in ["", "\"", "-a", ".", &"a".repeat(129)] {
+            assert_eq!(TagRef::leading(none), None, "{none:?}");
         }
     }
 

@@ -9,6 +9,8 @@ mod tests;
 use std::cmp::Ordering;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use super::version::digits_order;
 
 pub(super) use self::format::Format;
@@ -100,8 +102,8 @@ fn is_digits(run: &str) -> bool {
 #[derive(Clone, Debug)]
 pub(super) struct OwnedCalver {
     numbers: [u64; MOST_NUMBERS],
-    modifier: Box<str>,
-    text: Box<str>,
+    modifier: SmolStr,
+    text: SmolStr,
 }
 
 impl OwnedCalver {
@@ -112,6 +114,10 @@ impl OwnedCalver {
 
 impl From<Calver<'_>> for OwnedCalver {
     fn from(version: Calver<'_>) -> Self {
-        Self { numbers: version.numbers, modifier: version.modifier.into(), text: version.text.into() }
+        Self {
+            numbers: version.numbers,
+            modifier: SmolStr::new(version.modifier),
+            text: SmolStr::new(version.text),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::api::Order;
-use crate::image::{BuildTime, Digest, Tag};
+use crate::image::{BuildTime, Digest, Tag, TagRef};
 
 use super::contest::{Contest, Facts, MOST_CANDIDATES, MOST_LOOKS};
 use super::explain::{self, Refusal, RefusedTag};
@@ -103,18 +103,25 @@ impl<'p> Chooser<'p> {
         }
     }
 
-    /// Takes one tag of the list.
-    pub fn offer(&mut self, tag: &str) {
-        self.tally.tags += 1;
-        if !Tag::is_valid(tag) {
-            self.tally.malformed += 1;
-            return;
+    /// Takes what stands in the list for a tag: one, or a text that is none.
+    pub fn offer(&mut self, text: &str) {
+        match TagRef::parse(text) {
+            Some(tag) => self.take(tag),
+            None => {
+                self.tally.tags += 1;
+                self.tally.malformed += 1;
+            }
         }
-        let verdict = self.policy.judge(tag, &mut self.groups);
+    }
+
+    /// Takes one tag of the list.
+    pub fn take(&mut self, tag: TagRef<'_>) {
+        self.tally.tags += 1;
+        let verdict = self.policy.judge(tag.as_str(), &mut self.groups);
         let candidate = Candidate::new(tag, verdict.rank);
         match verdict.refusal {
-            None => self.compete(candidate),
-            Some(refusal) => self.refuse(candidate, refusal),
+            None => self.compete(&candidate),
+            Some(refusal) => self.refuse(&candidate, refusal),
         }
     }
 
@@ -172,19 +179,19 @@ impl<'p> Chooser<'p> {
     }
 
     /// Makes a candidate the winner.
-    pub(super) fn crown(&mut self, candidate: Candidate<'_>) {
-        self.winner = Kept::new(candidate, Refusal::Outranked);
+    pub(super) fn crown(&mut self, candidate: &Candidate<'_>) {
+        self.winner = Some(Kept::new(candidate, Refusal::Outranked));
     }
 
     /// Reports a candidate that did not win: one that is only outranked where all are reported.
-    pub(super) fn put_behind(&mut self, candidate: Candidate<'_>, refusal: Refusal) {
+    pub(super) fn put_behind(&mut self, candidate: &Candidate<'_>, refusal: Refusal) {
         match refusal {
             Refusal::Outranked => self.outrank(candidate),
             _ => self.refuse(candidate, refusal),
         }
     }
 
-    fn compete(&mut self, candidate: Candidate<'_>) {
+    fn compete(&mut self, candidate: &Candidate<'_>) {
         self.tally.matching += 1;
         if let Some(candidates) = &mut self.candidates {
             candidates.offer(candidate, Refusal::Outranked);
@@ -193,35 +200,34 @@ impl<'p> Chooser<'p> {
         let order = self
             .winner
             .as_ref()
-            .map_or(Ordering::Greater, |winner| self.policy.preference(&candidate, &winner.candidate()));
+            .map_or(Ordering::Greater, |winner| self.policy.preference(candidate, &winner.candidate()));
         match order {
             Ordering::Equal => {}
             Ordering::Less => self.outrank(candidate),
             Ordering::Greater => {
-                let loser = std::mem::replace(&mut self.winner, Kept::new(candidate, Refusal::Outranked));
-                if let Some(loser) = loser {
-                    self.outrank(loser.candidate());
+                if let Some(loser) = self.winner.replace(Kept::new(candidate, Refusal::Outranked)) {
+                    self.outrank(&loser.candidate());
                 }
             }
         }
     }
 
-    fn outrank(&mut self, loser: Candidate<'_>) {
+    fn outrank(&mut self, loser: &Candidate<'_>) {
         if self.reports_outranked {
             self.ranked.offer(loser, Refusal::Outranked);
         }
     }
 
-    pub(super) fn refuse(&mut self, candidate: Candidate<'_>, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, candidate: &Candidate<'_>, refusal: Refusal) {
         *self.tally.refused.entry(refusal).or_default() += 1;
         let is_nearest = self.winner.is_none()
             && self.nearest.as_ref().is_none_or(|nearest| {
                 let by_rule = refusal.cmp(&nearest.refusal);
-                let order = by_rule.then_with(|| self.policy.preference(&candidate, &nearest.candidate()));
+                let order = by_rule.then_with(|| self.policy.preference(candidate, &nearest.candidate()));
                 order.is_gt()
             });
         if is_nearest {
-            self.nearest = Kept::new(candidate, refusal);
+            self.nearest = Some(Kept::new(candidate, refusal));
         }
         match candidate.rank() {
             Some(_) => self.ranked.offer(candidate, refusal),

@@ -93,7 +93,7 @@ impl<'p> Contest<'p> {
                 Some(known) if policy.first_missing_platform(known).is_some() => Refusal::PlatformMissing,
                 Some(_) | None if chooser.has_winner() => Refusal::Outranked,
                 Some(_) if !is_over => {
-                    chooser.crown(kept.candidate());
+                    chooser.crown(&kept.candidate());
                     continue;
                 }
                 Some(_) | None => {
@@ -101,7 +101,7 @@ impl<'p> Contest<'p> {
                     Refusal::NotLookedAt
                 }
             };
-            chooser.put_behind(kept.candidate(), refusal);
+            chooser.put_behind(&kept.candidate(), refusal);
         }
         chooser.end(facts)
     }
@@ -115,9 +115,9 @@ fn by_build_time(candidates: Vec<Kept>, facts: &Facts) -> Vec<Kept> {
         .filter_map(|kept| {
             let known = facts.get(kept.tag());
             let time = known.and_then(|known| known.built);
-            let dated = time.map(|time| Candidate::new(kept.tag().as_str(), Some(Rank::Built(time))));
+            let dated = time.map(|time| Candidate::new(kept.tag().borrowed(), Some(Rank::Built(time))));
             let kept = match dated {
-                Some(dated) => Kept::new(dated, Refusal::Outranked)?,
+                Some(dated) => Kept::new(&dated, Refusal::Outranked),
                 None => kept,
             };
             Some((known.is_none(), kept))

@@ -22,7 +22,8 @@ pub(super) const GROUP: &str = "version";
 #[derive(Clone, Debug)]
 pub(super) struct Filter {
     include: Option<Include>,
-    exclude: RegexSet,
+    /// `None` where there are no patterns: a search among none would still take its time, for each tag.
+    exclude: Option<RegexSet>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ impl Filter {
             .dfa_size_limit(MOST_COMPILED_BYTES)
             .build()
             .map_err(|error| invalid_regex("spec.tags.exclude", &error))?;
-        Ok(Self { include, exclude })
+        Ok(Self { include, exclude: Some(exclude).filter(|exclude| !exclude.is_empty()) })
     }
 
     /// Room for [`Filter::ranked_text`].
@@ -80,18 +81,19 @@ impl Filter {
     }
 
     pub(super) fn excludes(&self, tag: &str) -> bool {
-        self.exclude.is_match(tag.as_bytes())
+        self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(tag.as_bytes()))
     }
 
     /// The first pattern of `exclude` that matches, with its place in the list.
     pub(super) fn excluding(&self, tag: &str) -> Option<(usize, &str)> {
-        let index = self.exclude.matches(tag.as_bytes()).iter().next()?;
-        Some((index, self.exclude.patterns().get(index)?))
+        let exclude = self.exclude.as_ref()?;
+        let index = exclude.matches(tag.as_bytes()).iter().next()?;
+        Some((index, exclude.patterns().get(index)?))
     }
 
     /// The patterns of `exclude`.
     pub(super) fn exclude_patterns(&self) -> &[String] {
-        self.exclude.patterns()
+        self.exclude.as_ref().map(RegexSet::patterns).unwrap_or_default()
     }
 
     /// The pattern of `include`.

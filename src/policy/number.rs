@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use super::version::digits_order;
 
 /// A decimal number: an optional `-`, digits, and optionally a dot and more digits.
@@ -69,7 +71,7 @@ impl fmt::Display for Number<'_> {
 
 /// A [`Number`] that outlives the text it was read from.
 #[derive(Clone, Debug)]
-pub(super) struct OwnedNumber(Box<str>);
+pub(super) struct OwnedNumber(SmolStr);
 
 impl OwnedNumber {
     pub(super) fn borrow(&self) -> Number<'_> {
@@ -79,7 +81,7 @@ impl OwnedNumber {
 
 impl From<Number<'_>> for OwnedNumber {
     fn from(number: Number<'_>) -> Self {
-        Self(number.0.into())
+        Self(SmolStr::new(number.0))
     }
 }
 

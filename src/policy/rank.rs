@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::image::BuildTime;
+use smol_str::SmolStr;
+
+use crate::image::{BuildTime, Tag, TagRef};
 
 use super::calver::{Calver, OwnedCalver};
 use super::number::{Number, OwnedNumber};
@@ -51,18 +53,23 @@ impl fmt::Display for Rank<'_> {
 pub(super) struct Candidate<'a> {
     rank: Option<Rank<'a>>,
     precision: Precision,
-    tag: &'a str,
+    tag: TagRef<'a>,
 }
 
 impl<'a> Candidate<'a> {
-    pub(super) fn new(tag: &'a str, rank: Option<Rank<'a>>) -> Self {
+    pub(super) fn new(tag: TagRef<'a>, rank: Option<Rank<'a>>) -> Self {
         let precision = rank.map_or(Precision::Any, |rank| rank.precision());
         Self { rank, precision, tag }
     }
 
     /// The tag as the registry spells it.
     pub(super) fn tag(&self) -> &'a str {
-        self.tag
+        self.tag.as_str()
+    }
+
+    /// The tag, to be kept.
+    pub(super) fn to_tag(&self) -> Tag {
+        self.tag.to_tag()
     }
 
     /// What was read from the tag; `None` where it cannot be ranked.
@@ -77,7 +84,7 @@ pub(super) enum OwnedRank {
     Version(OwnedVersion),
     Calver(OwnedCalver),
     Number(OwnedNumber),
-    Text(Box<str>),
+    Text(SmolStr),
     Built(BuildTime),
 }
 
@@ -99,7 +106,7 @@ impl From<Rank<'_>> for OwnedRank {
             Rank::Version(version) => Self::Version(version.into()),
             Rank::Calver(version) => Self::Calver(version.into()),
             Rank::Number(number) => Self::Number(number.into()),
-            Rank::Text(text) => Self::Text(text.into()),
+            Rank::Text(text) => Self::Text(SmolStr::new(text)),
             Rank::Built(time) => Self::Built(time),
         }
     }

@@ -1,7 +1,6 @@
 //! The best few of many, in little memory.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 use crate::api::Order;
 use crate::image::Tag;
@@ -18,17 +17,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// `None` where the candidate's tag breaks the tag grammar.
-    pub(super) fn new(candidate: Candidate<'_>, refusal: Refusal) -> Option<Self> {
-        Some(Self {
-            tag: Tag::parse(candidate.tag()).ok()?,
-            rank: candidate.rank().map(OwnedRank::from),
-            refusal,
-        })
+    pub(super) fn new(candidate: &Candidate<'_>, refusal: Refusal) -> Self {
+        Self { tag: candidate.to_tag(), rank: candidate.rank().map(OwnedRank::from), refusal }
     }
 
     pub(super) fn candidate(&self) -> Candidate<'_> {
-        Candidate::new(self.tag.as_str(), self.rank.as_ref().map(OwnedRank::borrow))
+        Candidate::new(self.tag.borrowed(), self.rank.as_ref().map(OwnedRank::borrow))
     }
 
     pub(super) fn tag(&self) -> &Tag {
@@ -61,51 +55,59 @@ impl Ord for Kept {
 }
 
 /// Keeps the best of the tags it is offered, each once, and no more than a given number.
+///
+/// Up to twice as many are held: to put them in order once for many is cheaper than to find each its place, and a list
+/// that rises brings a better one with every tag.
 #[derive(Debug)]
 pub(super) struct Shortlist {
     most: usize,
     order: Order,
-    kept: BTreeSet<Kept>,
+    held: Vec<Kept>,
+    /// Whether `held` begins with the worst of the best, beside which all others were too bad.
+    is_full: bool,
 }
 
 impl Shortlist {
     /// Ascending keeps the highest, Descending the lowest.
     pub(super) fn new(most: usize, order: Order) -> Self {
-        Self { most, order, kept: BTreeSet::new() }
+        Self { most, order, held: Vec::new(), is_full: false }
     }
 
-    /// Whether a candidate would be kept. Allocates nothing.
-    fn wants(&self, candidate: Candidate<'_>) -> bool {
-        if self.kept.len() < self.most {
-            return true;
+    pub(super) fn offer(&mut self, candidate: &Candidate<'_>, refusal: Refusal) {
+        if !self.wants(candidate) {
+            return;
         }
+        self.held.push(Kept::new(candidate, refusal));
+        if self.held.len() >= self.most.saturating_mul(2) {
+            self.prune();
+        }
+    }
+
+    /// Whether a candidate may be among the best.
+    fn wants(&self, candidate: &Candidate<'_>) -> bool {
+        let worst = self.held.first().filter(|_| self.is_full);
+        self.most > 0
+            && worst.is_none_or(|worst| match self.order {
+                Order::Ascending => *candidate > worst.candidate(),
+                Order::Descending => *candidate < worst.candidate(),
+            })
+    }
+
+    /// Leaves the best, the worst of them first: so a list that rises needs little sorting.
+    fn prune(&mut self) {
         match self.order {
-            Order::Ascending => self.kept.first().is_some_and(|worst| candidate > worst.candidate()),
-            Order::Descending => self.kept.last().is_some_and(|worst| candidate < worst.candidate()),
+            Order::Ascending => self.held.sort_unstable(),
+            Order::Descending => self.held.sort_unstable_by(|one, other| other.cmp(one)),
         }
-    }
-
-    pub(super) fn offer(&mut self, candidate: Candidate<'_>, refusal: Refusal) {
-        if self.wants(candidate)
-            && let Some(kept) = Kept::new(candidate, refusal)
-        {
-            self.kept.insert(kept);
-            if self.kept.len() > self.most {
-                match self.order {
-                    Order::Ascending => self.kept.pop_first(),
-                    Order::Descending => self.kept.pop_last(),
-                };
-            }
-        }
+        self.held.dedup();
+        self.held.drain(..self.held.len().saturating_sub(self.most));
+        self.is_full = self.held.len() == self.most;
     }
 
     /// The kept tags, the best first.
-    pub(super) fn into_best_first(self) -> Vec<Kept> {
-        let mut kept: Vec<Kept> = self.kept.into_iter().collect();
-        match self.order {
-            Order::Ascending => kept.reverse(),
-            Order::Descending => {}
-        }
-        kept
+    pub(super) fn into_best_first(mut self) -> Vec<Kept> {
+        self.prune();
+        self.held.reverse();
+        self.held
     }
 }

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// How many of the three numbers are written out; more is more precise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Precision {
@@ -43,6 +45,9 @@ impl<'a> Version<'a> {
     pub(super) fn parse(text: &'a str, strictness: Strictness) -> Option<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let (numbers, precision, suffix) = leading_numbers(text)?;
+        if suffix.is_empty() && precision == Precision::Full {
+            return Some(Self { numbers, precision, pre: "", build: "" });
+        }
         let (before_build, build) = match suffix.split_once(['_', '+']) {
             Some((before, build)) => (before, Some(build)),
             None => (suffix, None),
@@ -131,24 +136,24 @@ impl fmt::Display for Version<'_> {
 pub(super) struct OwnedVersion {
     numbers: [u64; 3],
     precision: Precision,
-    pre: Box<str>,
-    build: Box<str>,
+    /// Pre-release and build; most versions have neither.
+    suffixes: Option<(SmolStr, SmolStr)>,
 }
 
 impl OwnedVersion {
     pub(super) fn borrow(&self) -> Version<'_> {
-        Version { numbers: self.numbers, precision: self.precision, pre: &self.pre, build: &self.build }
+        let (pre, build) =
+            self.suffixes.as_ref().map_or(("", ""), |(pre, build)| (pre.as_str(), build.as_str()));
+        Version { numbers: self.numbers, precision: self.precision, pre, build }
     }
 }
 
 impl From<Version<'_>> for OwnedVersion {
     fn from(version: Version<'_>) -> Self {
-        Self {
-            numbers: version.numbers,
-            precision: version.precision,
-            pre: version.pre.into(),
-            build: version.build.into(),
-        }
+        let Version { numbers, precision, pre, build } = version;
+        let has_suffix = !pre.is_empty() || !build.is_empty();
+        let suffixes = has_suffix.then(|| (SmolStr::new(pre), SmolStr::new(build)));
+        Self { numbers, precision, suffixes }
     }
 }
 
@@ -224,9 +229,12 @@ fn leading_numbers(text: &str) -> Option<([u64; 3], Precision, &str)> {
 }
 
 fn leading_number(text: &str) -> Option<(u64, &str)> {
-    let length = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, rest) = text.split_at_checked(length)?;
-    Some((digits.parse().ok()?, rest))
+    let (mut number, mut length) = (0_u64, 0);
+    for digit in text.bytes().map_while(|byte| byte.checked_sub(b'0').filter(|digit| *digit <= 9)) {
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        length += 1;
+    }
+    (length > 0).then_some((number, text.get(length..)?))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::page_size::PageSize;
 use super::session::Session;
 use super::token::Tokens;
 use super::{Access, Error, HostSettings, Inspector, ListVersion, Listed, Listing, listing};
-use crate::image::{Digest, ImageName, Tag};
+use crate::image::{Digest, ImageName, Tag, TagRef};
 use crate::net::{self, ClientCertificate, ClientSettings, Connections};
 
 /// Asks registries. A clone is cheap and shares connections, tokens and what is known about hosts.
@@ -73,7 +73,7 @@ impl Client {
         &self,
         image: &ImageName,
         access: &Access,
-        each: &mut (dyn FnMut(&str) + Send),
+        each: &mut (dyn FnMut(TagRef<'_>) + Send),
     ) -> Result<Listing, Error> {
         match self.list_tags_since(image, access, None, each).await? {
             Listed::Whole(listing, _) => Ok(listing),
@@ -94,7 +94,7 @@ impl Client {
         image: &ImageName,
         access: &Access,
         known: Option<&ListVersion>,
-        each: &mut (dyn FnMut(&str) + Send),
+        each: &mut (dyn FnMut(TagRef<'_>) + Send),
     ) -> Result<Listed, Error> {
         let session = Session::open(&self.shared, image, access)?;
         listing::list(&session, known, each).await

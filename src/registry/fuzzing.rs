@@ -33,7 +33,7 @@ fn read(input: &[u8], size: usize) -> Result<Vec<Option<String>>, TagListError> 
     for piece in input.chunks(size) {
         let fed = parser.feed(piece, &mut |item| {
             seen.push(match item {
-                Item::Tag(tag) => Some(tag.to_owned()),
+                Item::Tag(tag) => Some(tag.as_str().to_owned()),
                 Item::Malformed => None,
             });
         });

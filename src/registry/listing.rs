@@ -1,9 +1,10 @@
 //! All tags of a repository, page by page.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
+use foldhash::quality::FixedState;
 use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -12,6 +13,7 @@ use super::link::next_page;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::tag_list::{Item, TagListParser};
+use crate::image::TagRef;
 use crate::net::{Body, Limits};
 
 const MAX_PAGES: u32 = 10_000;
@@ -71,7 +73,7 @@ impl ListVersion {
 pub(super) async fn list(
     session: &Session<'_>,
     known: Option<&ListVersion>,
-    each: &mut (dyn FnMut(&str) + Send),
+    each: &mut (dyn FnMut(TagRef<'_>) + Send),
 ) -> Result<Listed, Error> {
     let limits = Limits::new(MAX_PAGE_BYTES, TOTAL_TIME, STALL_TIME);
     let mut scan = Scan { session, each, listing: Listing::default(), before_page: Listing::default() };
@@ -136,7 +138,7 @@ async fn first_page(
 
 struct Scan<'a> {
     session: &'a Session<'a>,
-    each: &'a mut (dyn FnMut(&str) + Send),
+    each: &'a mut (dyn FnMut(TagRef<'_>) + Send),
     listing: Listing,
     before_page: Listing,
 }
@@ -179,8 +181,8 @@ impl Scan<'_> {
 }
 
 /// The same hash in every process, unlike that of a `HashMap`.
-fn hash(tag: &str) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(tag)
+fn hash(tag: TagRef<'_>) -> u64 {
+    FixedState::default().hash_one(tag)
 }
 
 /// Notices pages that lead in a circle.

@@ -155,13 +155,17 @@ impl<'a> Session<'a> {
 
     /// Sends when it is its turn, unless the host wants to be left alone. The token server counts as the host.
     async fn send_once(&self, limits: &Limits, request: RequestBuilder) -> Result<Response, Error> {
-        let turn = self.pace.turn(self.access.host.requests_per_second, Instant::now());
+        let now = Instant::now();
+        let turn = self.pace.turn(self.access.host.requests_per_second, now);
         let turn = turn
             .map_err(|rest| Error::RateLimited { host: self.host().to_owned(), retry_after: Some(rest) })?;
         if turn >= limits.until {
             return Err(net::Error::OutOfTime { host: self.host().to_owned() }.into());
         }
-        tokio::time::sleep_until(turn).await;
+        // A timer that has run out already still takes a millisecond.
+        if turn > now {
+            tokio::time::sleep_until(turn).await;
+        }
         let response = self.shared.connections.send(&self.http, request, limits).await?;
         self.pace.note(response.status(), response.headers(), Instant::now(), Timestamp::now());
         Ok(response)

@@ -5,7 +5,7 @@
 
 use serde::de::IgnoredAny;
 
-use crate::image::Tag;
+use crate::image::TagRef;
 
 /// The most of one string or number that is kept, in bytes. Six bytes of JSON may stand for one of a tag.
 const MAX_TEXT: usize = 1024;
@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item<'a> {
     /// A tag that obeys the grammar.
-    Tag(&'a str),
+    Tag(TagRef<'a>),
     /// A string that does not.
     Malformed,
 }
@@ -96,9 +96,11 @@ impl TagListParser {
     /// After one, the parser must not be used again.
     pub(super) fn feed(&mut self, piece: &[u8], each: Each<'_>) -> Result<(), TagListError> {
         let mut rest = piece;
+        // What of the piece can be given out as it stands.
+        let text = std::str::from_utf8(piece).unwrap_or_default();
         while let Some((&byte, after)) = rest.split_first() {
             let step = match self.text {
-                Text::None => self.structure(byte, rest, after),
+                Text::None => self.structure(byte, rest, text, each),
                 Text::String => self.string(rest, each),
                 Text::Escape => {
                     self.keep(&[byte]);
@@ -124,11 +126,27 @@ impl TagListParser {
         if self.has_tags { Ok(()) } else { Err(TagListError::Shape) }
     }
 
-    /// Outside of texts. Gives what is left to read.
-    fn structure<'p>(&mut self, byte: u8, rest: &'p [u8], after: &'p [u8]) -> Result<&'p [u8], Misfit> {
+    /// Outside of texts; `text` is the piece, where all of it is UTF-8. Gives what is left to read.
+    fn structure<'p>(
+        &mut self,
+        byte: u8,
+        rest: &'p [u8],
+        text: &'p str,
+        each: Each<'_>,
+    ) -> Result<&'p [u8], Misfit> {
+        let after = rest.get(1..).unwrap_or_default();
         let container = self.open.last().copied();
         match (byte, self.expected) {
             (b' ' | b'\t' | b'\n' | b'\r', _) => {}
+            (b'"', Expected::Value | Expected::ValueOrEnd)
+                if self.in_tags
+                    && self.open.len() == 2
+                    && let Some((tag, after)) = whole_tag(text, after.len()) =>
+            {
+                each(Item::Tag(tag));
+                self.expected = Expected::CommaOrEnd;
+                return Ok(after.as_bytes());
+            }
             (b'"', Expected::Value | Expected::ValueOrEnd | Expected::Key | Expected::KeyOrEnd) => {
                 self.begin(Text::String);
             }
@@ -199,12 +217,8 @@ impl TagListParser {
     fn give(&self, each: Each<'_>) -> Result<(), Misfit> {
         match std::str::from_utf8(&self.raw) {
             _ if self.is_overlong => each(Item::Malformed),
-            // A tag has neither quotes nor escapes, so this is the way of nearly all.
-            Ok(text) if Tag::is_valid(text) => each(Item::Tag(text)),
-            Ok(_) | Err(_) => {
-                let text = self.decoded()?;
-                each(if Tag::is_valid(&text) { Item::Tag(&text) } else { Item::Malformed });
-            }
+            Ok(text) if let Some(tag) = TagRef::parse(text) => each(Item::Tag(tag)),
+            Ok(_) | Err(_) => each(TagRef::parse(&self.decoded()?).map_or(Item::Malformed, Item::Tag)),
         }
         Ok(())
     }
@@ -282,6 +296,13 @@ impl TagListParser {
         let quoted = [b"\"", self.raw.as_slice(), b"\""].concat();
         serde_json::from_slice(&quoted).map_err(|_| Misfit::Byte)
     }
+}
+
+/// The tag that a piece goes on with behind the quote, so many bytes from its end, and what follows its other quote: the
+/// way of nearly all, on which nothing is copied. A tag has neither quotes nor escapes.
+fn whole_tag(piece: &str, left: usize) -> Option<(TagRef<'_>, &str)> {
+    let (tag, after) = TagRef::leading(piece.get(piece.len().checked_sub(left)?..)?)?;
+    Some((tag, after.strip_prefix('"')?))
 }
 
 fn is_plain(raw: &[u8]) -> bool {

@@ -93,7 +93,8 @@ async fn tagtide_follows_its_pages_to_the_end() {
         Access { host: HostSettings { insecure: true, ..HostSettings::default() }, credential: None };
     let name = ImageName::parse(&format!("{host}/{REPOSITORY}")).unwrap();
     let mut listed = Vec::new();
-    let listing = tagtide.list_tags(&name, &access, &mut |tag| listed.push(tag.to_owned())).await.unwrap();
+    let listing =
+        tagtide.list_tags(&name, &access, &mut |tag| listed.push(tag.as_str().to_owned())).await.unwrap();
     assert_eq!(listed, all);
     assert_eq!(listing.pages, 3);
 }

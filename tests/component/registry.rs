@@ -74,7 +74,7 @@ fn image(host: &str, repository: &str) -> ImageName {
 /// All tags, sorted, and what the scan saw.
 async fn list(client: &Client, image: &ImageName, access: &Access) -> Result<(Vec<String>, Listing), Error> {
     let mut tags = Vec::new();
-    let listing = client.list_tags(image, access, &mut |tag| tags.push(tag.to_owned())).await?;
+    let listing = client.list_tags(image, access, &mut |tag| tags.push(tag.as_str().to_owned())).await?;
     assert_eq!(listing.tags, tags.len() as u64);
     tags.sort();
     Ok((tags, listing))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use tagtide::api::Reason;
-use tagtide::image::{Digest, ImageName, Tag};
+use tagtide::image::{Digest, ImageName, Tag, TagRef};
 use tagtide::net::SecretText;
 use tagtide::registry::{Access, Client, Credential, Error, ListVersion, Listed};
 
@@ -259,7 +259,7 @@ async fn list_since(
     known: Option<&ListVersion>,
 ) -> (Listed, Vec<String>) {
     let mut tags = Vec::new();
-    let mut each = |tag: &str| tags.push(tag.to_owned());
+    let mut each = |tag: TagRef<'_>| tags.push(tag.as_str().to_owned());
     let listed = client.list_tags_since(image, access, known, &mut each).await.unwrap();
     (listed, tags)
 }

@@ -1,22 +1,37 @@
-//! The operator, and what it is asked for.
+//! The operator, the API server it works on, and what it is asked for.
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Resource};
+use kube::{Api, CustomResourceExt as _, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tagtide::api::{ClusterImageRegistry, ImagePolicy, InfraRepository};
 
 use crate::support::control_plane::ControlPlane;
-use crate::support::process::{Process, free_address};
-use crate::support::tagtide;
+use crate::support::process::Process;
+use crate::support::tagtide as program;
 
-/// Starts the operator with an empty cache in `folder`. A Lease of its own: that of the one before has to run out first.
-pub fn start(plane: &ControlPlane, folder: &Path, lease: &str) -> Process {
+/// An API server that knows the kinds, with the namespace `shop`.
+pub async fn plane() -> ControlPlane {
+    let plane = ControlPlane::start().await;
+    for crd in [ImagePolicy::crd(), InfraRepository::crd(), ClusterImageRegistry::crd()] {
+        plane.apply(&serde_json::to_string(&crd).expect("a CRD is JSON")).await;
+    }
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+    plane.kubectl(&established).await.success();
+    plane.kubectl(&["create", "namespace", "shop"]).await.success();
+    plane
+}
+
+/// Starts the operator with an empty cache in `folder`; its metrics are at `listen`. A Lease of its own: that of the one
+/// before has to run out first.
+pub fn start(plane: &ControlPlane, folder: &Path, lease: &str, listen: SocketAddr) -> Process {
     let cache = format!("--cache-dir={}", folder.join("cache").display());
-    let listen = format!("--listen={}", free_address());
+    let listen = format!("--listen={listen}");
     let lease = format!("--lease-name={lease}");
     let args = [
         "run",
@@ -29,9 +44,9 @@ pub fn start(plane: &ControlPlane, folder: &Path, lease: &str) -> Process {
         &listen,
         &lease,
     ];
-    let mut command = tagtide::command(&args);
+    let mut command = program::command(&args);
     command.env("KUBECONFIG", plane.kubeconfig());
-    tagtide::start(command, folder)
+    program::start(command, folder)
 }
 
 /// Asks for a scan or a look at Git at once.

@@ -5,6 +5,7 @@
 
 mod access;
 mod asker;
+mod awaited;
 mod board;
 mod choosing;
 mod cycle;

@@ -1,6 +1,6 @@
 //! What the policies of one image choose: from its tag list, and from what its images are where a policy asks for that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,9 +75,16 @@ impl LookError {
 /// What a scan gave.
 #[derive(Debug)]
 pub(super) enum Scanned {
-    /// The list, where one of the policies needs it and it was read; by what the registry knows it again; and what each
-    /// policy made of it.
-    Whole(Option<Listing>, Option<ListVersion>, Vec<Looked>),
+    /// What each policy made of a whole list.
+    Whole {
+        /// The list, where one of the policies needs it.
+        listing: Option<Listing>,
+        /// By what the registry knows it again.
+        version: Option<ListVersion>,
+        /// The awaited tags that it lacks.
+        lacking: BTreeSet<Tag>,
+        looked: Vec<Looked>,
+    },
     /// The list is the one that was known. The digests of what was chosen from it, for the policies that write them.
     Unchanged(ListVersion, Vec<Result<Option<Digest>, LookError>>),
 }
@@ -93,32 +100,37 @@ pub async fn choose(
     policies: &[Arc<Policy>],
     most_refused: usize,
 ) -> Result<Vec<Looked>, registry::Error> {
-    let mut round = Round::new(policies, most_refused);
+    let mut round = Round::new(policies, most_refused, &BTreeSet::new());
     if round.needs_list() {
         client.list_tags(image, access, &mut |tag| round.offer(tag)).await?;
     }
     Ok(round.end(client.inspector(image, access)?).await)
 }
 
-/// The same, unless the list is the one from which all policies chose `before`, each this tag.
+/// The same, unless the list is the one from which all policies chose `before`, each this tag. Which of the `awaited` tags a
+/// list shows can be told only where it is read.
 pub(super) async fn choose_since(
     client: &Client,
     image: &ImageName,
     access: &Access,
     policies: &[Arc<Policy>],
     before: Option<(ListVersion, Vec<Tag>)>,
+    awaited: &BTreeSet<Tag>,
     most_refused: usize,
 ) -> Result<Scanned, registry::Error> {
-    let mut round = Round::new(policies, most_refused);
+    let mut round = Round::new(policies, most_refused, awaited);
     let inspector = client.inspector(image, access)?;
     if !round.needs_list() {
-        return Ok(Scanned::Whole(None, None, round.end(inspector).await));
+        let (lacking, looked) = (BTreeSet::new(), round.end(inspector).await);
+        return Ok(Scanned::Whole { listing: None, version: None, lacking, looked });
     }
     let known = before.as_ref().map(|(version, _)| version);
     let listed = client.list_tags_since(image, access, known, &mut |tag| round.offer(tag)).await?;
     match (listed, before) {
         (Listed::Whole(listing, version), _) => {
-            Ok(Scanned::Whole(Some(listing), version, round.end(inspector).await))
+            let lacking = std::mem::take(&mut round.lacking);
+            let looked = round.end(inspector).await;
+            Ok(Scanned::Whole { listing: Some(listing), version, lacking, looked })
         }
         (Listed::Unchanged, Some((version, chosen))) => {
             let mut looks = Looks::new(inspector);
@@ -140,11 +152,14 @@ pub(super) async fn choose_since(
 struct Round<'p> {
     policies: &'p [Arc<Policy>],
     choosers: Vec<Chooser<'p>>,
+    /// The awaited tags that were not offered so far.
+    lacking: BTreeSet<Tag>,
 }
 
 impl<'p> Round<'p> {
-    fn new(policies: &'p [Arc<Policy>], most_refused: usize) -> Self {
-        Self { policies, choosers: policies.iter().map(|policy| policy.chooser(most_refused)).collect() }
+    fn new(policies: &'p [Arc<Policy>], most_refused: usize, awaited: &BTreeSet<Tag>) -> Self {
+        let choosers = policies.iter().map(|policy| policy.chooser(most_refused)).collect();
+        Self { policies, choosers, lacking: awaited.clone() }
     }
 
     fn needs_list(&self) -> bool {
@@ -152,6 +167,7 @@ impl<'p> Round<'p> {
     }
 
     fn offer(&mut self, tag: TagRef<'_>) {
+        self.lacking.remove(tag.as_str());
         for (policy, chooser) in self.policies.iter().zip(&mut self.choosers) {
             if policy.followed().is_none() {
                 chooser.take(tag);

@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod intake;
+mod news;
 mod scans;
 mod settle;
 mod show;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::access::AccessError;
+use super::awaited::Awaited;
 use super::board::Board;
 use super::cycle::{Report, Workbench};
 use super::hooks::Hooks;
@@ -56,6 +58,7 @@ pub struct Engine<W> {
     scans: BTreeMap<ScanKey, Slot>,
     /// The lists that registries know again.
     known_lists: BTreeMap<ScanKey, KnownList>,
+    awaited: BTreeMap<ScanKey, Awaited>,
     cycles: BTreeMap<ObjectKey, Slot>,
     checks: BTreeMap<String, Slot>,
     benches: BTreeMap<ObjectKey, Workbench>,
@@ -128,6 +131,7 @@ impl<W: World> Engine<W> {
             registries: BTreeMap::new(),
             scans: BTreeMap::new(),
             known_lists: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             cycles: BTreeMap::new(),
             checks: BTreeMap::new(),
             benches: BTreeMap::new(),

@@ -3,6 +3,7 @@
 //! An answer is whole and from one source: list, digests and images. What a source can not answer is asked of the next one
 //! from the start.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +123,8 @@ pub(super) struct Inquiry<'a, S> {
     pub(super) standing: &'a [Option<Selection>],
     /// The list that all of them have seen, and what each chose from it.
     pub(super) before: Option<(ListVersion, Vec<Tag>)>,
+    /// The tags that a list should show.
+    pub(super) awaited: &'a BTreeSet<Tag>,
     pub(super) most_refused: usize,
 }
 
@@ -146,10 +149,19 @@ pub async fn ask<S: SecretSource>(
     policies: &[Arc<Policy>],
     most_refused: usize,
 ) -> Result<(Vec<Looked>, Option<Asked>), ScanError> {
-    let inquiry = Inquiry { secrets, tools, asker, policies, standing: &[], before: None, most_refused };
+    let inquiry = Inquiry {
+        secrets,
+        tools,
+        asker,
+        policies,
+        standing: &[],
+        before: None,
+        awaited: &BTreeSet::new(),
+        most_refused,
+    };
     let Found { scanned, asked, doubt: _ } = inquiry.ask(sources).await?;
     match scanned {
-        Scanned::Whole(_, _, looked) => Ok((looked, asked)),
+        Scanned::Whole { looked, .. } => Ok((looked, asked)),
         Scanned::Unchanged(..) => Ok((Vec::new(), asked)),
     }
 }
@@ -244,14 +256,15 @@ impl<S: SecretSource> Inquiry<'_, S> {
         let access = access_for(self.secrets, client, identities, &source.image, asker, registry).await?;
         let _turn = turns.wait(source.host(), source.scans_at_once()).await;
         let (image, before) = (&source.image, self.before.clone());
-        Ok(choose_since(client, image, &access, self.policies, before, self.most_refused).await?)
+        let (policies, awaited) = (self.policies, self.awaited);
+        Ok(choose_since(client, image, &access, policies, before, awaited, self.most_refused).await?)
     }
 
     /// Whether some policy would go down by this answer, or see a tag that it has chosen under another digest.
     fn lowers(&self, scanned: &Scanned) -> bool {
         let standing = self.policies.iter().zip(self.standing);
         match scanned {
-            Scanned::Whole(_, _, looked) => standing.zip(looked).any(|((policy, standing), looked)| {
+            Scanned::Whole { looked, .. } => standing.zip(looked).any(|((policy, standing), looked)| {
                 let chosen = looked.choice.winner.as_ref();
                 let chosen = chosen.map(|winner| (&winner.tag, winner.built.map(|built| built.timestamp())));
                 let digest = looked.digest.as_ref().ok().map(Option::as_ref);
@@ -332,9 +345,10 @@ fn whole(scanned: Scanned) -> Result<Scanned, registry::Error> {
         Ok(_) | Err(LookError::TooMany | LookError::Unfinished { .. }) => Ok(digest),
     };
     Ok(match scanned {
-        Scanned::Whole(listing, version, looked) => {
+        Scanned::Whole { listing, version, lacking, looked } => {
             let looked = looked.into_iter().map(|one| Ok(Looked { digest: read(one.digest)?, ..one }));
-            Scanned::Whole(listing, version, looked.collect::<Result<_, registry::Error>>()?)
+            let looked = looked.collect::<Result<_, registry::Error>>()?;
+            Scanned::Whole { listing, version, lacking, looked }
         }
         Scanned::Unchanged(version, digests) => {
             Scanned::Unchanged(version, digests.into_iter().map(read).collect::<Result<_, _>>()?)

@@ -1,5 +1,6 @@
 //! One scan: the tag list of one image, given to every policy of that image while it streams in.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::access::AccessError;
@@ -39,6 +40,16 @@ pub(super) struct Member {
     pub(super) standing: Option<Selection>,
 }
 
+/// What a scan asks, and whom.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) sources: Result<Vec<Source>, AccessError>,
+    /// The list that all members have seen, if there is one.
+    pub(super) known: Option<ListVersion>,
+    /// Tags that the list should show.
+    pub(super) awaited: BTreeSet<Tag>,
+}
+
 /// What a whole list gave.
 #[derive(Debug)]
 pub(super) struct Scan {
@@ -47,6 +58,10 @@ pub(super) struct Scan {
     /// By what the registry knows the list again, where it does.
     pub(super) version: Option<ListVersion>,
     pub(super) verdicts: Vec<Verdict>,
+    /// The awaited tags that the list has.
+    pub(super) shown: BTreeSet<Tag>,
+    /// Those that it lacks.
+    pub(super) lacking: BTreeSet<Tag>,
     /// Who was asked, where there was more than one to ask.
     pub(super) asked: Option<Asked>,
     /// Why what lowers a choice must not be believed.
@@ -68,10 +83,10 @@ pub(super) async fn scan<W: World>(
     world: &W,
     tools: &Tools,
     key: &ScanKey,
-    sources: Result<Vec<Source>, AccessError>,
-    known: Option<ListVersion>,
+    question: Question,
     members: Vec<Member>,
 ) -> Result<Scan, ScanError> {
+    let Question { sources, known, awaited } = question;
     let policies: Vec<_> = members.iter().map(|member| Arc::clone(&member.policy)).collect();
     let standing: Vec<_> = members.iter().map(|member| member.standing.clone()).collect();
     let chosen: Option<Vec<Tag>> = members.iter().map(|member| member.chosen.clone()).collect();
@@ -82,21 +97,24 @@ pub(super) async fn scan<W: World>(
         policies: &policies,
         standing: &standing,
         before: known.zip(chosen),
+        awaited: &awaited,
         most_refused: MOST_REFUSED,
     };
     let Found { scanned, asked, doubt } = inquiry.ask(&sources?).await?;
-    let (listing, version, answers): (_, _, Vec<_>) = match scanned {
-        Scanned::Whole(listing, version, looked) => {
+    let (listing, version, lacking, answers): (_, _, _, Vec<_>) = match scanned {
+        Scanned::Whole { listing, version, lacking, looked } => {
             let answers = looked.into_iter().map(|looked| (Some(looked.choice), looked.digest)).collect();
-            (listing, version, answers)
+            (listing, version, lacking, answers)
         }
         Scanned::Unchanged(version, digests) => {
-            (None, Some(version), digests.into_iter().map(|digest| (None, digest)).collect())
+            let answers = digests.into_iter().map(|digest| (None, digest)).collect();
+            (None, Some(version), BTreeSet::new(), answers)
         }
     };
+    let shown = &awaited - &lacking;
     // A list that is not believed is read anew.
     let version = version.filter(|_| doubt.is_none());
     let verdicts = members.into_iter().zip(answers);
     let verdicts = verdicts.map(|(member, (choice, digest))| Verdict { member, choice, digest }).collect();
-    Ok(Scan { listing, version, verdicts, asked, doubt })
+    Ok(Scan { listing, version, verdicts, shown, lacking, asked, doubt })
 }

@@ -79,6 +79,12 @@ impl Slot {
         self.is_urgent = true;
     }
 
+    /// Asks for it once more after a pause, as long as somebody waits for it.
+    pub(super) fn look_again(&mut self, pause: Duration) {
+        self.ask(Instant::now() + pause);
+        self.is_urgent = true;
+    }
+
     /// Its place among those that are due.
     pub(super) fn turn(&self) -> Turn {
         (!self.is_urgent, self.due)

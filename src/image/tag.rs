@@ -1,5 +1,6 @@
 //! A tag that obeys the OCI grammar.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use smol_str::SmolStr;
@@ -103,6 +104,13 @@ impl Tag {
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A set of tags is asked for every tag of every list, which is text.
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

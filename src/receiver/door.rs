@@ -1,6 +1,6 @@
 //! Lets in who proves to be the one that a webhook is for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -141,9 +141,10 @@ impl<S: SecretSource> Door<S> {
         match webhook::pushed(kind, &hook.host, &envelope.headers, &envelope.body) {
             Ok(pushed) if pushed.is_empty() => Answer::Nothing,
             Ok(pushed) => {
-                let images = pushed.iter().map(|pushed| pushed.image.as_str()).collect::<Vec<_>>().join(" ");
+                let images: BTreeSet<&str> = pushed.iter().map(|pushed| pushed.image.as_str()).collect();
+                let count = images.len();
+                let images = images.into_iter().collect::<Vec<_>>().join(" ");
                 tracing::debug!(webhook = envelope.name, images, "a delivery says that something was pushed");
-                let count = pushed.len();
                 if self.inbox.leave(pushed) { Answer::Taken(count) } else { Answer::Busy }
             }
             Err(error) => Answer::Malformed(error.to_string()),

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::engine::Update;
 use crate::registry::webhook::Pushed;
 
-/// The most images that wait; more than a whole fleet has.
+/// The most pushes that wait; more than a whole fleet has images.
 const MOST_WAITING: usize = 16_384;
 
 /// Where deliveries leave what was pushed. A clone is the same inbox.
@@ -55,7 +55,7 @@ mod tests {
     use crate::image::ImageName;
 
     fn pushed(name: &str) -> BTreeSet<Pushed> {
-        BTreeSet::from([Pushed { image: ImageName::parse(name).unwrap(), and_below: false }])
+        BTreeSet::from([Pushed { image: ImageName::parse(name).unwrap(), and_below: false, tag: None }])
     }
 
     fn taken(update: Option<Update>) -> Vec<String> {

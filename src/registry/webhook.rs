@@ -17,12 +17,12 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 
 use crate::api::WebhookKind;
-use crate::image::{ImageName, ImageReference};
+use crate::image::{ImageName, ImageReference, Tag};
 pub use oidc::{Oidc, OidcError};
 pub use proof::{ProofToken, Sender, UnusableToken, is_proven_in_path};
 
-/// The most images that one delivery may name; what is beyond is left to the interval.
-const MOST_IMAGES: usize = 1000;
+/// The most pushes of which one delivery may tell; what is beyond is left to the interval.
+const MOST_PUSHES: usize = 1000;
 
 /// What a delivery says was pushed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub struct Pushed {
     pub image: ImageName,
     /// Whether images below its path are meant too: some senders name a project only.
     pub and_below: bool,
+    /// The tag, where the sender says it and it is one.
+    pub tag: Option<Tag>,
 }
 
 impl Pushed {
@@ -87,7 +89,7 @@ pub fn pushed(
         WebhookKind::Gitea => forge::gitea(&delivery),
         WebhookKind::Generic => generic::generic(&delivery),
     }?;
-    named.into_iter().take(MOST_IMAGES).map(|named| named.on(host)).collect()
+    named.into_iter().take(MOST_PUSHES).map(|named| named.on(host)).collect()
 }
 
 /// One delivery, as a reader of payloads sees it.
@@ -132,17 +134,25 @@ impl Delivery<'_> {
 struct Named {
     repository: String,
     and_below: bool,
+    tag: Option<Tag>,
 }
 
 impl Named {
     fn repository(repository: impl Into<String>) -> Self {
-        Self { repository: repository.into(), and_below: false }
+        Self { repository: repository.into(), and_below: false, tag: None }
+    }
+
+    /// What is no tag, such as the digest that some senders put in its place, is passed over.
+    fn tagged(self, tag: Option<&str>) -> Self {
+        Self { tag: tag.and_then(|tag| Tag::parse(tag).ok()), ..self }
     }
 
     fn on(self, host: &str) -> Result<Pushed, PayloadError> {
         let name = format!("{host}/{}", self.repository);
         match ImageName::parse(&name) {
-            Ok(image) if image.host() == host => Ok(Pushed { image, and_below: self.and_below }),
+            Ok(image) if image.host() == host => {
+                Ok(Pushed { image, and_below: self.and_below, tag: self.tag })
+            }
             Ok(_) => Err(PayloadError::Image("it is on another host".to_owned())),
             Err(error) => Err(PayloadError::Image(error.to_string())),
         }
@@ -154,10 +164,10 @@ fn cleaned(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(200).collect()
 }
 
-/// The repository of a reference such as `ghcr.io/acme/api:1.2.3`. `None` where it is no reference, or one on another host.
-fn repository_on(host: &str, reference: &str) -> Option<String> {
-    let name = ImageReference::parse(reference)?.name;
-    (name.host() == host).then(|| name.repository().to_owned())
+/// What a reference such as `ghcr.io/acme/api:1.2.3` names. `None` where it is no reference, or one on another host.
+fn named_on(host: &str, reference: &str) -> Option<Named> {
+    let ImageReference { name, tag, digest: _ } = ImageReference::parse(reference)?;
+    (name.host() == host).then(|| Named { tag, ..Named::repository(name.repository()) })
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! The engine over registries that misbehave: who is asked when, and who is left alone.
 
+mod early;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +28,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(objects: &str) -> Self {
+        Self::start_with(objects, None)
+    }
+
+    /// One that takes deliveries of webhooks at this address, where there is one.
+    pub fn start_with(objects: &str, hooks: Option<SocketAddr>) -> Self {
         let folder = workspace::folder("scanning");
         std::fs::write(folder.path().join("objects.yaml"), objects).unwrap();
         let loopback = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]);
@@ -38,7 +46,7 @@ impl Running {
             cycles_at_once: 1,
         };
         let (policies, statuses) = (folder.path().join("objects.yaml"), folder.path().join("statuses"));
-        let settings = StandaloneSettings { policies, statuses, print: Print::Nothing, hooks: None, engine };
+        let settings = StandaloneSettings { policies, statuses, print: Print::Nothing, hooks, engine };
         let stop = CancellationToken::new();
         let run = standalone::run(settings, stop.clone());
         tokio::spawn(async move { run.await.unwrap() });

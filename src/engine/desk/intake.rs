@@ -1,6 +1,6 @@
 //! What the desk hears of objects.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,7 +16,6 @@ use crate::engine::policy_state::{Asked, PolicyState};
 use crate::engine::repository_state::RepositoryState;
 use crate::engine::schedule::Slot;
 use crate::engine::world::{Kind, ObjectId, Status, Update, World};
-use crate::registry::webhook::Pushed;
 
 impl<W: World> Engine<W> {
     pub(super) fn take_in(&mut self, update: Update) {
@@ -117,15 +116,6 @@ impl<W: World> Engine<W> {
         for (key, slot) in &mut self.scans {
             if hosts.contains(key.image.host()) {
                 slot.ask_anew(now);
-            }
-        }
-    }
-
-    /// What nobody scans is passed over: the sender may tell of a whole registry.
-    fn take_news(&mut self, pushed: &BTreeSet<Pushed>) {
-        for (key, slot) in &mut self.scans {
-            if pushed.iter().any(|pushed| pushed.is_of(&key.image)) {
-                slot.ask_on_news();
             }
         }
     }

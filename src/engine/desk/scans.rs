@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Done, Engine, Job};
 use crate::api::{ObjectKey, RegistryLimits};
-use crate::engine::scan::{self, Member, Scan, ScanKey, Verdict};
+use crate::engine::scan::{self, Member, Question, Scan, ScanKey, Verdict};
 use crate::engine::schedule::Turn;
 use crate::engine::sources::sources_of;
 use crate::engine::world::World;
@@ -26,6 +26,7 @@ impl<W: World> Engine<W> {
         {
             self.scans.remove(&key);
             self.known_lists.remove(&key);
+            self.awaited.remove(&key);
         }
     }
 
@@ -96,7 +97,9 @@ impl<W: World> Engine<W> {
     }
 
     fn start_scan(&mut self, key: ScanKey) {
-        let known = self.known_lists.get(&key);
+        let awaited = self.tags_awaited_of(&key);
+        // What is in a list that has not changed could not be told.
+        let known = self.known_lists.get(&key).filter(|_| awaited.is_empty());
         let members: Vec<Member> = self
             .policies
             .iter()
@@ -114,10 +117,11 @@ impl<W: World> Engine<W> {
         slot.start();
         let (world, tools) = (Arc::clone(&self.world), self.tools.clone());
         let sources = sources_of(&key.image, |host| self.registry_of(host));
+        let question = Question { sources, known, awaited };
         let job = Job::Scan(key.clone(), members.clone());
         self.start(job, async move {
             let began = Instant::now();
-            let scan = scan::scan(&*world, &tools, &key, sources, known, members).await;
+            let scan = scan::scan(&*world, &tools, &key, question, members).await;
             Done::Scan(scan, began.elapsed())
         });
     }

@@ -60,6 +60,7 @@ impl<W: World> Engine<W> {
             Ok(scan) => {
                 self.metrics.scanned(took.as_secs_f64(), scan.listing.map(|listing| listing.tags));
                 self.note_list(key, &scan);
+                self.look_again_for_awaited(key, &scan);
                 self.metrics.asked(scan.asked.as_ref());
                 let list = List {
                     fingerprint: scan.listing.map(|listing| listing.fingerprint),

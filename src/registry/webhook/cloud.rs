@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::{Delivery, Named, PayloadError, repository_on};
+use super::{Delivery, Named, PayloadError, named_on};
 
 /// Azure Container Registry ("Azure Container Registry webhook schema reference"). `chart_push` is a push of a Helm chart
 /// by the old way.
@@ -17,13 +17,14 @@ pub(super) fn azure(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError>
     #[derive(Deserialize)]
     struct Target {
         repository: String,
+        tag: Option<String>,
     }
     let payload: Payload = delivery.json()?;
     if payload.action != "push" {
         return Ok(Vec::new());
     }
     let target = payload.target.ok_or_else(|| delivery.malformed("a push without target"))?;
-    Ok(vec![Named::repository(target.repository)])
+    Ok(vec![Named::repository(target.repository).tagged(target.tag.as_deref())])
 }
 
 /// Google Artifact Registry ("Configure Pub/Sub notifications", Artifact Registry documentation) in the envelope of a push
@@ -51,7 +52,7 @@ pub(super) fn artifact_registry(delivery: &Delivery<'_>) -> Result<Vec<Named>, P
         return Ok(Vec::new());
     }
     let tag = notification.tag.unwrap_or_default();
-    Ok(repository_on(delivery.host, &tag).map(Named::repository).into_iter().collect())
+    Ok(named_on(delivery.host, &tag).into_iter().collect())
 }
 
 /// Amazon ECR ("Sample events from Amazon ECR", ECR documentation), as EventBridge sends it or as the data of a CloudEvent.
@@ -93,5 +94,6 @@ pub(super) fn ecr(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
         && detail.action_type.as_deref() == Some("PUSH")
         && detail.result.as_deref() == Some("SUCCESS")
         && !detail.image_tag.is_empty();
-    Ok((is_here && is_push).then(|| Named::repository(detail.repository_name)).into_iter().collect())
+    let named = Named::repository(detail.repository_name).tagged(Some(&detail.image_tag));
+    Ok((is_here && is_push).then_some(named).into_iter().collect())
 }

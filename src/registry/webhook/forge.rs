@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Delivery, Named, PayloadError, repository_on};
+use super::{Delivery, Named, PayloadError, named_on};
 
 /// GitHub ("Webhook events and payloads", `package` and `registry_package`, GitHub documentation). A version without a tag
 /// is one platform of an image, or an attestation.
@@ -43,15 +43,16 @@ pub(super) fn github(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError
     }
     let version = package.package_version;
     let tag = version.as_ref().and_then(|version| version.container_metadata.as_ref()?.tag.as_ref());
-    if tag.is_some_and(|tag| tag.name.is_empty()) {
+    let tag = tag.map(|tag| tag.name.as_str());
+    if tag == Some("") {
         return Ok(Vec::new());
     }
     let url = version.as_ref().and_then(|version| version.package_url.as_deref()).unwrap_or_default();
     // The address says it as it is; the name of a package that belongs to a repository lacks the repository's.
-    let repository = repository_on(delivery.host, url)
-        .unwrap_or_else(|| format!("{}/{}", package.namespace, package.name));
+    let repository = named_on(delivery.host, url).map(|named| named.repository);
+    let repository = repository.unwrap_or_else(|| format!("{}/{}", package.namespace, package.name));
     // Owners have capitals, images have not.
-    Ok(vec![Named::repository(repository.to_ascii_lowercase())])
+    Ok(vec![Named::repository(repository.to_ascii_lowercase()).tagged(tag)])
 }
 
 /// GitLab ("Webhook events", pipeline and job events, GitLab documentation). It has no event for a pushed image: what ends
@@ -83,7 +84,7 @@ pub(super) fn gitlab(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError
     }
     let project = payload.project.ok_or_else(|| delivery.malformed("it has no project"))?;
     let repository = project.path_with_namespace.to_ascii_lowercase();
-    Ok(vec![Named { repository, and_below: true }])
+    Ok(vec![Named { and_below: true, ..Named::repository(repository) }])
 }
 
 /// Gitea and Forgejo ("Webhooks", event `package`, Gitea documentation).
@@ -99,6 +100,7 @@ pub(super) fn gitea(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError>
         #[serde(rename = "type")]
         format: String,
         name: String,
+        version: Option<String>,
     }
     #[derive(Deserialize)]
     struct Owner {
@@ -114,5 +116,5 @@ pub(super) fn gitea(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError>
         return Ok(Vec::new());
     }
     let repository = format!("{}/{}", package.owner.login, package.name);
-    Ok(vec![Named::repository(repository.to_ascii_lowercase())])
+    Ok(vec![Named::repository(repository.to_ascii_lowercase()).tagged(package.version.as_deref())])
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Delivery, Named, PayloadError, cleaned};
 use crate::image::ImageReference;
 
-/// `{"image": "ghcr.io/acme/api"}` or `{"images": [ … ]}`; a tag or a digest behind a name is passed over.
+/// `{"image": "ghcr.io/acme/api:1.9.4"}` or `{"images": [ … ]}`. A tag may be left out, and a digest is passed over.
 pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
@@ -20,9 +20,9 @@ pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadErro
     }
     let on_this_host = |name: &String| {
         let reference = ImageReference::parse(name).ok_or_else(|| format!("{:?} is none", cleaned(name)))?;
-        let image = reference.name;
+        let (image, tag) = (reference.name, reference.tag);
         if image.host() == delivery.host {
-            Ok(Named::repository(image.repository()))
+            Ok(Named { tag, ..Named::repository(image.repository()) })
         } else {
             Err(format!("{image} is not on {}, for which this webhook is", delivery.host))
         }

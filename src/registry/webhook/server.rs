@@ -9,13 +9,19 @@ pub(super) fn docker_hub(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadE
     #[derive(Deserialize)]
     struct Payload {
         repository: Repository,
+        push_data: Option<Push>,
     }
     #[derive(Deserialize)]
     struct Repository {
         repo_name: String,
     }
+    #[derive(Deserialize)]
+    struct Push {
+        tag: Option<String>,
+    }
     let payload: Payload = delivery.json()?;
-    Ok(vec![Named::repository(payload.repository.repo_name)])
+    let tag = payload.push_data.and_then(|push| push.tag);
+    Ok(vec![Named::repository(payload.repository.repo_name).tagged(tag.as_deref())])
 }
 
 /// Quay ("Repository Push", Quay documentation). Other events have no `updated_tags`.
@@ -27,8 +33,8 @@ pub(super) fn quay(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> 
         updated_tags: Vec<String>,
     }
     let payload: Payload = delivery.json()?;
-    let pushed = !payload.updated_tags.is_empty();
-    Ok(pushed.then(|| Named::repository(payload.repository)).into_iter().collect())
+    let named = |tag: &String| Named::repository(payload.repository.clone()).tagged(Some(tag));
+    Ok(payload.updated_tags.iter().map(named).collect())
 }
 
 /// Harbor ("Configure Webhook Notifications", Harbor documentation), in its own format and as a CloudEvent.
@@ -43,19 +49,29 @@ pub(super) fn harbor(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError
     #[derive(Deserialize)]
     struct Event {
         repository: Option<Repository>,
+        resources: Option<Vec<Resource>>,
     }
     #[derive(Deserialize)]
     struct Repository {
         repo_full_name: String,
     }
+    #[derive(Deserialize)]
+    struct Resource {
+        tag: Option<String>,
+    }
     let payload: Payload = delivery.json()?;
     if !matches!(payload.event.as_str(), "PUSH_ARTIFACT" | "pushImage" | "harbor.artifact.pushed") {
         return Ok(Vec::new());
     }
-    match payload.event_data.and_then(|event| event.repository) {
-        Some(repository) => Ok(vec![Named::repository(repository.repo_full_name)]),
-        None => Err(delivery.malformed("a push without event_data.repository")),
+    let Some(Event { repository: Some(repository), resources }) = payload.event_data else {
+        return Err(delivery.malformed("a push without event_data.repository"));
+    };
+    let named = |tag| Named::repository(repository.repo_full_name.clone()).tagged(tag);
+    let resources = resources.unwrap_or_default();
+    if resources.is_empty() {
+        return Ok(vec![named(None)]);
     }
+    Ok(resources.iter().map(|resource| named(resource.tag.as_deref())).collect())
 }
 
 /// CNCF Distribution ("Notifications", its documentation). One delivery may hold many events; those of blobs and of
@@ -78,8 +94,10 @@ pub(super) fn distribution(delivery: &Delivery<'_>) -> Result<Vec<Named>, Payloa
     }
     let envelope: Envelope = delivery.json()?;
     let pushes = envelope.events.into_iter().filter(|event| event.action == "push");
-    let tagged = pushes.map(|event| event.target).filter(|target| target.tag.is_some());
-    Ok(tagged.filter_map(|target| target.repository).map(Named::repository).collect())
+    let tagged = pushes.filter_map(|Event { target: Target { repository, tag }, .. }| {
+        Some(Named::repository(repository?).tagged(Some(&tag?)))
+    });
+    Ok(tagged.collect())
 }
 
 /// zot ("Event Support", zot documentation): a CloudEvent in the binary or the structured mode (CloudEvents HTTP binding,
@@ -94,6 +112,12 @@ pub(super) fn zot(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
     #[derive(Deserialize)]
     struct Image {
         name: String,
+        reference: Option<String>,
+    }
+    impl Image {
+        fn named(self) -> Named {
+            Named::repository(self.name).tagged(self.reference.as_deref())
+        }
     }
     const UPDATED: &str = ".image.updated";
     let binary = delivery.header("ce-type");
@@ -102,14 +126,12 @@ pub(super) fn zot(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
             return Ok(Vec::new());
         }
         let image: Image = delivery.json()?;
-        return Ok(vec![Named::repository(image.name)]);
+        return Ok(vec![image.named()]);
     }
     let event: Structured = delivery.json()?;
     if !event.event.ends_with(UPDATED) {
         return Ok(Vec::new());
     }
     let image = event.data.and_then(|data| serde_json::from_value::<Image>(data).ok());
-    image
-        .map(|image| vec![Named::repository(image.name)])
-        .ok_or_else(|| delivery.malformed("data has no name"))
+    image.map(|image| vec![image.named()]).ok_or_else(|| delivery.malformed("data has no name"))
 }

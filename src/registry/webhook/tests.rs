@@ -23,7 +23,10 @@ fn read(kind: WebhookKind, host: &str, event: &str, body: &[u8]) -> Result<Vec<S
     let pushed = pushed(kind, host, &headers, body)?;
     Ok(pushed
         .iter()
-        .map(|pushed| format!("{}{}", pushed.image, if pushed.and_below { "/…" } else { "" }))
+        .map(|Pushed { image, and_below, tag }| {
+            let tag = tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+            format!("{image}{}{tag}", if *and_below { "/…" } else { "" })
+        })
         .collect())
 }
 
@@ -34,52 +37,58 @@ fn what_each_sender_documents_is_understood() {
     const AMAZON: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
     const OWN: &str = "registry.acme.example:5000";
     let rows: [(WebhookKind, &str, &str, &str, &[&str]); 36] = [
-        (AzureContainerRegistry, "acme.azurecr.io", "", "azure-push", &["acme.azurecr.io/shop/api"]),
+        (AzureContainerRegistry, "acme.azurecr.io", "", "azure-push", &["acme.azurecr.io/shop/api:1.9.4"]),
         (AzureContainerRegistry, "acme.azurecr.io", "", "azure-ping", &[]),
         (
             ArtifactRegistry,
             GOOGLE,
             "",
             "artifact-registry-insert",
-            &["europe-west3-docker.pkg.dev/acme/shop/api"],
+            &["europe-west3-docker.pkg.dev/acme/shop/api:1.9.4"],
         ),
         (ArtifactRegistry, GOOGLE, "", "artifact-registry-delete", &[]),
         (ArtifactRegistry, "us-docker.pkg.dev", "", "artifact-registry-insert", &[]),
-        (Ecr, AMAZON, "", "ecr-push", &["123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/api"]),
-        (Ecr, AMAZON, "", "ecr-cloud-event", &["123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/api"]),
+        (Ecr, AMAZON, "", "ecr-push", &["123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/api:1.9.4"]),
+        (
+            Ecr,
+            AMAZON,
+            "",
+            "ecr-cloud-event",
+            &["123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop/api:1.9.4"],
+        ),
         (Ecr, AMAZON, "", "ecr-delete", &[]),
         (Ecr, "123456789012.dkr.ecr.us-east-1.amazonaws.com", "", "ecr-push", &[]),
         (Ecr, "999999999999.dkr.ecr.eu-central-1.amazonaws.com", "", "ecr-push", &[]),
-        (Distribution, OWN, "", "distribution-push", &["registry.acme.example:5000/shop/api"]),
-        (DockerHub, "docker.io", "", "docker-hub-push", &["docker.io/acme/api"]),
-        (Quay, "quay.io", "", "quay-push", &["quay.io/acme/api"]),
+        (Distribution, OWN, "", "distribution-push", &["registry.acme.example:5000/shop/api:1.9.4"]),
+        (DockerHub, "docker.io", "", "docker-hub-push", &["docker.io/acme/api:1.9.4"]),
+        (Quay, "quay.io", "", "quay-push", &["quay.io/acme/api:1.9", "quay.io/acme/api:1.9.4"]),
         (Quay, "quay.io", "", "quay-build", &[]),
-        (Harbor, "harbor.acme.example", "", "harbor-push", &["harbor.acme.example/shop/api"]),
-        (Harbor, "harbor.acme.example", "", "harbor-cloud-event", &["harbor.acme.example/shop/api"]),
+        (Harbor, "harbor.acme.example", "", "harbor-push", &["harbor.acme.example/shop/api:1.9.4"]),
+        (Harbor, "harbor.acme.example", "", "harbor-cloud-event", &["harbor.acme.example/shop/api:1.9.4"]),
         (Harbor, "harbor.acme.example", "", "harbor-scan", &[]),
         (
             Zot,
             OWN,
             "ce-type: zotregistry.image.updated",
             "zot-updated",
-            &["registry.acme.example:5000/shop/api"],
+            &["registry.acme.example:5000/shop/api:1.9.4"],
         ),
         (
             Zot,
             OWN,
             "ce-type: com.acme.image.updated",
             "zot-updated",
-            &["registry.acme.example:5000/shop/api"],
+            &["registry.acme.example:5000/shop/api:1.9.4"],
         ),
         (Zot, OWN, "ce-type: zotregistry.image.deleted", "zot-updated", &[]),
-        (Zot, OWN, "", "zot-structured", &["registry.acme.example:5000/shop/api"]),
-        (GitHub, "ghcr.io", "x-github-event: package", "github-package", &["ghcr.io/acme/shop/api"]),
+        (Zot, OWN, "", "zot-structured", &["registry.acme.example:5000/shop/api:1.9.4"]),
+        (GitHub, "ghcr.io", "x-github-event: package", "github-package", &["ghcr.io/acme/shop/api:1.9.4"]),
         (
             GitHub,
             "ghcr.io",
             "x-github-event: registry_package",
             "github-registry-package",
-            &["ghcr.io/acme/api"],
+            &["ghcr.io/acme/api:1.9.4"],
         ),
         (GitHub, "ghcr.io", "x-github-event: registry_package", "github-untagged", &[]),
         (GitHub, "ghcr.io", "x-github-event: package", "github-npm", &[]),
@@ -93,18 +102,18 @@ fn what_each_sender_documents_is_understood() {
             "gitea.acme.example",
             "x-gitea-event: package",
             "gitea-package",
-            &["gitea.acme.example/acme/shop/api"],
+            &["gitea.acme.example/acme/shop/api:1.9.4"],
         ),
         (
             Gitea,
             "gitea.acme.example",
             "x-forgejo-event: package",
             "gitea-package",
-            &["gitea.acme.example/acme/shop/api"],
+            &["gitea.acme.example/acme/shop/api:1.9.4"],
         ),
         (Gitea, "gitea.acme.example", "x-gitea-event: package", "gitea-deleted", &[]),
         (Gitea, "gitea.acme.example", "x-gitea-event: push", "gitea-package", &[]),
-        (Generic, OWN, "", "generic-one", &["registry.acme.example:5000/shop/api"]),
+        (Generic, OWN, "", "generic-one", &["registry.acme.example:5000/shop/api:1.9.4"]),
         (
             Generic,
             OWN,
@@ -169,10 +178,48 @@ fn a_repository_that_would_leave_its_host_is_no_image() {
 }
 
 #[test]
+fn a_push_whose_tag_is_missing_or_none_still_names_its_image() {
+    use WebhookKind::*;
+    const ALONE: &[&str] = &["r.example/a/b"];
+    for (kind, event, body) in [
+        (AzureContainerRegistry, "", r#"{"action": "push", "target": {"repository": "a/b"}}"#),
+        (AzureContainerRegistry, "", r#"{"action": "push", "target": {"repository": "a/b", "tag": null}}"#),
+        (DockerHub, "", r#"{"repository": {"repo_name": "a/b"}}"#),
+        (DockerHub, "", r#"{"repository": {"repo_name": "a/b"}, "push_data": {"tag": null}}"#),
+        (DockerHub, "", r#"{"repository": {"repo_name": "a/b"}, "push_data": {"tag": "../x"}}"#),
+        (Quay, "", r#"{"repository": "a/b", "updated_tags": ["\u001b[2J"]}"#),
+        (
+            Harbor,
+            "",
+            r#"{"type": "PUSH_ARTIFACT", "event_data": {"repository": {"repo_full_name": "a/b"}, "resources": null}}"#,
+        ),
+        (
+            Harbor,
+            "",
+            r#"{"type": "PUSH_ARTIFACT", "event_data": {"repository": {"repo_full_name": "a/b"}, "resources": [{"tag": "sha256:00"}]}}"#,
+        ),
+        (Zot, "ce-type: zotregistry.image.updated", r#"{"name": "a/b", "reference": "sha256:00"}"#),
+        (
+            Gitea,
+            "x-gitea-event: package",
+            r#"{"action": "created", "package": {"owner": {"login": "a"}, "type": "container", "name": "b"}}"#,
+        ),
+        (
+            GitHub,
+            "x-github-event: package",
+            r#"{"package": {"namespace": "a", "package_type": "CONTAINER", "name": "b"}}"#,
+        ),
+        (Generic, "", r#"{"image": "r.example/a/b"}"#),
+    ] {
+        assert_eq!(read(kind, "r.example", event, body.as_bytes()).unwrap(), ALONE, "{kind:?} {body}");
+    }
+}
+
+#[test]
 fn a_project_means_what_is_below_it_and_no_neighbour() {
     let image = |name: &str| ImageName::parse(name).unwrap();
-    let project = Pushed { image: image("r.example/shop/api"), and_below: true };
-    let alone = Pushed { image: image("r.example/shop/api"), and_below: false };
+    let project = Pushed { image: image("r.example/shop/api"), and_below: true, tag: None };
+    let alone = Pushed { image: image("r.example/shop/api"), and_below: false, tag: None };
     for (name, below, itself) in [
         ("r.example/shop/api", true, true),
         ("r.example/shop/api/worker", true, false),
@@ -191,5 +238,5 @@ fn a_delivery_that_names_a_whole_registry_is_cut() {
     let names: Vec<String> = (0..5000).map(|n| format!("ghcr.io/acme/app{n}@{DIGEST}")).collect();
     let body = serde_json::json!({ "images": names }).to_string();
     let pushed = pushed(WebhookKind::Generic, "ghcr.io", &headers(&[]), body.as_bytes()).unwrap();
-    assert_eq!(pushed.len(), MOST_IMAGES);
+    assert_eq!(pushed.len(), MOST_PUSHES);
 }

@@ -1,0 +1,82 @@
+//! A registry that tells of a tag before its list has it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{PATIENCE, Running, is_chosen, policy, registry};
+use crate::support::fault_proxy::{Fault, FaultProxy, Rule};
+use crate::support::process::free_address;
+use crate::support::registry::{Access, Registry};
+use crate::support::wait_until;
+
+const LIST: &str = "GET /v2/acme/app/tags/list";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A registry behind a proxy, and an engine that asks it once an hour by itself.
+struct Site {
+    registry: Registry,
+    proxy: FaultProxy,
+    running: Running,
+    hooks: SocketAddr,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let registry_itself = Registry::start(Access::Anonymous).await;
+        registry_itself.push("acme/app", "1.0.0").await;
+        let (proxy, hooks) = (FaultProxy::before(&registry_itself.host()).await, free_address());
+        let webhook = ", webhook: {kind: Generic, secretRef: {name: hook}}";
+        let secret = format!(
+            "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: hook, namespace: tagtide}}\nstringData: {{token: {TOKEN}}}\n"
+        );
+        let host = proxy.host();
+        let objects = registry("early", &host, webhook) + &secret + &policy("app", &host, "1h");
+        let running = Running::start_with(&objects, Some(hooks));
+        running.status_where("app", is_chosen).await;
+        Self { registry: registry_itself, proxy, running, hooks }
+    }
+
+    /// Tells of a push, as the registry would.
+    async fn tell(&self, tag: &str) {
+        let body = json!({ "image": format!("{}/acme/app:{tag}", self.proxy.host()) }).to_string();
+        let url = format!("http://{}/hooks/early", self.hooks);
+        wait_until("the delivery to be taken", PATIENCE, async || {
+            let request = reqwest::Client::new().post(&url).bearer_auth(TOKEN).body(body.clone());
+            match request.send().await.map(|answer| answer.status().as_u16()) {
+                Ok(202) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+
+    async fn selects(&self, tag: &str) {
+        self.running.status_where("app", |status: &Value| status["selected"]["tag"] == tag).await;
+    }
+
+    fn scans(&self) -> usize {
+        self.proxy.requests(LIST).len()
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_is_told_of_before_it_is_listed_is_chosen_within_seconds() {
+    let site = Site::start().await;
+    site.proxy.rules([Rule::every(LIST, Fault::Replace("1.1.0", "1.0.0")).times(1)]);
+    site.registry.push("acme/app", "1.1.0").await;
+    site.tell("1.1.0").await;
+    site.selects("1.1.0").await;
+    assert_eq!(site.scans(), 3, "by itself, for the delivery, and once more for the tag");
+}
+
+#[tokio::test]
+async fn a_tag_that_is_listed_when_it_is_told_of_is_looked_for_no_more() {
+    let site = Site::start().await;
+    site.registry.push("acme/app", "1.1.0").await;
+    site.tell("1.1.0").await;
+    site.selects("1.1.0").await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(site.scans(), 2);
+}

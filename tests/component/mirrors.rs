@@ -1,5 +1,7 @@
 //! Mirrors: who is asked, in which order, who hears of which credentials, and what a mirror may not do.
 
+mod lag;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;

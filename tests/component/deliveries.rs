@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -155,4 +156,13 @@ fn by_token(kind: &str) -> Value {
 
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
+}
+
+/// Lets time pass for the receiver, and none for the test.
+async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+    // The client hears that the connections it kept were closed meanwhile.
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }

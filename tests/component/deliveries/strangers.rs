@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{Receiver, TOKEN, bearer, by_token};
+use super::{Receiver, TOKEN, bearer, by_token, later};
 
 const BODY: &str = r#"{"image": "r.example/shop/api"}"#;
 
@@ -104,6 +104,23 @@ async fn without_a_good_secret_there_is_no_way_in_and_no_load_on_the_api_server(
 }
 
 #[tokio::test]
+async fn a_token_that_was_replaced_lets_nobody_in_after_half_a_minute() {
+    let receiver = Receiver::of_each_kind().await;
+    let old = bearer(TOKEN);
+    let status = async || receiver.status("/hooks/generic", &[("authorization", &old)], BODY).await.as_u16();
+    assert_eq!(status().await, 202);
+    receiver.secrets.set("hook", "fedcba9876543210fedcba9876543210");
+    later(Duration::from_secs(29)).await;
+    assert_eq!(
+        (status().await, receiver.secrets.reads()),
+        (202, 1),
+        "a Secret is not read for each delivery"
+    );
+    later(Duration::from_secs(2)).await;
+    assert_eq!((status().await, receiver.secrets.reads()), (401, 2));
+}
+
+#[tokio::test]
 async fn a_body_over_a_megabyte_is_refused_whether_it_says_so_or_not() {
     let receiver = Receiver::of_each_kind().await;
     let token = bearer(TOKEN);
@@ -182,6 +199,47 @@ async fn who_is_slow_is_hung_up_on_and_holds_nobody_else_up() {
     assert!(silent.1 < Duration::from_secs(9), "{silent:?}");
     assert!(body.0.starts_with("HTTP/1.1 408") && body.1 < Duration::from_secs(14), "{body:?}");
     assert!(others.0 == 202 && others.1 < Duration::from_secs(14), "{others:?}");
+}
+
+#[tokio::test]
+async fn no_more_callers_than_there_is_room_for_are_heard_at_once() {
+    let receiver = Receiver::of_each_kind().await;
+    let silent = join_all((0..256).map(|_| TcpStream::connect(receiver.address))).await;
+    let token = bearer(TOKEN);
+    let headers = [("authorization", token.as_str())];
+    let waits = timeout(Duration::from_secs(2), receiver.status("/hooks/generic", &headers, BODY)).await;
+    assert!(waits.is_err(), "there is no room: {waits:?}");
+    drop(silent);
+    let heard = timeout(Duration::from_secs(4), receiver.status("/hooks/generic", &headers, BODY)).await;
+    assert_eq!(heard.expect("there is room again"), 202);
+}
+
+#[tokio::test]
+async fn who_talks_for_ever_is_hung_up_on_after_two_minutes() {
+    let receiver = Receiver::of_each_kind().await;
+    let mut stream = TcpStream::connect(receiver.address).await.unwrap();
+    let mut answered = 0;
+    let mut buffer = [0; 4096];
+    while answered < 60 {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ok();
+        if stream.read(&mut buffer).await.unwrap_or_default() == 0 {
+            break;
+        }
+        answered += 1;
+        later(Duration::from_secs(4)).await;
+    }
+    assert!((29..=31).contains(&answered), "a request each four seconds: {answered}");
+}
+
+#[tokio::test]
+async fn a_head_over_thirty_two_kilobytes_is_refused() {
+    let receiver = Receiver::of_each_kind().await;
+    let token = bearer(TOKEN);
+    for (length, status) in [(20_000, 202), (60_000, 431)] {
+        let padding = "a".repeat(length);
+        let headers = [("authorization", token.as_str()), ("x-padding", &padding)];
+        assert_eq!(receiver.status("/hooks/generic", &headers, BODY).await, status, "{length}");
+    }
 }
 
 #[tokio::test]

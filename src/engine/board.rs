@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Posting {
     pub(super) object: ObjectId,
     pub(super) status: Status,
-    pub(super) notice: Option<Notice>,
+    pub(super) notices: Vec<Notice>,
 }
 
 /// Where the desk hands its postings to.
@@ -83,10 +83,10 @@ async fn work<W: World>(world: Arc<W>, metrics: Metrics, mut postings: mpsc::Unb
         let pause = sleep_until(next.unwrap_or(now + LONGEST_PAUSE));
         tokio::select! {
             posting = postings.recv(), if is_open => match posting {
-                Some(Posting { object, status, notice }) => {
+                Some(Posting { object, status, notices }) => {
                     let one = waiting.entry(object).or_default();
                     one.status = Some(status);
-                    one.notices.extend(notice);
+                    one.notices.extend(notices);
                 }
                 None => is_open = false,
             },

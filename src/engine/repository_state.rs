@@ -18,7 +18,7 @@ use crate::api::{
 };
 use crate::edit::ProblemReason;
 
-/// The most changes and unresolved sites that a status lists.
+/// The most changes and unresolved sites that a status lists, and the most commits of one push that are told of.
 const MOST_LISTED: usize = 20;
 
 /// What is known of one InfraRepository.
@@ -146,22 +146,25 @@ impl RepositoryState {
             conditions: Conditions::of(&self.health, generation, now, before),
         }
     }
+}
 
-    /// What people should hear of between two statuses.
-    pub(super) fn notice(
-        before: Option<&InfraRepositoryStatus>,
-        after: &InfraRepositoryStatus,
-    ) -> Option<Notice> {
-        let id_of =
-            |status: &InfraRepositoryStatus| status.last_commit.as_ref().map(|commit| commit.id.clone());
-        let commit = after.last_commit.as_ref();
-        if let Some(commit) = commit.filter(|_| before.and_then(id_of) != id_of(after)) {
-            let short: String = commit.id.chars().take(10).collect();
-            let message = format!("pushed {short}: {}", commit.subject);
-            return Some(Notice { is_warning: false, reason: Reason::Committed, message });
-        }
-        super::board::failure_notice(before.map(|s| s.conditions.as_slice()), &after.conditions)
+/// What people should hear of the commits of one push, the first one first.
+pub(super) fn notices_of(committed: &[Committed]) -> Vec<Notice> {
+    let notice = |message| Notice { is_warning: false, reason: Reason::Committed, message };
+    let pushed = |commit: &Committed| notice(format!("pushed {}: {}", commit.id.short(), commit.subject()));
+    let mut notices: Vec<Notice> = committed.iter().take(MOST_LISTED).map(pushed).collect();
+    let more = committed.len().saturating_sub(MOST_LISTED);
+    if let Some(last) = committed.last().filter(|_| more > 0) {
+        notices.push(notice(format!("pushed {more} more, up to {}", last.id.short())));
     }
+    notices
+}
+
+/// What people should hear of a policy whose tag one of these commits has written.
+pub(super) fn notice_of(written: &Written, committed: &[Committed]) -> Option<Notice> {
+    let commit = committed.iter().find(|commit| commit.id.to_string() == written.commit)?;
+    let message = format!("{} is written to {} by {}", written.tag, written.repository, commit.id.short());
+    Some(Notice { is_warning: false, reason: Reason::Committed, message })
 }
 
 fn last_commit(committed: &Committed) -> LastCommit {
@@ -258,5 +261,52 @@ fn written(
         commit: commit.to_string(),
         tag: tag.to_owned(),
         at: Time(at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::CommitId;
+
+    fn id(n: usize) -> String {
+        format!("{n:010x}{:030x}", 0)
+    }
+
+    fn pushed(count: usize) -> Vec<Committed> {
+        let commit = |n| Committed {
+            id: CommitId::parse(&id(n)).unwrap(),
+            message: format!("Bump {n}\n\nBody\n"),
+            at: Timestamp::UNIX_EPOCH,
+            plan: Plan::default(),
+        };
+        (0..count).map(commit).collect()
+    }
+
+    fn told(count: usize) -> Vec<String> {
+        notices_of(&pushed(count)).into_iter().map(|notice| notice.message).collect()
+    }
+
+    #[test]
+    fn each_commit_of_a_push_is_told_of_in_order_and_of_many_the_first_ones() {
+        assert_eq!(told(0), [""; 0]);
+        assert_eq!(told(2), ["pushed 0000000000: Bump 0", "pushed 0000000001: Bump 1"]);
+        assert_eq!(told(MOST_LISTED).len(), MOST_LISTED);
+        let many = told(100);
+        assert_eq!((many.len(), many[MOST_LISTED].as_str()), (21, "pushed 80 more, up to 0000000063"));
+    }
+
+    #[test]
+    fn a_policy_is_told_of_the_commit_that_wrote_its_tag_and_of_no_other() {
+        let committed = pushed(2);
+        let written = |n| Written {
+            repository: "infra".to_owned(),
+            commit: id(n),
+            tag: "1.1.0".to_owned(),
+            at: Time(Timestamp::UNIX_EPOCH),
+        };
+        let notice = notice_of(&written(1), &committed).unwrap();
+        assert_eq!(notice.message, "1.1.0 is written to infra by 0000000001");
+        assert_eq!(notice_of(&written(7), &committed), None, "it was there before");
     }
 }

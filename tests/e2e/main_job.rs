@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cluster::{Cluster, PATIENCE};
+use serde_json::Value;
+
+use crate::cluster::{Cluster, PATIENCE, is};
 use crate::support::invariants::Invariants;
 use crate::support::wait_until;
 
@@ -90,17 +92,56 @@ async fn two_tags_pushed_at_once_become_exactly_one_commit() {
         table.contains("WRITTEN") && table.lines().any(|l| l.starts_with("api ") && l.contains("1.1.0")),
         "{table}"
     );
-    let notes = r#"jsonpath={range .items[*]}{.regarding.name} {.reason}: {.note}{"\n"}{end}"#;
     let wanted = [
         "api TagSelected: 1.0.0 is selected: highest of 1 tag in >=1.0.0 <2.0.0",
         "api TagSelected: 1.1.0 is selected: highest of 2 tags in >=1.0.0 <2.0.0",
+        &format!("api Committed: 1.1.0 is written to infra by {}", commit.id.get(..10).unwrap()),
         &format!("infra Committed: pushed {}: {}", commit.id.get(..10).unwrap(), commit.subject),
     ];
+    are_told(&cluster, &wanted).await;
+    holds(&cluster, &Invariants::default()).await;
+}
+
+/// Waits until each of these was an event: the name of its object, its reason and its note.
+async fn are_told(cluster: &Cluster, wanted: &[&str]) {
+    let notes = r#"jsonpath={range .items[*]}{.regarding.name} {.reason}: {.note}{"\n"}{end}"#;
     wait_until("an event for each thing that happened", PATIENCE, async || {
         let events = cluster.kubectl(&["get", "events.events.k8s.io", "-o", notes]).await;
         if wanted.iter().all(|event| events.contains(event)) { Ok(()) } else { Err(events) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn each_of_the_commits_of_one_push_is_told_of_and_each_policy_names_its_own() {
+    let cluster = shop(&[]).await;
+    let change = async |spec: &str| {
+        cluster
+            .kubectl(&["patch", "infra/infra", "--type=merge", "-p", &format!("{{\"spec\": {spec}}}")])
+            .await
+    };
+    change(r#"{"suspend": true, "commit": {"grouping": "PerPolicy"}}"#).await;
+    cluster.status_where("infra/infra", "suspended", |s| is(s, "Suspended")).await;
+    cluster.registry.push("acme/api", "1.1.0").await;
+    cluster.registry.push("acme/web", "1.0.1").await;
+    cluster.request_scans("now").await;
+    cluster.status_where("imgpol/api", "chosen", |s| s["selected"]["tag"] == "1.1.0").await;
+    cluster.status_where("imgpol/web", "chosen", |s| s["selected"]["tag"] == "1.0.1").await;
+    change(r#"{"suspend": false}"#).await;
+    cluster.branch_holds("apps/web.yaml", "acme/web:1.0.1 #").await;
+
+    let commits = cluster.repo.commits("main");
+    let (web, api) = (&commits[0], &commits[1]);
+    assert!(web.subject.contains("/web to 1.0.1") && api.subject.contains("/api to 1.1.0"), "{commits:?}");
+    let mut wanted = Vec::new();
+    for (name, tag, commit) in [("api", "1.1.0", api), ("web", "1.0.1", web)] {
+        let written = |s: &Value| s["written"][0]["commit"] == commit.id.as_str();
+        cluster.status_where(&format!("imgpol/{name}"), "written", written).await;
+        let short = commit.id.get(..10).unwrap();
+        wanted.push(format!("{name} Committed: {tag} is written to infra by {short}"));
+        wanted.push(format!("infra Committed: pushed {short}: {}", commit.subject));
+    }
+    are_told(&cluster, &wanted.iter().map(String::as_str).collect::<Vec<_>>()).await;
     holds(&cluster, &Invariants::default()).await;
 }
 

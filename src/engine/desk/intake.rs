@@ -180,6 +180,7 @@ impl<W: World> Engine<W> {
                     Status::Registry(ClusterImageRegistryStatus { observed_generation, conditions })
                 }
             },
+            Vec::new(),
         );
     }
 

@@ -16,7 +16,7 @@ use crate::engine::inquiry::{Asked, ScanError};
 use crate::engine::plan::Wishes;
 use crate::engine::policy_state::{List, Moved};
 use crate::engine::repository_settings::RepositoryError;
-use crate::engine::repository_state::holdings;
+use crate::engine::repository_state::{holdings, notice_of, notices_of};
 use crate::engine::scan::{Member, Scan, ScanKey};
 use crate::engine::schedule::Pace;
 use crate::engine::world::{Status, World};
@@ -131,9 +131,11 @@ impl<W: World> Engine<W> {
             self.benches.insert(key.clone(), bench);
         }
         let interval = state.active_settings().map_or(IDLE, |settings| settings.interval);
+        let mut notices = Vec::new();
         let pace = match report {
             Ok(report) => {
                 state.take(&report);
+                notices = notices_of(&report.committed);
                 for committed in &report.committed {
                     self.metrics.committed();
                     tracing::info!(repository = %key, commit = %committed.id, subject = committed.subject(), "pushed");
@@ -151,17 +153,18 @@ impl<W: World> Engine<W> {
         if let Some(slot) = self.cycles.get_mut(key) {
             slot.finish(interval, pace);
         }
-        self.show_repository(key);
+        self.show_repository_with(key, notices);
     }
 
     fn note_holdings(&mut self, key: &ObjectKey, wishes: &Wishes, report: &Report) {
         let policies = &self.policies;
         let before = |policy: &ObjectKey| policies.get(policy)?.written_in(&key.name).cloned();
         for (policy, holding) in holdings(&key.name, wishes, report, before) {
+            let notice = holding.written.as_ref().and_then(|written| notice_of(written, &report.committed));
             if let Some(state) = self.policies.get_mut(&policy) {
                 state.note_repository(&key.name, holding.written, holding.remark);
             }
-            self.show_policy(&policy);
+            self.show_policy_with(&policy, notice.into_iter().collect());
         }
     }
 
@@ -175,7 +178,7 @@ impl<W: World> Engine<W> {
         let id = registry_id(&registry);
         let conditions = Conditions::of(&health, generation, Timestamp::now(), self.shown_conditions(&id));
         let status = ClusterImageRegistryStatus { observed_generation: generation, conditions };
-        self.post(&id, Status::Registry(status));
+        self.post(&id, Status::Registry(status), Vec::new());
         if let Some(slot) = self.checks.get_mut(name) {
             slot.finish(REGISTRY_CHECK, pace);
         }

@@ -8,23 +8,32 @@ use super::Engine;
 use crate::api::{ClusterImageRegistry, ImagePolicy, InfraRepository, ObjectKey};
 use crate::engine::board::{Posting, failure_notice};
 use crate::engine::policy_state::PolicyState;
-use crate::engine::repository_state::RepositoryState;
-use crate::engine::world::{Kind, ObjectId, Status, World};
+use crate::engine::world::{Kind, Notice, ObjectId, Status, World};
 
 impl<W: World> Engine<W> {
     pub(super) fn show_policy(&mut self, key: &ObjectKey) {
+        self.show_policy_with(key, Vec::new());
+    }
+
+    /// Shows a policy's status, and tells of what led to it.
+    pub(super) fn show_policy_with(&mut self, key: &ObjectKey, notices: Vec<Notice>) {
         if let Some(state) = self.policies.get(key) {
             let id = policy_id(state.object());
             let status = state.status(Timestamp::now(), self.shown_conditions(&id));
-            self.post(&id, Status::Policy(status));
+            self.post(&id, Status::Policy(status), notices);
         }
     }
 
     pub(super) fn show_repository(&mut self, key: &ObjectKey) {
+        self.show_repository_with(key, Vec::new());
+    }
+
+    /// Shows a repository's status, and tells of what led to it.
+    pub(super) fn show_repository_with(&mut self, key: &ObjectKey, notices: Vec<Notice>) {
         if let Some(state) = self.repositories.get(key) {
             let id = repository_id(state.object());
             let status = state.status(Timestamp::now(), self.shown_conditions(&id));
-            self.post(&id, Status::Repository(status));
+            self.post(&id, Status::Repository(status), notices);
         }
     }
 
@@ -32,8 +41,8 @@ impl<W: World> Engine<W> {
         self.shown.get(object).map(Status::conditions).unwrap_or_default()
     }
 
-    /// Posts a status that differs from the one shown last.
-    pub(super) fn post(&mut self, object: &ObjectId, status: Status) {
+    /// Posts a status that differs from the one shown last, with what is told of it besides what its difference tells.
+    pub(super) fn post(&mut self, object: &ObjectId, status: Status, mut notices: Vec<Notice>) {
         let before = self.shown.get(object);
         if before == Some(&status) {
             return;
@@ -41,17 +50,13 @@ impl<W: World> Engine<W> {
         let notice = match (&status, before) {
             (Status::Policy(after), Some(Status::Policy(before))) => PolicyState::notice(Some(before), after),
             (Status::Policy(after), _) => PolicyState::notice(None, after),
-            (Status::Repository(after), Some(Status::Repository(before))) => {
-                RepositoryState::notice(Some(before), after)
-            }
-            (Status::Repository(after), _) => RepositoryState::notice(None, after),
-            (Status::Registry(after), before) => {
-                let before = before.map(Status::conditions);
-                failure_notice(before, &after.conditions)
+            (Status::Repository(_) | Status::Registry(_), before) => {
+                failure_notice(before.map(Status::conditions), status.conditions())
             }
         };
+        notices.extend(notice);
         self.shown.insert(object.clone(), status.clone());
-        self.board.post(Posting { object: object.clone(), status, notice });
+        self.board.post(Posting { object: object.clone(), status, notices });
     }
 }
 

@@ -125,8 +125,14 @@ mod tests {
         policies.iter().map(|(name, image)| (ObjectKey::new("shop", *name), Ok(wish(image)))).collect()
     }
 
-    /// The contents of the files after each commit, where there is more than one.
-    fn texts(files: &[(&str, &str)], wishes: &Wishes, grouping: Grouping) -> Vec<Vec<(String, String)>> {
+    /// The contents of the files after each commit, where there is more than one. `spoil` changes the plan before it is
+    /// taken apart.
+    fn texts_of(
+        files: &[(&str, &str)],
+        wishes: &Wishes,
+        grouping: Grouping,
+        spoil: impl FnOnce(&mut Plan),
+    ) -> Vec<Vec<(String, String)>> {
         let files: BTreeMap<&str, &str> = files.iter().copied().collect();
         let found: Vec<_> = files
             .iter()
@@ -134,10 +140,15 @@ mod tests {
             .collect();
         let read = |path: &str| Ok::<_, Infallible>(files[path].as_bytes().to_vec());
         let known = found.iter().map(|(path, found)| (*path, Known::Sites(found)));
-        let Ok(whole) = plan(known, read, wishes, 9);
+        let Ok(mut whole) = plan(known, read, wishes, 9);
+        spoil(&mut whole);
         let Ok(plans) = split(&whole, wishes, grouping, &Targets::default(), read);
         let text = |file: &PlannedFile| (file.path.clone(), String::from_utf8(file.content.clone()).unwrap());
         plans.iter().map(|plan| plan.files.iter().map(text).collect()).collect()
+    }
+
+    fn texts(files: &[(&str, &str)], wishes: &Wishes, grouping: Grouping) -> Vec<Vec<(String, String)>> {
+        texts_of(files, wishes, grouping, |_| {})
     }
 
     const BOTH: &str = "a: 1.0.0 # {\"$imagepolicy\": \"shop:api:tag\"}\r\nc: x  # y\nb:   '1.0.0' # {\"$imagepolicy\": \"shop:web:tag\"}";
@@ -150,6 +161,14 @@ mod tests {
         let second = BOTH.replace("1.0.0", "2.0.0");
         let file = |text: &str| vec![("both.yaml".to_owned(), text.to_owned())];
         assert_eq!(parts, [file(&first), file(&second)]);
+    }
+
+    #[test]
+    fn what_would_not_come_out_the_same_in_parts_is_one_commit() {
+        let wishes = wishes(&[("api", "acme/api"), ("web", "acme/web")]);
+        let other = |plan: &mut Plan| plan.files[0].content.push(b'#');
+        let parts = texts_of(&[("both.yaml", BOTH)], &wishes, Grouping::PerPolicy, other);
+        assert!(parts.is_empty(), "{parts:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -296,4 +297,54 @@ fn cut_by_the_proxy() -> Response {
     let mut response = answer(502, "<html>Bad gateway</html>");
     response.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
     response
+}
+
+/// The pack in an answer to a request for one: what comes over the first band (gitprotocol-pack(5), "Packfile Data").
+fn pack_in(answer: &[u8]) -> Vec<u8> {
+    let (mut rest, mut pack) = (answer, Vec::new());
+    while let Some((length, after)) = rest.split_at_checked(4) {
+        let length = usize::from_str_radix(std::str::from_utf8(length).unwrap(), 16).unwrap();
+        let (line, after) = after.split_at(length.saturating_sub(4));
+        if let [1, piece @ ..] = line {
+            pack.extend(piece);
+        }
+        rest = after;
+    }
+    pack
+}
+
+#[tokio::test]
+async fn a_file_that_comes_as_a_difference_to_what_is_here_is_put_together_from_both() {
+    let answers = Arc::<Mutex<Vec<Bytes>>>::default();
+    let kept = Arc::clone(&answers);
+    let keep = packs_as(move |answer| {
+        kept.lock().unwrap().push(answer.clone());
+        answer
+    });
+    let long: String = (0..50).map(|number| noise(number) + "\n").collect();
+    let repo = InfraRepo::new();
+    repo.seed(&[("a.yaml", &long)]);
+    let mut scene = Scene::over(repo, keep).await;
+    scene.head().await;
+    let longer = long.replacen('\n', "\nhers\n", 1);
+    scene.repo.push_as("Jane", &[("a.yaml", &longer)]);
+    let head = scene.head().await;
+    assert_eq!(scene.files(head)["a.yaml"], longer);
+
+    let packs: Vec<Vec<u8>> = answers.lock().unwrap().iter().map(|answer| pack_in(answer)).collect();
+    assert!(
+        packs.len() == 2 && packs[1].len() * 10 < packs[0].len(),
+        "{:?}",
+        [packs[0].len(), packs[1].len()]
+    );
+    // Neither Git could make anything of the second one by itself.
+    let index = |number: usize| {
+        let file = scene.cache.path().join(format!("{number}.pack"));
+        std::fs::write(&file, &packs[number]).unwrap();
+        scene.repo.git(scene.repo.root(), &["index-pack", &file.to_string_lossy()])
+    };
+    index(0).success();
+    let alone = index(1);
+    assert!(alone.stderr.contains("unresolved delta"), "{alone:?}");
+    scene.check();
 }

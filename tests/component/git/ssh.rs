@@ -6,11 +6,12 @@ use std::process::Command;
 use tagtide::api::Reason;
 use tagtide::git::{
     Branch, BranchName, Coverage, Error, FileChange, FileFilter, GitSecret, InvalidGitSecret, Published,
-    RemoteAccess, RepositoryUrl,
+    RemoteAccess, RepositoryUrl, Start,
 };
 use tagtide::net::{AddressGuard, Connections};
 use tempfile::TempDir;
 
+use super::target::{on, target};
 use super::{
     draft, files_of, foreign_commits_in_between, git, hook, mirror_in, open_covering, open_with, secret, set,
 };
@@ -100,6 +101,33 @@ async fn a_branch_is_read_and_written() {
     foreign_commits_in_between(&scene.repo, 2);
     assert_eq!(set(&branch, "a.yaml", "4").await.1, 2);
     assert_eq!(scene.repo.read("main", "b.yaml"), "hers");
+    git(&scene.repo, &["fsck", "--strict"]);
+    scene.seen.hold(&scene.repo);
+}
+
+#[tokio::test]
+async fn another_branch_than_is_read_is_made_and_written() {
+    let mut scene = Scene::new().await;
+    let branch = scene.branch().publishing_to(target());
+    scene.seen.see(&scene.repo);
+    let base = branch.bring_up_to_date().await.unwrap();
+    assert_eq!(branch.bring_target(base).await.unwrap(), None);
+    let made = branch.publish(on(Start::New(base), "2")).await.unwrap();
+    assert!(matches!(made, Published::Taken(_)), "{made:?}");
+    let tip = branch.bring_target(base).await.unwrap().unwrap();
+    assert_eq!(git(&scene.repo, &["rev-parse", "tagtide/updates", "main"]), format!("{tip}\n{base}"));
+
+    scene.repo.push_as("Jane", &[("b.yaml", "hers")]);
+    let base = branch.bring_up_to_date().await.unwrap();
+    let over = Start::Over { tip, base, message: "Merge main\n\n".into() };
+    let merged = branch.publish(on(over, "3")).await.unwrap();
+    assert!(matches!(merged, Published::Taken(_)), "{merged:?}");
+    let read = |branch: &str| ["a.yaml", "b.yaml"].map(|path| scene.repo.read(branch, path));
+    assert_eq!(
+        (read("tagtide/updates"), read("main")),
+        (["3", "hers"].map(str::to_owned), ["1", "hers"].map(str::to_owned))
+    );
+    assert_eq!(branch.publish(on(Start::Tip(tip), "4")).await.unwrap(), Published::Raced, "it is not forced");
     git(&scene.repo, &["fsck", "--strict"]);
     scene.seen.hold(&scene.repo);
 }

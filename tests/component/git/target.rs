@@ -5,7 +5,7 @@ use tagtide::git::{Branch, BranchName, Draft, Published, Start};
 use super::faulty_server::honest;
 use super::{InfraRepo, NAME, Scene, draft, git, hook, mirror_in, open, set};
 
-fn target() -> BranchName {
+pub fn target() -> BranchName {
     BranchName::parse("tagtide/updates").unwrap()
 }
 
@@ -25,7 +25,7 @@ fn reopen(scene: &mut Scene) {
 }
 
 /// A draft with one edit of `a.yaml`, on `start`.
-fn on(start: Start, content: &str) -> Draft {
+pub fn on(start: Start, content: &str) -> Draft {
     let edited = start.edited();
     Draft { start, vouches: true, ..draft(edited, "a.yaml", content) }
 }

@@ -19,6 +19,7 @@ mod main_job;
 mod offline_tools;
 mod operator_process;
 mod oracle;
+mod parts;
 mod private;
 mod soak;
 mod standalone;

@@ -140,8 +140,8 @@ async fn hooks_of(operator: &Process) -> String {
     .await
 }
 
-#[tokio::test]
-async fn a_delivery_at_any_replica_reaches_the_leader_and_a_flood_of_them_is_a_few_scans() {
+/// A cluster whose operator takes deliveries for its registry, and whose policy `api` is at 1.0.0.
+async fn cluster_with_webhook() -> Cluster {
     let mut cluster = Cluster::start(&["--hooks-listen=127.0.0.1:0"]).await;
     cluster.registry.push("acme/api", "1.0.0").await;
     cluster.repo.seed(&[("api.yaml", &cluster.deployment("api", "1.0.0"))]);
@@ -157,23 +157,38 @@ async fn a_delivery_at_any_replica_reaches_the_leader_and_a_flood_of_them_is_a_f
     cluster.status_where("infra/infra", "ready", |s| is(s, "Succeeded")).await;
     let ready = ["wait", "--for=condition=Ready", &format!("imgreg/{namespace}"), "--timeout=30s"];
     cluster.kubectl(&ready).await;
+    cluster
+}
+
+/// A delivery to whoever listens at this address.
+fn delivery(cluster: &Cluster, client: &reqwest::Client, at: &str, token: &str) -> reqwest::RequestBuilder {
+    let body = json!({ "image": format!("{}/acme/api", cluster.registry.host()) }).to_string();
+    client.post(format!("http://{at}/hooks/{}", cluster.namespace)).bearer_auth(token).body(body)
+}
+
+#[tokio::test]
+async fn a_delivery_at_any_replica_reaches_the_leader_and_a_flood_of_them_is_a_few_scans() {
+    let cluster = cluster_with_webhook().await;
     let folder = workspace::folder("follower");
     let follower = cluster.spawn_operator(folder.path(), &free_address().to_string());
     let (leader, follower_hooks) = (hooks_of(cluster.operator()).await, hooks_of(&follower).await);
 
     let client = reqwest::Client::new();
-    let body = json!({ "image": format!("{}/acme/api", cluster.registry.host()) }).to_string();
-    let deliver = async |at: &str, token: &str| {
-        let request =
-            client.post(format!("http://{at}/hooks/{namespace}")).bearer_auth(token).body(body.clone());
-        request.send().await.unwrap().status()
-    };
+    let deliver =
+        async |at: &str, token: &str| delivery(&cluster, &client, at, token).send().await.unwrap().status();
     cluster.registry.push("acme/api", "1.1.0").await;
     assert_eq!(deliver(&follower_hooks, TOKEN).await, StatusCode::ACCEPTED, "{}", follower.log());
     cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
     for at in [&leader, &follower_hooks] {
         assert_eq!(deliver(at, "false-token-of-nobody").await, StatusCode::UNAUTHORIZED);
     }
+    let handed_on = delivery(&cluster, &client, &follower_hooks, TOKEN).header("x-tagtide-handed-on", "1");
+    let answer = handed_on.send().await.unwrap().status();
+    assert_eq!(
+        answer,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "two that take each other for the leader end it here"
+    );
 
     cluster.registry.push("acme/api", "1.2.0").await;
     let before = cluster.registry.requests("GET /v2/acme/api/tags/list");
@@ -199,6 +214,35 @@ async fn a_delivery_at_any_replica_reaches_the_leader_and_a_flood_of_them_is_a_f
     }
     cluster.hold(&Invariants::default(), &["imgpol/api", "infra/infra"], &[TOKEN]).await;
     assert!(!follower.log().contains(TOKEN));
+}
+
+#[tokio::test]
+async fn deliveries_are_handed_on_to_the_next_leader_when_the_one_that_was_known_has_died() {
+    let cluster = cluster_with_webhook().await;
+    let folders = ["second", "third"].map(workspace::folder);
+    let followers =
+        folders.each_ref().map(|folder| cluster.spawn_operator(folder.path(), &free_address().to_string()));
+    let hooks = [hooks_of(&followers[0]).await, hooks_of(&followers[1]).await];
+    let client = reqwest::Client::new();
+    let deliver = async |at: &str| delivery(&cluster, &client, at, TOKEN).send().await.unwrap();
+    for at in &hooks {
+        assert_eq!(deliver(at).await.status(), StatusCode::ACCEPTED);
+    }
+    cluster.kill_operator();
+    for at in &hooks {
+        let answer = deliver(at).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "nobody leads");
+        assert_eq!(answer.headers()["retry-after"], "5");
+    }
+    cluster.registry.push("acme/api", "1.1.0").await;
+    for (at, follower) in hooks.iter().zip(&followers) {
+        wait_until("a leader that takes it", 2 * PATIENCE, async || match deliver(at).await.status() {
+            StatusCode::ACCEPTED => Ok(()),
+            other => Err(format!("{other}\n{}", follower.log())),
+        })
+        .await;
+    }
+    cluster.branch_holds("api.yaml", "acme/api:1.1.0 #").await;
 }
 
 #[tokio::test]

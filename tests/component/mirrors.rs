@@ -1,6 +1,7 @@
 //! Mirrors: who is asked, in which order, who hears of which credentials, and what a mirror may not do.
 
 mod lag;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,0 +1,52 @@
+//! What is told where no source gives an answer, or one must not be asked.
+
+use std::time::Duration;
+
+use tagtide::api::Reason;
+
+use super::{Asking, HIGHEST, LIST, PINNED, Request, ask_past, mirrored_by};
+use crate::registry::fault_server::{FaultServer, page, status, text, with};
+
+#[tokio::test]
+async fn a_mirror_at_an_address_that_is_not_allowed_is_told_and_not_passed_over() {
+    let upstream = FaultServer::bystander().await;
+    let metadata = "169.254.169.254";
+    let asking = Asking::new(&[(upstream.host(), &mirrored_by(metadata)), (metadata, "")]);
+    let error = asking.choose(HIGHEST, None).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::NotAllowed, "{error}");
+    let words = format!("(it is asked as a mirror of {})", upstream.host());
+    assert!(error.to_string().contains(metadata) && error.to_string().ends_with(&words), "{error}");
+    assert!(upstream.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_mirror_whose_list_is_too_long_is_told_and_not_passed_over() {
+    let endless = |_: &Request| text(200, format!("{{\"tags\":[{}]}}", " ".repeat(50_000_000)));
+    let (answer, _, upstream) = ask_past(HIGHEST, endless).await;
+    let error = answer.unwrap_err();
+    assert_eq!(error.reason(), Reason::TooLarge, "{error}");
+    assert_eq!(upstream.requests(LIST), 0);
+}
+
+#[tokio::test]
+async fn all_who_want_a_pause_are_left_alone_until_the_first_of_them_may_be_asked() {
+    let pause = |seconds: &'static str| move |_: &Request| with(status(429), "retry-after", seconds);
+    let (mirror, upstream) = (FaultServer::start(pause("600")).await, FaultServer::start(pause("30")).await);
+    let asking = Asking::new(&[(upstream.host(), &mirrored_by(mirror.host())), (mirror.host(), "")]);
+    let error = asking.choose(HIGHEST, None).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(30)), "{error}");
+}
+
+#[tokio::test]
+async fn an_image_that_the_host_can_not_show_is_no_answer_and_the_mirror_is_named_too() {
+    let mirror = FaultServer::start(|_| status(404)).await;
+    let lists_only = FaultServer::start(|asked| match asked.target.contains("/tags/list") {
+        true => page(&["1.0.0"]),
+        false => status(404),
+    })
+    .await;
+    let asking = Asking::new(&[(lists_only.host(), &mirrored_by(mirror.host())), (mirror.host(), "")]);
+    let error = asking.choose(PINNED, None).await.unwrap_err().to_string();
+    assert!(error.contains(lists_only.host()) && error.contains("asked before: "), "{error}");
+    assert!(error.contains(mirror.host()), "{error}");
+}

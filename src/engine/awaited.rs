@@ -97,7 +97,14 @@ mod tests {
         awaited.expect(Tag::parse("1.2.0").unwrap());
         assert_eq!(awaited.settle(&looked_for, &tags(&[])), None);
         assert_eq!(awaited.tags(), &tags(&["1.2.0"]));
-        assert_eq!(pauses(&mut awaited), [5, 15, 45], "it has all its looks before it");
+    }
+
+    #[test]
+    fn a_delivery_gives_all_that_are_awaited_their_looks_anew() {
+        let mut awaited = awaiting(&["1.1.0"]);
+        assert_eq!(awaited.settle(&tags(&[]), &tags(&["1.1.0"])), Some(PAUSES[0]));
+        awaited.expect(Tag::parse("1.2.0").unwrap());
+        assert_eq!(pauses(&mut awaited), [5, 15, 45]);
     }
 
     #[test]

@@ -99,8 +99,10 @@ mod tests {
         assert!(must_wait(&turns, "a", 2).await);
         assert!(!must_wait(&turns, "b", 2).await, "another host has its own turns");
         drop(first);
-        assert!(!must_wait(&turns, "a", 2).await);
+        let third = turns.wait("a", 2).await;
+        assert!(must_wait(&turns, "a", 2).await);
         assert!(!must_wait(&turns, "a", 3).await, "a new limit holds at once");
+        drop(third);
         drop(second);
     }
 

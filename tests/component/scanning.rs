@@ -57,15 +57,29 @@ impl Running {
         std::fs::write(self.folder.path().join("objects.yaml"), objects).unwrap();
     }
 
+    /// The status of a policy.
     pub fn status(&self, policy: &str) -> Value {
-        let file: PathBuf = self.folder.path().join(format!("statuses/ImagePolicy.shop.{policy}.json"));
+        self.status_in(&format!("ImagePolicy.shop.{policy}"))
+    }
+
+    fn status_in(&self, file: &str) -> Value {
+        let file: PathBuf = self.folder.path().join(format!("statuses/{file}.json"));
         let text = std::fs::read_to_string(file).unwrap_or_default();
         serde_json::from_str::<Value>(&text).map(|object| object["status"].clone()).unwrap_or_default()
     }
 
     pub async fn status_where(&self, policy: &str, wish: impl Fn(&Value) -> bool) -> Value {
+        self.where_in(&format!("ImagePolicy.shop.{policy}"), wish).await
+    }
+
+    /// The same of a ClusterImageRegistry.
+    pub async fn registry_where(&self, registry: &str, wish: impl Fn(&Value) -> bool) -> Value {
+        self.where_in(&format!("ClusterImageRegistry..{registry}"), wish).await
+    }
+
+    async fn where_in(&self, file: &str, wish: impl Fn(&Value) -> bool) -> Value {
         wait_until("the status", PATIENCE, async || {
-            let status = self.status(policy);
+            let status = self.status_in(file);
             if wish(&status) { Ok(status) } else { Err(status) }
         })
         .await

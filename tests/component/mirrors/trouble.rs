@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tagtide::api::Reason;
 
-use super::{Asking, HIGHEST, LIST, PINNED, Request, ask_past, mirrored_by};
+use super::{Asking, HIGHEST, LIST, PINNED, Request, ask_past, message, mirrored_by};
 use crate::registry::fault_server::{FaultServer, page, status, text, with};
+use crate::scanning::{Running, policy, registry};
 
 #[tokio::test]
 async fn a_mirror_at_an_address_that_is_not_allowed_is_told_and_not_passed_over() {
@@ -49,4 +51,31 @@ async fn an_image_that_the_host_can_not_show_is_no_answer_and_the_mirror_is_name
     let error = asking.choose(PINNED, None).await.unwrap_err().to_string();
     assert!(error.contains(lists_only.host()) && error.contains("asked before: "), "{error}");
     assert!(error.contains(mirror.host()), "{error}");
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_spoken_to_in_another_way_now_is_asked_at_once() {
+    let (mirror, upstream) =
+        (FaultServer::start(|_| page(&["1.0.0"])).await, FaultServer::start(|_| page(&["1.0.0"])).await);
+    let objects = registry("upstream", upstream.host(), &mirrored_by(mirror.host()))
+        + &policy("app", upstream.host(), "1h");
+    let running = Running::start(&objects);
+    let asked_of = |host: &str| {
+        let words = format!("asked of {host}");
+        move |status: &Value| message(status).contains(&words)
+    };
+    running.status_where("app", asked_of(upstream.host())).await;
+    assert!(mirror.asked().is_empty(), "it is no server of HTTPS");
+
+    running.write(&(objects + &registry("mirror", mirror.host(), "")));
+    running.status_where("app", asked_of(mirror.host())).await;
+}
+
+#[tokio::test]
+async fn an_object_whose_mirror_can_not_be_asked_is_not_ready_and_says_which() {
+    let mirrors = ", mirrors: [{host: cache.example}, {host: harbor}]";
+    let running = Running::start(&registry("upstream", "registry.example", mirrors));
+    let status = running.registry_where("upstream", |status| status["conditions"].is_array()).await;
+    assert_eq!(status["conditions"][0]["reason"], "InvalidSpec", "{status}");
+    assert!(message(&status).contains("spec.mirrors[1]"), "{status}");
 }

@@ -52,6 +52,9 @@ impl Awaited {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{Instant, advance};
+
+    use super::super::schedule::{Pace, Slot};
     use super::*;
 
     fn tags(names: &[&str]) -> BTreeSet<Tag> {
@@ -114,6 +117,28 @@ mod tests {
         let mut awaited = awaiting(&names);
         assert_eq!(awaited.tags().len(), MOST_TAGS);
         assert_eq!(pauses(&mut awaited), [5, 15, 45]);
+        assert!(awaited.tags().is_empty());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_made_up_tags_is_the_scans_of_any_flood_and_three_more() {
+        let (mut slot, mut awaited, mut scans) = (Slot::default(), Awaited::default(), Vec::new());
+        // A flood of a quarter of a minute, and then two minutes without news; a tick is a tenth of a second.
+        for tick in 0..1350 {
+            if tick < 150 {
+                awaited.expect(Tag::parse(&format!("9.9.{tick}")).unwrap());
+                slot.ask_on_news();
+            }
+            if slot.due().is_some_and(|due| due <= Instant::now()) {
+                slot.start();
+                let lacking = awaited.tags().clone();
+                let pause = awaited.settle(&BTreeSet::new(), &lacking);
+                pause.into_iter().for_each(|pause| slot.look_again(pause));
+                slot.finish(Duration::from_secs(3600), Pace::Steady);
+                scans.push(tick);
+            }
+            advance(Duration::from_millis(100)).await;
+        }
+        assert_eq!(scans, [0, 50, 100, 150, 200, 350, 800]);
         assert!(awaited.tags().is_empty());
     }
 }

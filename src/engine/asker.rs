@@ -56,6 +56,24 @@ impl Asker {
         }
     }
 
+    /// Whether the Secrets that are named here have something for `image`, for when nobody has asked by them. What a cloud
+    /// would say is not asked.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) async fn check_secrets<S: SecretSource>(
+        &self,
+        source: &S,
+        image: &ImageName,
+    ) -> Result<(), AccessError> {
+        let key = |name: &str| ObjectKey::new(&self.namespace, name);
+        match self.way()? {
+            Way::Secret(name) => from_secret(source, key(name), image).await.map(drop),
+            Way::PullSecrets(account) => from_pull_secrets(source, key(account), image).await.map(drop),
+            Way::Account(..) | Way::Operator(_) => Ok(()),
+        }
+    }
+
     /// Checks that the credentials say one thing, and one that they may say.
     ///
     /// # Errors

@@ -66,6 +66,8 @@ pub(super) struct Scan {
     pub(super) asked: Option<Asked>,
     /// Why what lowers a choice must not be believed.
     pub(super) doubt: Option<Doubt>,
+    /// What is wrong with the policies' own credentials, where a mirror answered that has no use for them.
+    pub(super) unusable: Option<AccessError>,
 }
 
 /// What one policy made of the list.
@@ -112,9 +114,15 @@ pub(super) async fn scan<W: World>(
         }
     };
     let shown = &awaited - &lacking;
+    let unusable = match &key.asker {
+        Some(asker) if asked.as_ref().is_some_and(|asked| asked.is_mirror) => {
+            asker.check_secrets(world, &key.image).await.err()
+        }
+        Some(_) | None => None,
+    };
     // A list that is not believed is read anew.
     let version = version.filter(|_| doubt.is_none());
     let verdicts = members.into_iter().zip(answers);
     let verdicts = verdicts.map(|(member, (choice, digest))| Verdict { member, choice, digest }).collect();
-    Ok(Scan { listing, version, verdicts, shown, lacking, asked, doubt })
+    Ok(Scan { listing, version, verdicts, shown, lacking, asked, doubt, unusable })
 }

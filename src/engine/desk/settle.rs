@@ -27,6 +27,14 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 /// How often a ClusterImageRegistry's Secrets are looked at again.
 const REGISTRY_CHECK: Duration = Duration::from_secs(300);
 
+/// Who was asked, and what nobody would notice for it; nothing where that is plain.
+fn words_of(scan: &Scan) -> String {
+    let asked = scan.asked.as_ref().map(Asked::words);
+    let unusable =
+        scan.unusable.as_ref().map(|error| format!("its own credentials can not be used: {error}"));
+    asked.into_iter().chain(unusable).collect::<Vec<_>>().join("; ")
+}
+
 impl<W: World> Engine<W> {
     pub(super) fn settle(&mut self, ended: Result<(Id, Done), JoinError>) {
         let (id, done) = match ended {
@@ -64,7 +72,7 @@ impl<W: World> Engine<W> {
                 self.metrics.asked(scan.asked.as_ref());
                 let list = List {
                     fingerprint: scan.listing.map(|listing| listing.fingerprint),
-                    asked: scan.asked.as_ref().map(Asked::words).unwrap_or_default(),
+                    asked: words_of(&scan),
                     doubt: scan.doubt.as_ref(),
                 };
                 let mut pace = if scan.doubt.is_some() { Pace::AfterFailure(None) } else { Pace::Steady };

@@ -7,7 +7,7 @@ use tagtide::api::Reason;
 
 use super::{Asking, HIGHEST, LIST, PINNED, Request, ask_past, message, mirrored_by};
 use crate::registry::fault_server::{FaultServer, page, status, text, with};
-use crate::scanning::{Running, policy, registry};
+use crate::scanning::{Running, is_chosen, policy, registry};
 
 #[tokio::test]
 async fn a_mirror_at_an_address_that_is_not_allowed_is_told_and_not_passed_over() {
@@ -78,4 +78,29 @@ async fn an_object_whose_mirror_can_not_be_asked_is_not_ready_and_says_which() {
     let status = running.registry_where("upstream", |status| status["conditions"].is_array()).await;
     assert_eq!(status["conditions"][0]["reason"], "InvalidSpec", "{status}");
     assert!(message(&status).contains("spec.mirrors[1]"), "{status}");
+}
+
+#[tokio::test]
+async fn credentials_that_a_mirror_has_no_use_for_are_named_where_they_can_not_be_used() {
+    let (mirror, upstream) = (FaultServer::start(|_| page(&["1.0.0"])).await, FaultServer::bystander().await);
+    let registries = registry("upstream", upstream.host(), &mirrored_by(mirror.host()))
+        + &registry("mirror", mirror.host(), "");
+    let own = "interval: 1s, credentials: {secretRef: {name: pull}}";
+    let objects = registries + &policy("app", upstream.host(), "1s").replace("interval: 1s", own);
+    let running = Running::start(&objects);
+    let status = running.status_where("app", is_chosen).await;
+    let words = format!(
+        "; asked of {}; its own credentials can not be used: there is no Secret shop/pull",
+        mirror.host()
+    );
+    assert!(message(&status).ends_with(&words), "{status}");
+    assert_eq!((&status["conditions"][0]["status"], upstream.asked().len()), (&"True".into(), 0), "{status}");
+
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: pull, namespace: shop}\nstringData: {username: bot, password: x}\n";
+    running.write(&(objects + secret));
+    running
+        .status_where("app", |status| message(status).ends_with(&format!("; asked of {}", mirror.host())))
+        .await;
+    let is_named = |asked: &Request| asked.authorization.is_some();
+    assert!(!mirror.asked().iter().any(is_named), "they are not shown to it either");
 }

@@ -1,5 +1,7 @@
 //! Many deliveries at once.
 
+use std::time::Instant;
+
 use futures::future::join_all;
 
 use super::{Receiver, TOKEN, bearer};
@@ -14,8 +16,11 @@ async fn ten_thousand_deliveries_of_one_image_are_a_handful_of_updates_and_one_r
             assert_eq!(receiver.status("/hooks/generic", &[("authorization", &token)], body).await, 202);
         }
     });
+    let began = Instant::now();
     join_all(senders).await;
-    assert_eq!(receiver.secrets.reads(), 1);
+    // One for each half minute that it took.
+    let most = 1 + usize::try_from(began.elapsed().as_secs() / 30).unwrap();
+    assert!((1..=most).contains(&receiver.secrets.reads()), "{}", receiver.secrets.reads());
     // The engine took nothing meanwhile: one update waits for it, and one more place is reserved.
     let mut updates = 0;
     while let Ok(Ok(update)) = tokio::time::timeout(std::time::Duration::from_millis(300), async {

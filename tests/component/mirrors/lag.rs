@@ -1,11 +1,13 @@
 //! Mirrors that lag: what they say may raise a choice, and lowers none.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
 use serde_json::Value;
 use tagtide::image::Digest;
+use tokio::time::sleep;
 
 use super::{asked_so_often, message, mirrored_by};
 use crate::registry::fault_server::{Asked as Request, FaultServer, page, status, with};
@@ -17,7 +19,8 @@ struct Stock {
     tags: Vec<&'static str>,
     /// What each tag names.
     image: &'static str,
-    is_down: bool,
+    /// The status of every answer, where it gives no other.
+    failing: Option<u16>,
 }
 
 /// A registry that answers from a stock and tells when its list is the one that is known.
@@ -28,7 +31,7 @@ struct Shop {
 
 impl Shop {
     async fn with(tags: &[&'static str]) -> Self {
-        let stock = Arc::new(Mutex::new(Stock { tags: tags.to_vec(), image: "one", is_down: false }));
+        let stock = Arc::new(Mutex::new(Stock { tags: tags.to_vec(), image: "one", failing: None }));
         let own = Arc::clone(&stock);
         let answer = move |asked: &Request| own.lock().unwrap_or_else(PoisonError::into_inner).answer(asked);
         Self { server: FaultServer::start(answer).await, stock }
@@ -42,8 +45,10 @@ impl Shop {
 impl Stock {
     fn answer(&self, asked: &Request) -> Response<Body> {
         let tag = format!("\"{}\"", self.tags.join(" "));
+        if let Some(code) = self.failing {
+            return status(code);
+        }
         match asked.target.contains("/tags/list") {
-            _ if self.is_down => status(500),
             true if asked.header("if-none-match") == tag => status(304),
             true => with(page(&self.tags), "etag", &tag),
             false => with(
@@ -93,22 +98,25 @@ async fn what_a_mirror_would_lower_stays_while_nobody_can_confirm_it() {
     let running = running(&mirror, &upstream, "");
     running.status_where("app", selects("1.1.0")).await;
     mirror.now(|stock| stock.tags = vec!["1.0.0"]);
-    upstream.now(|stock| stock.is_down = true);
+    upstream.now(|stock| stock.failing = Some(404));
     let words = format!(
         "the mirror {} has only 1.0.0; 1.1.0 stays selected until the source behind it agrees",
         mirror.server.host()
     );
     let in_doubt = |status: &Value| message(status).starts_with(&words);
     running.status_where("app", in_doubt).await;
-    // The second list is the same, and is doubted as the first one was.
-    let doubted = upstream.server.asked().len();
+    // The next list is the same, and is doubted as the first one was; less and less often, as nobody confirms it.
+    let (doubted, lists) = (upstream.server.asked().len(), mirror.server.asked().len());
+    sleep(Duration::from_secs(5)).await;
+    let lists = mirror.server.asked().len() - lists;
+    assert!((1..=3).contains(&lists), "{lists} lists in five seconds, of which the interval is one");
     asked_so_often(&upstream.server, doubted + 2).await;
     let kept = running.status("app");
     assert!(in_doubt(&kept) && kept["selected"]["tag"] == "1.1.0", "{kept}");
     let known_again = |asked: &Request| asked.header("if-none-match") == "\"1.0.0\"";
     assert!(!mirror.server.asked().iter().any(known_again), "a list that is not believed is read anew");
 
-    upstream.now(|stock| stock.is_down = false);
+    upstream.now(|stock| stock.failing = None);
     let words =
         format!("; asked of {}, not of {} (ListShrank)", upstream.server.host(), mirror.server.host());
     running.status_where("app", |status| message(status).ends_with(&words)).await;
@@ -135,12 +143,12 @@ async fn a_mirror_moves_no_digest_that_the_host_does_not_move() {
 #[tokio::test]
 async fn a_mirror_that_answers_badly_is_asked_again_by_the_next_scan() {
     let (mirror, upstream) = (Shop::with(&["1.0.0"]).await, Shop::with(&["1.0.0"]).await);
-    mirror.now(|stock| stock.is_down = true);
+    mirror.now(|stock| stock.failing = Some(500));
     let running = running(&mirror, &upstream, "");
     let words =
         format!("; asked of {}, not of {} (ServerError)", upstream.server.host(), mirror.server.host());
     running.status_where("app", |status| message(status).ends_with(&words)).await;
-    mirror.now(|stock| stock.is_down = false);
+    mirror.now(|stock| stock.failing = None);
     let words = format!("; asked of {}", mirror.server.host());
     running.status_where("app", |status| message(status).ends_with(&words)).await;
 }

@@ -79,7 +79,7 @@ enum Job {
 
 /// What a task brings back.
 enum Done {
-    Scan(Result<Scan, ScanError>, Duration),
+    Scan(Box<Result<Scan, ScanError>>, Duration),
     Cycle(Box<Option<Workbench>>, Box<Result<Report, RepositoryError>>, Arc<Wishes>),
     Check(Result<(), AccessError>),
 }

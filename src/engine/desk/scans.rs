@@ -122,7 +122,7 @@ impl<W: World> Engine<W> {
         self.start(job, async move {
             let began = Instant::now();
             let scan = scan::scan(&*world, &tools, &key, question, members).await;
-            Done::Scan(scan, began.elapsed())
+            Done::Scan(Box::new(scan), began.elapsed())
         });
     }
 }

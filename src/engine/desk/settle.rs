@@ -44,7 +44,7 @@ impl<W: World> Engine<W> {
         let Some(job) = self.jobs.remove(&id) else { return };
         match (job, done) {
             (Job::Scan(key, members), Ok(Done::Scan(scan, took))) => {
-                self.settle_scan(&key, &members, scan, took)
+                self.settle_scan(&key, &members, *scan, took)
             }
             (Job::Cycle(key, uid), Ok(Done::Cycle(bench, report, wishes))) => {
                 self.settle_cycle(&key, uid.as_deref(), *bench, *report, &wishes);

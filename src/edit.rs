@@ -202,10 +202,14 @@ impl Site {
     }
 
     /// Whether the other is the same value, met again by an alias. Where the two do not agree on what it holds, nobody
-    /// may write it.
+    /// may write it; but text that can not be written anyway may hold several values.
     fn is_also(&mut self, other: &Self) -> bool {
+        let is_alike = (&self.owner, self.part) == (&other.owner, other.part);
         let is_same = self.span == other.span && self.obstacle.is_some() == other.obstacle.is_some();
-        if is_same && (&self.owner, self.part) != (&other.owner, other.part) {
+        if is_same && !is_alike {
+            if self.obstacle.is_some() {
+                return false;
+            }
             self.obstacle = Some(Box::new(Obstacle {
                 reason: ProblemReason::Ambiguous,
                 message: "the value is used in several places, as different parts of an image".to_owned(),

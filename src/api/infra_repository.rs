@@ -135,13 +135,13 @@ pub struct Updates {
     pub workloads: bool,
 
     /// The `images:` of kustomizations and components, where an entry stands for the image of one policy: `newTag` and
-    /// `digest`. An entry that has neither gets a `newTag`.
+    /// `digest`. An entry that has neither gets a `newTag`. And the references in `kustomize.images` of Argo CD Applications.
     #[serde(default)]
     pub kustomize: bool,
 
     /// Images in the values of charts, where `repository`, with `registry` before it, is the image of one policy: `tag` or
-    /// `version`, and `digest` or `sha`, beside it; and `image: repository:tag`. In values files, and inline in
-    /// HelmReleases, Argo CD Applications and kustomizations.
+    /// `version`, and `digest` or `sha`, beside it; and `image: repository:tag`. In values files, inline in
+    /// HelmReleases, Argo CD Applications and kustomizations, and as text in Argo CD Applications and ConfigMaps.
     #[serde(default)]
     pub helm_values: bool,
 

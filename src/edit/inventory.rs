@@ -120,7 +120,7 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
     for site in &marked.sites {
         if let Owner::Policy(policy) = &site.owner {
             let image = match site.part {
-                Part::Image => ImageReference::parse(&site.value).map(|reference| reference.name),
+                Part::Image => ImageReference::at_end_of(&site.value).map(|(_, reference)| reference.name),
                 Part::Name => ImageName::parse(&site.value).ok(),
                 Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => {
                     images.get(&site.line).cloned()
@@ -167,15 +167,18 @@ fn targets(switches: &[Switch], markers: bool) -> Targets {
 struct Listing {
     places: Vec<Place>,
     passed_over: BTreeSet<PassedOver>,
-    /// Where the values begin that were taken, good or bad.
-    taken: BTreeSet<usize>,
+    /// Where the values begin that were taken, and whether they can be written.
+    taken: BTreeMap<usize, bool>,
 }
 
 impl Listing {
     fn take(&mut self, site: &Site, found_by: FoundBy, image: Option<ImageName>) {
-        if !self.taken.insert(site.span.start) {
+        let is_good = site.obstacle.is_none();
+        // Text that can not be written may hold several values.
+        if self.taken.get(&site.span.start).is_some_and(|was_good| *was_good || is_good) {
             return;
         }
+        self.taken.insert(site.span.start, is_good);
         let (line, part) = (site.line, site.part);
         match (&site.obstacle, held(part, &site.value)) {
             (Some(obstacle), _) => {
@@ -210,7 +213,7 @@ fn held(part: Part, value: &str) -> Option<(Option<Tag>, bool)> {
     let tag = |text: &str| Tag::parse(text).ok().map(Some);
     match part {
         Part::Image => {
-            let reference = ImageReference::parse(value)?;
+            let (_, reference) = ImageReference::at_end_of(value)?;
             Some((reference.tag, reference.digest.is_some()))
         }
         Part::Name => Some((None, false)),

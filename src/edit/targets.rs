@@ -82,20 +82,19 @@ impl Targets {
     /// Every file that may hold a version is looked at for markers, comments, and values by their image.
     #[must_use]
     pub fn everything() -> Self {
-        Self::for_inventory(Updates {
-            markers: true,
-            workloads: true,
-            kustomize: true,
-            helm_values: true,
-            oci_artifacts: true,
-            renovate_comments: true,
-            fields: Vec::new(),
-        })
+        Self::for_inventory(every_switch())
     }
 
     /// The places that are found without a rule, with templates told of.
     pub(super) const fn for_inventory(updates: Updates) -> Self {
         Self { updates, fields: Vec::new(), tells_templates: true, images: None }
+    }
+
+    /// The same for text that is read as a file of values: what no such file holds is not looked for.
+    pub(super) fn in_text(&self) -> Self {
+        let Updates { markers, helm_values, renovate_comments, .. } = self.updates;
+        let updates = Updates { markers, helm_values, renovate_comments, ..Updates::default() };
+        Self { updates, fields: Vec::new(), tells_templates: self.tells_templates, images: self.images.clone() }
     }
 
     /// What was asked for.
@@ -156,6 +155,19 @@ impl Targets {
             || (*kustomize && has("images"))
             || (*helm_values && (has("image") || has("repository")))
             || (*oci_artifacts && (has("oci://") || has("targetRevision") || has("HelmRelease")))
+    }
+}
+
+/// Every kind of place that is found without a rule.
+pub(super) const fn every_switch() -> Updates {
+    Updates {
+        markers: true,
+        workloads: true,
+        kustomize: true,
+        helm_values: true,
+        oci_artifacts: true,
+        renovate_comments: true,
+        fields: Vec::new(),
     }
 }
 

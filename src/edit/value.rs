@@ -2,7 +2,7 @@
 
 use super::{Part, Wanted};
 use crate::api::{Downgrade, Pin};
-use crate::image::{Digest, ImageName, Tag};
+use crate::image::{Digest, ImageName, ImageReference, Tag};
 use crate::policy::Standing;
 
 /// What is to be done with one value.
@@ -109,7 +109,9 @@ fn judge_image(held: &str, wanted: &Wanted<'_>) -> Verdict {
         return Verdict::NoDigest;
     }
     let digest = wanted.digest.filter(|_| wants_digest).map(ToString::to_string);
-    let (reference, held_digest) = split_digest(held);
+    // What stands before the reference stays.
+    let before = ImageReference::at_end_of(held).map_or("", |(before, _)| before);
+    let (reference, held_digest) = split_digest(held.strip_prefix(before).unwrap_or(held));
     let (name, tag) = split_tag(reference);
     let is_same_image = ImageName::parse(name).is_ok_and(|name| name == *wanted.image);
     let name = if is_same_image { name } else { wanted.image.as_str() };
@@ -119,8 +121,8 @@ fn judge_image(held: &str, wanted: &Wanted<'_>) -> Verdict {
             Verdict::Held
         }
         Comparison::Same | Comparison::Other => {
-            let reference = if writes_tag { format!("{name}:{}", wanted.tag) } else { name.to_owned() };
-            held_or(held, with_digest(&reference, digest.as_deref()))
+            let tag = if writes_tag { format!(":{}", wanted.tag) } else { String::new() };
+            held_or(held, with_digest(&format!("{before}{name}{tag}"), digest.as_deref()))
         }
     }
 }
@@ -237,6 +239,19 @@ mod tests {
         assert_eq!(hub.judge(Part::Name, "busybox"), write("docker.io/library/alpine"));
         let port = Policy { image: "localhost:5000/api", ..PLAIN };
         assert_eq!(port.judge(Part::Image, "localhost:5000/api"), write("localhost:5000/api:5"));
+    }
+
+    #[test]
+    fn what_stands_before_an_image_and_a_sign_of_equality_stays() {
+        assert_eq!(PLAIN.judge(Part::Image, "web=ghcr.io/acme/api:4"), write("web=ghcr.io/acme/api:5"));
+        assert_eq!(PLAIN.judge(Part::Image, "web=ghcr.io/acme/api"), write("web=ghcr.io/acme/api:5"));
+        assert_eq!(PLAIN.judge(Part::Image, "web=busybox:4"), write("web=ghcr.io/acme/api:5"));
+        assert_eq!(PLAIN.judge(Part::Image, "web=ghcr.io/acme/api:x5"), Verdict::Held);
+        assert_eq!(PLAIN.judge(Part::Image, "web=no image"), write("ghcr.io/acme/api:5"));
+        let pinned = Policy { pin: Some(Pin::Digest), digest: Some(NEW), ..PLAIN };
+        let wanted = format!("--image=ghcr.io/acme/api@{NEW}");
+        assert_eq!(pinned.judge(Part::Image, "--image=ghcr.io/acme/api:4"), write(&wanted));
+        assert_eq!(pinned.judge(Part::Image, &wanted), Verdict::Held);
     }
 
     #[test]

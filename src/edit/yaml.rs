@@ -1,7 +1,9 @@
 //! Image versions in YAML, by the parser's spans.
 
 mod addition;
+mod block;
 mod document;
+mod embedded;
 mod path;
 mod place;
 mod quote;
@@ -18,7 +20,7 @@ use granit_parser::ScanError;
 use serde::de::IgnoredAny;
 
 use self::document::Document;
-use self::place::Search;
+use self::place::{Holds, Search};
 use self::reader::{Comment, Reading};
 use super::marker::{self, InvalidMarker, Marker};
 use super::renovate;
@@ -51,12 +53,17 @@ pub(super) fn json_problem(path: &str, text: &str) -> Option<(u64, String)> {
 
 /// Finds the values that hold image versions. Only the documents that may hold one have to parse.
 pub(super) fn find_sites(path: &str, text: &str, targets: &Targets) -> FileSites {
+    find_in(path, Holds::Anything, text, targets)
+}
+
+fn find_in(path: &str, holds: Holds, text: &str, targets: &Targets) -> FileSites {
     let mut found = FileSites::default();
     let documents = document::split(text);
-    let mut search = Search::of(path, &documents, targets);
+    let mut search = Search::of(path, holds, &documents, targets);
     for document in &documents {
         let has_marker = is_yaml(path) && has_comment(document.text, targets);
-        let has_places = search.is_worth_reading(document);
+        let has_places =
+            search.is_worth_reading(document) || (has_marker && embedded::may_be_in(document.text));
         if !has_marker && !has_places {
             continue;
         }

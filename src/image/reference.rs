@@ -28,11 +28,27 @@ impl ImageReference {
         };
         Some(Self { name: ImageName::parse(name).ok()?, tag, digest })
     }
+
+    /// Reads the reference that a value ends in, and what stands before it: nothing, or a name and `=`, as where Argo CD
+    /// puts one image in another's place (`web=ghcr.io/acme/web:8.0.3`).
+    #[must_use]
+    pub fn at_end_of(value: &str) -> Option<(&str, Self)> {
+        let (before, reference) = value.split_at_checked(value.rfind('=').map_or(0, |at| at + 1))?;
+        Some((before, Self::parse(reference)?))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_the_reference_behind_the_name_that_it_replaces() {
+        let read = |value| ImageReference::at_end_of(value).map(|(before, image)| (before, image.name.to_string()));
+        assert_eq!(read("web=ghcr.io/acme/web:1"), Some(("web=", "ghcr.io/acme/web".to_owned())));
+        assert_eq!(read("ghcr.io/acme/web"), Some(("", "ghcr.io/acme/web".to_owned())));
+        assert_eq!((read("web="), read("web=No Image"), read("")), (None, None, None));
+    }
 
     #[test]
     fn tells_a_port_from_a_tag() {

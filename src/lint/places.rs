@@ -202,6 +202,6 @@ impl<'f> Policies<'f> {
 fn held_image(site: &Site) -> Option<ImageName> {
     match site.part {
         Part::Name => ImageName::parse(&site.value).ok(),
-        _ => ImageReference::parse(&site.value).map(|reference| reference.name),
+        _ => ImageReference::at_end_of(&site.value).map(|(_, reference)| reference.name),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::{FieldPart, Updates};
-use crate::edit::{FoundBy, Place, ProblemReason, inventory};
+use crate::edit::{FoundBy, PassedOver, Place, ProblemReason, inventory};
 
 /// `line part image tag` of every place, with what finds it.
 fn told(places: &[Place]) -> Vec<String> {
@@ -49,6 +49,17 @@ fn every_kind_of_place_is_told_with_the_switch_that_finds_it() {
             "a:\n  repository: a\n  tag: 1 # {\"$tagtide\": \"x:a:tag\"}\nb: b:2 # {\"$tagtide\": \"x:b\"}\nc: 3 # {\"$tagtide\": \"x:c:tag\"}\n",
             vec!["3 x/a tag a 1", "4 x/b image b 2", "5 x/c tag  3"],
         ),
+        (
+            "argo.yaml",
+            "kind: Application\nspec:\n  source:\n    helm:\n      values: |\n        a: {repository: a, tag: 1}\n        b: 2 # {\"$tagtide\": \"x:b:tag\"}\n        # renovate: datasource=docker depName=c\n        c: 3\n    kustomize: {images: [d=e:4, 'f:5']}\n",
+            vec![
+                "6 helmValues tag a 1",
+                "7 x/b tag  2",
+                "9 renovateComments tag c 3",
+                "10 kustomize image e 4",
+                "10 kustomize image f 5",
+            ],
+        ),
         ("main.tf", "image = \"a:1\" # {\"$tagtide\": \"x:a\"}\n", vec!["1 x/a image a 1"]),
         ("a.txt", "image: a:1\n", vec![]),
     ] {
@@ -74,6 +85,7 @@ fn what_can_not_be_written_is_told_here_and_templates_nowhere_else() {
         (format!("{}sops: {{mac: x}}\n", pod("a:1")), 5, ProblemReason::Encrypted, false),
         ("image: {repository: a, tag: ''}\n".to_owned(), 1, ProblemReason::NoValue, false),
         ("image: {repository: a, tag: 'no tag'}\n".to_owned(), 1, ProblemReason::NotAnImage, false),
+        ("kind: ConfigMap\ndata: {a.yaml: 'image: a:1'}\n".to_owned(), 2, ProblemReason::NoValue, false),
     ] {
         let found = inventory("a.yaml", text.as_bytes());
         let passed: Vec<_> = found.passed_over.iter().map(|passed| (passed.line, passed.reason)).collect();
@@ -82,6 +94,14 @@ fn what_can_not_be_written_is_told_here_and_templates_nowhere_else() {
         let sites = find_sites("a.yaml", text.as_bytes(), &Targets::compile(&updates, "shop").unwrap());
         assert_eq!(sites.is_empty(), is_silent, "{text}");
     }
+}
+
+#[test]
+fn every_value_in_text_that_can_not_be_written_is_told() {
+    let text = "kind: ConfigMap\ndata:\n  a.yaml: \"{x: {image: 'a:1'}, y: {image: 'b:2'}}\"\n";
+    let told = |passed: &PassedOver| passed.image.as_ref().map(ToString::to_string);
+    let passed: Vec<_> = inventory("a.yaml", text.as_bytes()).passed_over.iter().map(told).collect();
+    assert_eq!(passed, [Some("a".to_owned()), Some("b".to_owned())]);
 }
 
 #[test]

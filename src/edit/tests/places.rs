@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::{FieldPart, FieldUpdate, Updates};
+use crate::edit::targets::every_switch;
 use crate::edit::{MAX_FILE_BYTES, MAX_SITES};
 
 /// Files with a value of each kind, between `<` and `>`.
-const SHAPES: [(&str, &str); 9] = [
+const SHAPES: [(&str, &str); 13] = [
     (
         "a.yaml",
         "apiVersion: apps/v1\nkind: Deployment\nspec:\n  template:\n    spec:\n      initContainers:\n      - name: a\n        image: <ghcr.io/acme/api:OLD>\n      containers:\n        - image: &x <ghcr.io/acme/api:OLD>\n          name: b\n        - image: *x\n      volumes:\n      - image: {reference: <ghcr.io/acme/api:OLD>, pullPolicy: Always}\n",
@@ -32,6 +33,19 @@ const SHAPES: [(&str, &str); 9] = [
     ("field.yaml", "a:\n- name: x\n  b: <OLD>\n- name: y\n  b: 1\n"),
     ("a.yaml", "# renovate: datasource=docker depName=ghcr.io/acme/api\na: <OLD>\n"),
     ("a.yaml", "a: <OLD> # {\"$imagepolicy\": \"shop:any:tag\"}\n"),
+    (
+        "a.yaml",
+        "kind: Application\nspec:\n  source:\n    helm:\n      values: |\n        x:\n          repository: ghcr.io/acme/api\n          tag: <OLD>\n        y: {image: <ghcr.io/acme/api:OLD>}\n      valuesObject: {image: <ghcr.io/acme/api:OLD>}\n",
+    ),
+    (
+        "a.yaml",
+        "kind: ConfigMap\ndata:\n  a.yaml: |2+\n      image: <ghcr.io/acme/api:OLD>\n  b.yml: |-\n    - c: <OLD> # {\"$imagepolicy\": \"shop:any:tag\"}\n  c.txt: |\n    image: ghcr.io/acme/api:v0\n",
+    ),
+    (
+        "a.yaml",
+        "kind: ApplicationSet\nspec:\n  template:\n    spec:\n      sources:\n      - kustomize:\n          images:\n          - <x=ghcr.io/acme/api:OLD>\n          - <ghcr.io/acme/api:OLD>\n      - helm:\n          parameters:\n          - {name: x.repository, value: ghcr.io/acme/api}\n          - {name: x.tag, value: <OLD>}\n",
+    ),
+    ("a.yaml", "kind: HelmChart\nspec:\n  valuesContent: |\n    image: <ghcr.io/acme/api:OLD>\n"),
 ];
 
 fn every_target() -> Targets {
@@ -41,15 +55,7 @@ fn every_target() -> Targets {
         path: "a[name=x].b".to_owned(),
         write: FieldPart::Tag,
     };
-    let updates = Updates {
-        markers: true,
-        workloads: true,
-        kustomize: true,
-        helm_values: true,
-        oci_artifacts: true,
-        renovate_comments: true,
-        fields: vec![field],
-    };
+    let updates = Updates { fields: vec![field], ..every_switch() };
     Targets::compile(&updates, "shop").unwrap()
 }
 
@@ -65,7 +71,7 @@ fn noise() -> impl Strategy<Value = &'static str> {
 }
 
 /// The shape with noise between its lines, before and behind other documents. A comment of Renovate's must stay above
-/// its value.
+/// its value; and in text, which the first line below `|` indents, noise is indented as what stands there.
 fn file() -> impl Strategy<Value = (&'static str, String)> {
     let before = prop_oneof![
         Just(""),
@@ -80,8 +86,13 @@ fn file() -> impl Strategy<Value = (&'static str, String)> {
     (prop::sample::select(SHAPES.to_vec()), before, behind, noises).prop_map(
         |((path, shape), before, behind, noises)| {
             let mut text = before.to_owned();
+            let has_text = shape.contains('|');
             for (line, noise) in shape.split_inclusive('\n').zip(noises) {
-                text.push_str(if text.trim_end().ends_with("depName=ghcr.io/acme/api") { "" } else { noise });
+                let above = text.lines().next_back().unwrap_or_default();
+                if !above.ends_with("depName=ghcr.io/acme/api") && !above.contains('|') && !noise.is_empty() {
+                    let indent = if has_text { line.len() - line.trim_start().len() } else { 0 };
+                    text.extend([&" ".repeat(indent), noise]);
+                }
                 text.push_str(line);
             }
             (path, text + behind)

@@ -2,6 +2,7 @@
 //! `# F` the tag of a policy that wants `1.10`.
 
 use super::*;
+use crate::api::Updates;
 use crate::edit::{FileSites, MAX_FILE_BYTES, MAX_SITES, Part, ProblemReason};
 
 fn with_markers(text: &str) -> String {
@@ -369,4 +370,19 @@ fn hostile_files_end_in_time() {
         let found = find_sites("a.yaml", text.as_bytes(), &Targets::default());
         assert!(!(found.sites.is_empty() && found.problems.is_empty()), "{unit:?}");
     }
+}
+
+#[test]
+fn a_text_is_read_once_however_many_aliases_lead_to_it() {
+    let aliases: String = (0..2_000).map(|number| format!("  f{number}.yaml: *x\n")).collect();
+    let text = format!(
+        "kind: ConfigMap\ndata:\n  a.yaml: &x |\n{}    image: ghcr.io/acme/api:1.0\n{aliases}",
+        "    a: [b, c]\n".repeat(2_000)
+    );
+    let updates = Updates { helm_values: true, ..Updates::default() };
+    let targets = Targets::compile(&updates, "shop").unwrap();
+    let started = std::time::Instant::now();
+    let found = find_sites("a.yaml", text.as_bytes(), &targets);
+    assert_eq!((found.sites.len(), found.problems.len()), (1, 0));
+    assert!(started.elapsed().as_secs() < 20);
 }

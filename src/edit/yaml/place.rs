@@ -1,5 +1,6 @@
 //! Values that hold an image version by where they stand: no comment says so.
 
+mod application;
 mod field;
 mod helm_values;
 mod kustomize;
@@ -11,6 +12,7 @@ pub(super) use self::oci_artifact::HelmRepository;
 use std::collections::BTreeSet;
 
 use super::document::Document;
+use super::embedded;
 use super::reader::Node;
 use super::target::{self, NoTarget};
 use super::tree::{self, View};
@@ -47,9 +49,27 @@ struct Places<'t, 'a> {
     misfits: Vec<&'t Node<'a>>,
 }
 
+/// What a text can be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// A file of any kind.
+    Anything,
+    /// The values of a chart, whatever their keys.
+    Values,
+    /// A file that is handed to some program: the values of a chart, as likely as not.
+    AnyValues,
+}
+
+/// A scalar whose text is YAML in turn.
+pub(super) struct Text<'t, 'a> {
+    pub(super) scalar: &'t Node<'a>,
+    pub(super) holds: Holds,
+}
+
 /// What is looked for in one file.
 pub(super) struct Search<'s> {
     path: &'s str,
+    holds: Holds,
     targets: &'s Targets,
     rules: Vec<Sought<'s>>,
     repositories: Vec<HelmRepository>,
@@ -62,7 +82,12 @@ struct Sought<'s> {
 }
 
 impl<'s> Search<'s> {
-    pub(super) fn of(path: &'s str, documents: &[Document<'_>], targets: &'s Targets) -> Self {
+    pub(super) fn of(
+        path: &'s str,
+        holds: Holds,
+        documents: &[Document<'_>],
+        targets: &'s Targets,
+    ) -> Self {
         let rules = targets.fields_in(path).map(|rule| Sought { rule, is_met: false }).collect();
         let is_referred_to = |document: &&Document<'_>| document.text.contains("HelmRepository");
         let trees = documents
@@ -71,7 +96,7 @@ impl<'s> Search<'s> {
             .filter(is_referred_to)
             .filter_map(|document| tree::read(document.text).ok());
         let repositories = trees.filter_map(|tree| HelmRepository::of(tree.root())).collect();
-        Self { path, targets, rules, repositories }
+        Self { path, holds, targets, rules, repositories }
     }
 
     /// Whether the document may hold a value.
@@ -90,7 +115,11 @@ impl<'s> Search<'s> {
             kustomize::find(self.path, root, &mut places);
         }
         if updates.helm_values {
-            helm_values::find(self.path, root, &mut places);
+            match self.holds {
+                Holds::Anything => helm_values::find(self.path, root, &mut places),
+                Holds::Values => helm_values::find_in_values(root, &mut places),
+                Holds::AnyValues => helm_values::find_in_document(root, &mut places),
+            }
         }
         if updates.oci_artifacts {
             oci_artifact::find(self.path, root, &self.repositories, &mut places);
@@ -123,6 +152,8 @@ pub(super) fn find_in_document(
 ) {
     let tree = match tree::read(document.text) {
         Ok(tree) => tree,
+        // What any program may read is only named like YAML.
+        Err(_) if search.holds == Holds::AnyValues => return,
         // A template holds no version before it is rendered; and with a marker, it was reported already.
         Err(_) if marked_lines.is_some() || document.text.contains("{{") => {
             if search.targets.tells_templates && marked_lines.is_none() {
@@ -174,6 +205,10 @@ pub(super) fn find_in_document(
             found.sites.push(site);
         }
     }
+    if search.holds == Holds::Anything && is_yaml(search.path) {
+        let texts = helm_values::texts(tree.root());
+        embedded::find(document, texts, is_encrypted, search.targets, found);
+    }
 }
 
 impl Group<'_, '_> {
@@ -186,6 +221,15 @@ impl Group<'_, '_> {
 impl<'t, 'a> Places<'t, 'a> {
     /// Takes a value that is a whole reference.
     fn take_reference(&mut self, value: View<'t, 'a>) {
+        self.take_image(value, |text| Some(ImageReference::parse(text)?.name));
+    }
+
+    /// Takes a value that is a whole reference, behind the name that it replaces where it has one.
+    fn take_replacement(&mut self, value: View<'t, 'a>) {
+        self.take_image(value, |text| Some(ImageReference::at_end_of(text)?.1.name));
+    }
+
+    fn take_image(&mut self, value: View<'t, 'a>, image: impl Fn(&str) -> Option<ImageName>) {
         let Some((scalar, text)) = value.scalar().and_then(|scalar| Some((scalar, scalar.text()?))) else {
             return;
         };
@@ -196,9 +240,9 @@ impl<'t, 'a> Places<'t, 'a> {
             self.groups.push(Group { places: Vec::new(), seen: vec![scalar] });
             return;
         }
-        match ImageReference::parse(text) {
-            Some(reference) => {
-                let place = Place::of_image(&reference.name, scalar, Part::Image);
+        match image(text) {
+            Some(image) => {
+                let place = Place::of_image(&image, scalar, Part::Image);
                 self.groups.push(Group { places: vec![place], seen: vec![scalar] });
             }
             None => self.misfits.push(scalar),

@@ -202,6 +202,11 @@ impl Node<'_> {
         }
     }
 
+    /// Whether a scalar is a string that is written as it is, behind `|`.
+    pub(super) fn is_literal(&self) -> bool {
+        matches!(self.kind, Kind::Scalar { style: ScalarStyle::Literal, is_typed: false, .. })
+    }
+
     /// Whether a reader takes the scalar for nothing: an empty string, `~`, `null`.
     pub(super) fn is_empty(&self) -> bool {
         match &self.kind {

@@ -1,11 +1,15 @@
 //! The proof that a splice did what it should and nothing else.
 
+use std::iter::{self, Peekable};
 use std::ops::Range;
+use std::slice;
 
 use granit_parser::{Event, ScalarStyle, Span};
 
-use super::{addition, document, quote, reader};
+use super::block::Block;
+use super::{addition, document, quote, reader, spliced};
 use crate::edit::Style;
+use crate::edit::splice::splice;
 
 /// A value that was replaced or added: its bytes in the old text, or those it was added behind, and what it must read as.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +32,13 @@ pub(in crate::edit) enum NotVerified {
     Value { line: u64, value: String },
     #[error("{left} of the values to change were not found")]
     Missing { left: usize },
+    #[error("in the text from line {line} on, {problem}")]
+    Text { line: u64, problem: Box<NotVerified> },
 }
 
 /// Reads both texts again: every event must be the same but for the edited scalars, which must read as the wanted
-/// strings, and every event must stand on the same line as before, moved down by the lines that were added.
+/// strings, and every event must stand on the same line as before, moved down by the lines that were added. A text in which
+/// something was edited is held to the same: it must be the old one, read as YAML, but for the edited scalars.
 pub(in crate::edit) fn verify(before: &str, after: &str, edits: &[Edit<'_>]) -> Result<(), NotVerified> {
     let (old, new) = (document::split(before), document::split(after));
     if old.len() != new.len() {
@@ -89,6 +96,11 @@ fn verify_document(
         {
             return Err(NotVerified::Other { line });
         }
+        let within = edits_within(&mut edits, old.start, &event, &span);
+        if !within.is_empty() {
+            verify_text(old, (&event, &span), &new_event, &within)?;
+            continue;
+        }
         // The start of a document that is one scalar has the scalar's span.
         let edit = edits.next_if(|edit| event.scalar().is_some() && is_at(edit.span, old.start, &span));
         match edit {
@@ -110,6 +122,53 @@ fn verify_document(
         0 => Ok(()),
         left => Err(NotVerified::Missing { left }),
     }
+}
+
+/// The next edits, as far as they lie in the text of a literal block scalar.
+fn edits_within<'e>(
+    edits: &mut Peekable<slice::Iter<'e, Edit<'e>>>,
+    document_start: usize,
+    event: &Event<'_>,
+    span: &Span,
+) -> Vec<Edit<'e>> {
+    let text = span.byte_range().filter(|_| matches!(event, Event::Scalar(_, ScalarStyle::Literal, ..)));
+    let Some(text) = text else { return Vec::new() };
+    let text = document_start + text.start..document_start + text.end;
+    let is_within = |edit: &&Edit<'_>| text.start <= edit.span.start && edit.span.end <= text.end;
+    iter::from_fn(|| edits.next_if(is_within)).copied().collect()
+}
+
+/// Reads both texts as files of their own.
+fn verify_text(
+    old: &document::Document<'_>,
+    (event, span): (&Event<'_>, &Span),
+    new_event: &Event<'_>,
+    edits: &[Edit<'_>],
+) -> Result<(), NotVerified> {
+    let line = old.file_line(span.start.line());
+    let (Event::Scalar(before, _, old_anchor, old_tag), Event::Scalar(after, style, anchor, tag)) =
+        (event, new_event)
+    else {
+        return Err(NotVerified::Other { line });
+    };
+    if *style != ScalarStyle::Literal || (old_anchor, old_tag) != (anchor, tag) {
+        return Err(NotVerified::Other { line });
+    }
+    let block = span.byte_range().and_then(|span| Block::of(old.text, before, &span, 1));
+    let inward = |edit: &Edit<'_>| {
+        let place = |at: usize| block.as_ref()?.inward(at.checked_sub(old.start)?);
+        Some(place(edit.span.start)?..place(edit.span.end)?)
+    };
+    let spans: Option<Vec<_>> = edits.iter().map(inward).collect();
+    let spans = spans.ok_or(NotVerified::Missing { left: edits.len() })?;
+    let edits: Vec<_> = edits.iter().zip(&spans).map(|(edit, span)| Edit { span, ..*edit }).collect();
+    // Whoever reads the text may see more of it than YAML does, such as its indentation.
+    let splices = edits.iter().map(|edit| spliced(before, edit.span, edit.style, edit.value));
+    let wanted = splices.collect::<Option<Vec<_>>>().and_then(|splices| splice(before, &splices));
+    if wanted.as_deref() != Some(after.as_ref()) {
+        return Err(NotVerified::Other { line });
+    }
+    verify(before, after, &edits).map_err(|problem| NotVerified::Text { line, problem: Box::new(problem) })
 }
 
 /// Whether both mean the same. Where a comment stands beside its neighbours is the parser's guess, and of no meaning.
@@ -207,6 +266,34 @@ mod tests {
         let span = 40..43;
         let edits = [Edit { span: &span, style: Style::Plain, value: "v1" }];
         assert_eq!(verify("a: 1.0\n", "a: 1.0\n", &edits), Err(NotVerified::Missing { left: 1 }));
+    }
+
+    #[test]
+    fn finds_every_other_difference_in_and_around_a_text() {
+        let before = "a: |\n  # x\n  b: 1.0\n  c: [d]\ne: f\n";
+        assert_eq!(check(before, "a: |\n  # x\n  b: v1\n  c: [d]\ne: f\n", "v1"), Ok(()));
+        for after in [
+            before,
+            "a: |\n  # x\n  b: v2\n  c: [d]\ne: f\n",
+            "a: |\n  # y\n  b: v1\n  c: [d]\ne: f\n",
+            "a: |\n  # x\n  b: v1\n  c: [x]\ne: f\n",
+            "a: |\n  # x\n  b: v1\n  c: [d]\ne: x\n",
+            "a: |\n  # x\n  b: 'v1'\n  c: [d]\ne: f\n",
+            "a: |\n  # x\n  b: v1\n  c: [d\ne: f\n",
+            "a: |\n  # x\n  b: v1\n  c: [d]\n  e: f\ne: f\n",
+            "a: |\n  # x\n  b: v1\n   c: [d]\ne: f\n",
+            "a: >\n  # x\n  b: v1\n  c: [d]\ne: f\n",
+            "a: &x |\n  # x\n  b: v1\n  c: [d]\ne: f\n",
+            "a: !x |\n  # x\n  b: v1\n  c: [d]\ne: f\n",
+            "a: |2\n   # x\n   b: v1\n   c: [d]\ne: f\n",
+        ] {
+            assert!(check(before, after, "v1").is_err(), "{after:?}");
+        }
+        let error = check("a: |\n  b: x1.0\n", "a: |\n  b: xv1\n", "v1").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "in the text from line 2 on, the new text differs in line 1, where nothing was to change"
+        );
     }
 
     #[test]

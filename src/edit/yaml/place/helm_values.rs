@@ -1,7 +1,10 @@
 //! Images in the values of a chart: in values files, and inline where Flux, Argo CD and Kustomize take them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::application;
 use super::kustomize::FILES;
-use super::{Group, Place, Places, is_rendered_later};
+use super::{Group, Holds, Place, Places, Text, is_rendered_later};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
 use crate::edit::{Obstacle, Part, ProblemReason};
@@ -11,58 +14,85 @@ use crate::image::{Digest, ImageName, ImageReference};
 /// has an `apiVersion` but no `kind`.
 pub(super) fn find<'t, 'a>(path: &str, document: View<'t, 'a>, places: &mut Places<'t, 'a>) {
     let is_kustomization = FILES.contains(&path.rsplit('/').next().unwrap_or(path));
-    let at = |path: &[&str]| document.at(path);
     match (document.text_of("apiVersion"), document.text_of("kind")) {
-        (_, Some("HelmRelease")) => walk(at(&["spec", "values"]), places),
-        (_, Some("Application")) => find_in_application(at(&["spec"]), places),
-        (_, Some("ApplicationSet")) => find_in_application(at(&["spec", "template", "spec"]), places),
+        (_, Some("HelmRelease")) => walk(document.at(&["spec", "values"]), places),
+        (_, Some("Application" | "ApplicationSet")) => {
+            for helm in application::sources(document).filter_map(|source| source.get("helm")) {
+                walk(helm.get("valuesObject"), places);
+                find_in_parameters(helm, places);
+            }
+        }
         (_, kind) if kind == Some("Kustomization") || (kind.is_none() && is_kustomization) => {
             let charts = document.get("helmCharts").into_iter().flat_map(View::items);
             charts.for_each(|chart| walk(chart.get("valuesInline"), places));
         }
-        (None, None) => walk(Some(document), places),
-        (Some(_), _) | (_, Some(_)) => {}
+        (_, _) => find_in_document(document, places),
     }
 }
 
-fn find_in_application<'t, 'a>(spec: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
-    let Some(spec) = spec else { return };
-    let sources = spec.get("sources").into_iter().flat_map(View::items).chain(spec.get("source"));
-    for helm in sources.filter_map(|source| source.get("helm")) {
-        walk(helm.get("valuesObject"), places);
-        find_in_parameters(helm, places);
+/// Finds the images in a document that is values, unless it is an object.
+pub(super) fn find_in_document<'t, 'a>(document: View<'t, 'a>, places: &mut Places<'t, 'a>) {
+    if document.text_of("apiVersion").is_none() && document.text_of("kind").is_none() {
+        walk(Some(document), places);
     }
+}
+
+/// Finds the images in values.
+pub(super) fn find_in_values<'t, 'a>(values: View<'t, 'a>, places: &mut Places<'t, 'a>) {
+    walk(Some(values), places);
+}
+
+/// The values of a document that are kept as text: those of Argo CD, of the charts of k3s and RKE2, and the YAML files of
+/// ConfigMaps, from which Flux takes values by `valuesFrom`.
+pub(super) fn texts<'t, 'a>(document: View<'t, 'a>) -> impl Iterator<Item = Text<'t, 'a>> {
+    let of_argo = application::sources(document).filter_map(|source| source.at(&["helm", "values"]));
+    let of_k3s = match document.text_of("kind") {
+        Some("HelmChart" | "HelmChartConfig") => document.at(&["spec", "valuesContent"]),
+        Some(_) | None => None,
+    };
+    let files = match document.text_of("kind") {
+        Some("ConfigMap") => document.get("data"),
+        Some(_) | None => None,
+    };
+    let files = files.into_iter().flat_map(View::entries);
+    let files = files.filter(|(name, _)| name.ends_with(".yaml") || name.ends_with(".yml"));
+    let text = |value: View<'t, 'a>, holds| value.scalar().map(|scalar| Text { scalar, holds });
+    let values = of_argo.chain(of_k3s).filter_map(move |value| text(value, Holds::Values));
+    values.chain(files.filter_map(move |(_, value)| text(value, Holds::AnyValues)))
 }
 
 fn walk<'t, 'a>(values: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
     let mut left: Vec<_> = values.into_iter().collect();
     while let Some(view) = left.pop() {
-        let group = group(&|key| view.get(key), &|key| view.get(key).is_some());
-        let is_reference = group.as_ref().is_none_or(|group| group.places.is_empty());
-        places.groups.extend(group);
-        if is_reference && let Some(image) = view.get("image").filter(|image| names_a_version(*image)) {
-            places.take_reference(image);
-        }
+        take_siblings(&|key| view.get(key), places);
         left.extend(view.items());
         left.extend(view.entries().map(|(_, value)| value));
     }
 }
 
-/// `helm.parameters` spell the values as `web.image.tag` and its like, each with a value.
+/// `helm.parameters` spell the values as `web.image.tag` and its like, each with a value; of two with one name, the last
+/// counts.
 fn find_in_parameters<'t, 'a>(helm: View<'t, 'a>, places: &mut Places<'t, 'a>) {
-    let value_of = |wanted: &str| {
-        let parameters = helm.get("parameters").into_iter().flat_map(View::items);
-        parameters.filter(|one| one.text_of("name") == Some(wanted)).filter_map(|one| one.get("value")).last()
+    let parameters = helm.get("parameters").into_iter().flat_map(View::items);
+    let values: BTreeMap<&str, View<'t, 'a>> =
+        parameters.filter_map(|one| Some((one.text_of("name")?, one.get("value")?))).collect();
+    let prefix_of = |name: &'t str| {
+        let (prefix, key) = name.split_at_checked(name.rfind('.').map_or(0, |dot| dot + 1))?;
+        matches!(key, "repository" | "image").then_some(prefix)
     };
-    for parameter in helm.get("parameters").into_iter().flat_map(View::items) {
-        let Some(name) = parameter.text_of("name") else { continue };
-        let Some(prefix) =
-            name.strip_suffix("repository").filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-        else {
-            continue;
-        };
-        let get = |key: &str| value_of(&format!("{prefix}{key}"));
-        places.groups.extend(group(&get, &|key| get(key).is_some()));
+    let prefixes: BTreeSet<&str> = values.keys().copied().filter_map(prefix_of).collect();
+    for prefix in prefixes {
+        take_siblings(&|key| values.get(format!("{prefix}{key}").as_str()).copied(), places);
+    }
+}
+
+/// Takes the image that values beside each other tell, or else the one that `image` is.
+fn take_siblings<'t, 'a>(get: &dyn Fn(&str) -> Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
+    let group = group(get);
+    let is_reference = group.as_ref().is_none_or(|group| group.places.is_empty());
+    places.groups.extend(group);
+    if is_reference && let Some(image) = get("image").filter(|image| names_a_version(*image)) {
+        places.take_reference(image);
     }
 }
 
@@ -72,10 +102,8 @@ fn names_a_version(value: View<'_, '_>) -> bool {
 }
 
 /// The fields of one image that stand side by side: `registry`, `repository`, `tag` or `version`, `digest` or `sha`.
-fn group<'t, 'a: 't>(
-    get: &dyn Fn(&str) -> Option<View<'t, 'a>>,
-    has: &dyn Fn(&str) -> bool,
-) -> Option<Group<'t, 'a>> {
+fn group<'t, 'a: 't>(get: &dyn Fn(&str) -> Option<View<'t, 'a>>) -> Option<Group<'t, 'a>> {
+    let has = |key: &str| get(key).is_some();
     let filled = |key: &str| get(key).and_then(View::scalar).filter(|scalar| !scalar.is_empty());
     let tag_key = if has("tag") { "tag" } else { "version" };
     if !has(tag_key) && !has("digest") && !has("sha") {

@@ -1,6 +1,6 @@
-//! The `images:` of kustomizations and components, and the same list where Flux takes one.
+//! The `images:` of kustomizations and components, and the same list where Flux and Argo CD take one.
 
-use super::{Group, Place, Places};
+use super::{Group, Place, Places, application};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
 use crate::edit::{Obstacle, Part, ProblemReason};
@@ -14,6 +14,10 @@ pub(super) fn find<'t, 'a>(path: &str, document: View<'t, 'a>, places: &mut Plac
     let name = path.rsplit('/').next().unwrap_or(path);
     let api = document.text_of("apiVersion").and_then(|version| version.split('/').next());
     let spec = document.get("spec");
+    for source in application::sources(document) {
+        let images = source.at(&["kustomize", "images"]);
+        images.into_iter().flat_map(View::items).for_each(|image| places.take_replacement(image));
+    }
     match (api, document.text_of("kind")) {
         (Some("kustomize.config.k8s.io"), _) | (None, Some("Kustomization" | "Component")) => {
             find_in_list(document.get("images"), places);

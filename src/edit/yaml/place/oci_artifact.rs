@@ -1,6 +1,6 @@
 //! Charts and other artifacts in OCI registries, where Flux, Argo CD, Helm and Kustomize refer to them.
 
-use super::{Group, Place, Places};
+use super::{Group, Place, Places, application};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
 use crate::edit::{Obstacle, Part, ProblemReason};
@@ -41,8 +41,9 @@ pub(super) fn find<'t, 'a>(
     match document.text_of("kind") {
         Some("OCIRepository") => places.groups.extend(spec.and_then(oci_repository)),
         Some("HelmRelease") => places.groups.extend(helm_release(document, repositories)),
-        Some("Application") => find_in_application(spec, places),
-        Some("ApplicationSet") => find_in_application(document.at(&["spec", "template", "spec"]), places),
+        Some("Application" | "ApplicationSet") => {
+            places.groups.extend(application::sources(document).filter_map(application_source));
+        }
         Some("Kustomization") => {
             let charts = document.get("helmCharts").into_iter().flat_map(View::items);
             places.groups.extend(charts.filter_map(|chart| dependency(chart, "repo")));
@@ -92,12 +93,6 @@ fn helm_release<'t, 'a>(document: View<'t, 'a>, repositories: &[HelmRepository])
     let repository = repositories.iter().find(is_meant)?;
     let name = filled(chart, "chart")?;
     version(&format!("{}/{}", repository.address, name.text()?), name, chart.get("version")?.scalar()?)
-}
-
-fn find_in_application<'t, 'a>(spec: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
-    let Some(spec) = spec else { return };
-    let sources = spec.get("sources").into_iter().flat_map(View::items).chain(spec.get("source"));
-    places.groups.extend(sources.filter_map(application_source));
 }
 
 /// Argo CD writes the repository of an OCI chart without a scheme, and that of any other artifact with one.

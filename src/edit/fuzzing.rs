@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use super::targets::every_switch;
 use super::{FilePlan, FileSites, Policies, Resolution, Targets, Wanted, find_sites, inventory, plan_file};
 use crate::api::{Downgrade, FieldPart, FieldUpdate, ObjectKey, Pin, Updates};
 use crate::fuzzing::Target;
@@ -49,15 +50,7 @@ fn targets() -> Targets {
         path: "a[name=x].b".to_owned(),
         write: FieldPart::Tag,
     };
-    let updates = Updates {
-        markers: true,
-        workloads: true,
-        kustomize: true,
-        helm_values: true,
-        oci_artifacts: true,
-        renovate_comments: true,
-        fields: vec![field],
-    };
+    let updates = Updates { fields: vec![field], ..every_switch() };
     Targets::compile(&updates, "shop").unwrap_or_default()
 }
 

@@ -94,7 +94,12 @@ impl Targets {
     pub(super) fn in_text(&self) -> Self {
         let Updates { markers, helm_values, renovate_comments, .. } = self.updates;
         let updates = Updates { markers, helm_values, renovate_comments, ..Updates::default() };
-        Self { updates, fields: Vec::new(), tells_templates: self.tells_templates, images: self.images.clone() }
+        Self {
+            updates,
+            fields: Vec::new(),
+            tells_templates: self.tells_templates,
+            images: self.images.clone(),
+        }
     }
 
     /// What was asked for.

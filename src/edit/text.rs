@@ -8,6 +8,7 @@ mod field;
 mod hcl;
 mod lines;
 mod toml;
+mod walk;
 
 use std::ops::Range;
 

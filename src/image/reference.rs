@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn finds_the_reference_behind_the_name_that_it_replaces() {
-        let read = |value| ImageReference::at_end_of(value).map(|(before, image)| (before, image.name.to_string()));
+        let read =
+            |value| ImageReference::at_end_of(value).map(|(before, image)| (before, image.name.to_string()));
         assert_eq!(read("web=ghcr.io/acme/web:1"), Some(("web=", "ghcr.io/acme/web".to_owned())));
         assert_eq!(read("ghcr.io/acme/web"), Some(("", "ghcr.io/acme/web".to_owned())));
         assert_eq!((read("web="), read("web=No Image"), read("")), (None, None, None));

@@ -80,7 +80,8 @@ impl Around<'_, '_, '_> {
             }
             (Some(from), Some(to)) => Site { line, span: from..to, ..site },
             (None, _) | (_, None) => {
-                let message = "the value is in text that is quoted or folded; write that text as it is, behind |";
+                let message =
+                    "the value is in text that is quoted or folded; write that text as it is, behind |";
                 let obstacle = obstacle(ProblemReason::NoValue, message.to_owned());
                 Site { line, span: whole, style: Style::Plain, obstacle, ..site }
             }

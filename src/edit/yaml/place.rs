@@ -82,12 +82,7 @@ struct Sought<'s> {
 }
 
 impl<'s> Search<'s> {
-    pub(super) fn of(
-        path: &'s str,
-        holds: Holds,
-        documents: &[Document<'_>],
-        targets: &'s Targets,
-    ) -> Self {
+    pub(super) fn of(path: &'s str, holds: Holds, documents: &[Document<'_>], targets: &'s Targets) -> Self {
         let rules = targets.fields_in(path).map(|rule| Sought { rule, is_met: false }).collect();
         let is_referred_to = |document: &&Document<'_>| document.text.contains("HelmRepository");
         let trees = documents

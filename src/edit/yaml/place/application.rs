@@ -9,7 +9,6 @@ pub(super) fn sources<'t, 'a>(document: View<'t, 'a>) -> impl Iterator<Item = Vi
         Some("ApplicationSet") => document.at(&["spec", "template", "spec"]),
         Some(_) | None => None,
     };
-    spec.into_iter().flat_map(|spec| {
-        spec.get("sources").into_iter().flat_map(View::items).chain(spec.get("source"))
-    })
+    spec.into_iter()
+        .flat_map(|spec| spec.get("sources").into_iter().flat_map(View::items).chain(spec.get("source")))
 }

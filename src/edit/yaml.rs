@@ -1,6 +1,7 @@
 //! Image versions in YAML, by the parser's spans.
 
 mod addition;
+mod below_comment;
 mod block;
 mod document;
 mod embedded;
@@ -13,7 +14,6 @@ mod target;
 mod tree;
 mod verify;
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use granit_parser::ScanError;
@@ -25,7 +25,6 @@ use self::reader::{Comment, Reading};
 use super::marker::{self, InvalidMarker, Marker};
 use super::renovate;
 use super::splice::Splice;
-use super::text::part_held;
 use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets};
 use crate::api::Updates;
 
@@ -113,7 +112,7 @@ fn find_marked_in(document: &Document<'_>, targets: &Targets, found: &mut FileSi
             }
             if targets.updates.renovate_comments {
                 let marked = found.lines_behind(before);
-                find_below_comments(document, &reading, &marked, found);
+                below_comment::find(document, &reading, &marked, found);
             }
         }
         Err(error) => found.problems.push(invalid_yaml(document, &error)),
@@ -153,41 +152,6 @@ fn find_in_document(document: &Document<'_>, reading: &Reading<'_>, found: &mut 
             return;
         }
         found.problems.push(invalid_marker(line, &InvalidMarker::Swallowed));
-    }
-}
-
-/// Finds the values below the comments that name an image: the last one on the next line, as a marker there would mean.
-fn find_below_comments(
-    document: &Document<'_>,
-    reading: &Reading<'_>,
-    marked: &BTreeSet<u64>,
-    found: &mut FileSites,
-) {
-    for comment in &reading.comments {
-        let is_alone = target::line_before(document.text, comment).trim().is_empty();
-        let Some(image) = renovate::image(comment.text.trim_start_matches('#')).filter(|_| is_alone) else {
-            continue;
-        };
-        let end = reading.nodes.partition_point(|node| node.lines.0 <= comment.line + 1);
-        let last = end.checked_sub(1).and_then(|last| reading.nodes.get(last));
-        let value = last.filter(|node| !node.is_key && node.lines.0 == comment.line + 1);
-        let Some(Ok(target)) = value.map(target::target) else { continue };
-        let line = document.file_line(comment.line + 1);
-        if marked.contains(&line) || reading.is_encrypted || target.value.starts_with(target::SOPS_VALUE) {
-            continue;
-        }
-        if !found.has_room(line) {
-            return;
-        }
-        found.sites.push(Site {
-            line,
-            part: part_held(target.value, &image),
-            owner: Owner::Image(image),
-            value: target.value.to_owned(),
-            obstacle: None,
-            span: document.start + target.span.start..document.start + target.span.end,
-            style: target.style,
-        });
     }
 }
 

@@ -1,0 +1,107 @@
+//! The values below Renovate's comments.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::document::Document;
+use super::reader::{Node, Reading};
+use super::target::{self, SOPS_VALUE, Target};
+use super::tree::{self, View};
+use crate::edit::text::part_held;
+use crate::edit::{FileSites, Obstacle, Owner, Part, Site, renovate};
+use crate::image::{Digest, ImageName};
+
+/// The keys of a tag that may have its digest beside it.
+const TAGS: [&str; 3] = ["tag", "newTag", "version"];
+
+/// The keys of such a digest.
+const DIGESTS: [&str; 2] = ["digest", "sha"];
+
+/// Finds the values below the comments that name an image: the last one on the next line, as a marker there would mean.
+/// A line with a marker, good or bad, is the marker's business.
+pub(super) fn find(
+    document: &Document<'_>,
+    reading: &Reading<'_>,
+    marked: &BTreeSet<u64>,
+    found: &mut FileSites,
+) {
+    let tree = OnceCell::new();
+    let digests = OnceCell::new();
+    for comment in &reading.comments {
+        let is_alone = target::line_before(document.text, comment).trim().is_empty();
+        let Some(image) = renovate::image(comment.text.trim_start_matches('#')).filter(|_| is_alone) else {
+            continue;
+        };
+        let end = reading.nodes.partition_point(|node| node.lines.0 <= comment.line + 1);
+        let last = end.checked_sub(1).and_then(|last| reading.nodes.get(last));
+        let value = last.filter(|node| !node.is_key && node.lines.0 == comment.line + 1);
+        let Some(Ok(target)) = value.map(target::target) else { continue };
+        let line = document.file_line(comment.line + 1);
+        if marked.contains(&line) || reading.is_encrypted || target.value.starts_with(SOPS_VALUE) {
+            continue;
+        }
+        if !found.has_room(line) {
+            return;
+        }
+        let part = part_held(target.value, &image);
+        let mut tag = site(document, &image, part, line, target);
+        if part == Part::Tag
+            && let Ok(tree) = tree.get_or_init(|| tree::read(document.text))
+            && let digests = digests.get_or_init(|| digests_beside_tags(tree.root()))
+            && let Some(digest) = digests.get(&(tag.span.start - document.start))
+        {
+            tag.part = Part::TagBesideDigest;
+            let line = document.file_line(digest.lines.0);
+            match target::target(digest) {
+                Ok(_) if marked.contains(&line) => {}
+                Ok(target) => found.sites.push(site(document, &image, Part::Digest, line, target)),
+                // A tag does not move without its digest.
+                Err(trouble) => {
+                    let (reason, message) = (trouble.reason(), trouble.to_string());
+                    tag.obstacle = Some(Box::new(Obstacle { reason, message }));
+                }
+            }
+        }
+        found.sites.push(tag);
+    }
+}
+
+fn site(
+    document: &Document<'_>,
+    image: &ImageName,
+    part: Part,
+    line: u64,
+    Target { value, style, span }: Target<'_>,
+) -> Site {
+    Site {
+        line,
+        part,
+        owner: Owner::Image(image.clone()),
+        value: value.to_owned(),
+        obstacle: None,
+        span: document.start + span.start..document.start + span.end,
+        style,
+    }
+}
+
+/// The digests that have a tag beside them, by where the tag begins.
+fn digests_beside_tags<'t, 'a>(root: View<'t, 'a>) -> BTreeMap<usize, &'t Node<'a>> {
+    let is_digest = |node: &&Node<'_>| {
+        node.text().is_some_and(|text| Digest::parse(text).is_ok() || Digest::is_hex(text))
+    };
+    let mut digests = BTreeMap::new();
+    let mut left = vec![root];
+    while let Some(view) = left.pop() {
+        if let Some(digest) = DIGESTS.iter().find_map(|key| view.get(key)?.scalar().filter(is_digest)) {
+            let tags = TAGS.iter().filter_map(|key| {
+                let tag = view.get(key)?.scalar()?;
+                // That of an alias stands elsewhere.
+                (view.key(key)?.lines == tag.lines).then_some(tag.span.start)
+            });
+            digests.extend(tags.map(|tag| (tag, digest)));
+        }
+        left.extend(view.items());
+        left.extend(view.entries().map(|(_, value)| value));
+    }
+    digests
+}

@@ -22,7 +22,8 @@ use std::path::Path;
 
 use self::source::Sources;
 use crate::api::InfraRepository;
-use crate::edit::FileSites;
+use crate::edit::{FileSites, MAX_FILE_BYTES, Problem, ProblemReason};
+use crate::engine::FileProblem;
 use crate::folder::Folder;
 
 pub use self::finding::{Finding, Report, Severity};
@@ -67,6 +68,31 @@ pub enum NotRead {
     TooLarge,
     /// Its name has a control character or a backslash, or is not UTF-8.
     Name,
+}
+
+impl PassedOver {
+    /// What is to be told of it.
+    #[must_use]
+    pub fn problem(&self) -> FileProblem {
+        let (reason, message) = match &self.why {
+            NotRead::Link { to } => (
+                ProblemReason::Symlink,
+                format!("the file is a link to {to}, which is not followed and not looked at by itself"),
+            ),
+            NotRead::TooLarge => (
+                ProblemReason::TooLarge,
+                format!(
+                    "the file is far larger than the {MAX_FILE_BYTES} bytes up to which files are written, and is not read"
+                ),
+            ),
+            NotRead::Name => (
+                ProblemReason::FileName,
+                "the file is passed over: its name has a control character or a backslash, or is not UTF-8"
+                    .to_owned(),
+            ),
+        };
+        FileProblem { file: self.path.clone(), problem: Problem { line: 1, reason, message, policy: None } }
+    }
 }
 
 /// Looks for what is wrong: with the objects of a folder, and with files that they write to.

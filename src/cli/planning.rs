@@ -16,6 +16,7 @@ use crate::engine::{Kind, Known, NoWish, Plan, Scope, Selection, Wish, Wishes, W
 use crate::folder::{Folder, FolderProblem};
 use crate::git::BranchName;
 use crate::image::{Digest, ImageName, Tag};
+use crate::lint::PassedOver;
 use crate::policy::{InvalidPolicy, compile};
 
 /// A person who asks for a plan hears of every marker that leads nowhere.
@@ -129,7 +130,8 @@ impl PlanningArgs {
             wishes.insert(key, wish);
         }
 
-        let (plan, old) = planned(&searched, &wishes)?;
+        let (mut plan, old) = planned(&searched, &wishes)?;
+        plan.problems.extend(searched.passed_over.iter().map(PassedOver::problem));
         let author = repository.map(|repository| repository.spec.commit.author.clone());
         Ok(Planned {
             repo,

@@ -15,6 +15,9 @@ use crate::engine::{MAX_FILE, Scope};
 use crate::git::{Branch, BranchName, CommitId, Error, FileChange, Ignored, head_branch};
 use crate::lint::{NotRead, PassedOver};
 
+/// The longest path that a link may hold, in bytes; Linux has no longer ones (`PATH_MAX`).
+const MAX_LINK: usize = 4096;
+
 /// Where the files are.
 pub(super) enum Repo {
     /// A folder without Git.
@@ -52,7 +55,7 @@ pub(super) type MarkedFiles = BTreeMap<String, MarkedFile>;
 #[derive(Default)]
 pub(super) struct Searched {
     pub(super) marked: MarkedFiles,
-    /// Files that were not read; links are not among those of a bare repository.
+    /// Files that were not read.
     pub(super) passed_over: Vec<PassedOver>,
     /// How many files were read.
     pub(super) files: usize,
@@ -138,15 +141,28 @@ fn read_branch(
     take: Take<'_>,
 ) -> Result<(), Error> {
     let snapshot = branch.snapshot(at)?;
+    let is_looked_at = |path: &str| scope.admits(path) && targets.search(path);
     snapshot.changed_files(None, &|folder| scope.enters(folder), &mut |change| {
-        if let FileChange::Present { path, blob } = change
-            && scope.admits(path)
-            && targets.search(path)
-        {
-            take(path.to_owned(), snapshot.read(blob, MAX_FILE)?.ok_or(NotRead::TooLarge));
+        match change {
+            FileChange::Present { path, blob } if is_looked_at(path) => {
+                take(path.to_owned(), snapshot.read(blob, MAX_FILE)?.ok_or(NotRead::TooLarge));
+            }
+            FileChange::Link { path, blob } if is_looked_at(path) => {
+                let to = snapshot.read(blob, MAX_LINK)?.unwrap_or_default();
+                let to = String::from_utf8_lossy(&to).into_owned();
+                let target = within(folder_of(path), Path::new(&to)).filter(|target| is_looked_at(target));
+                if !target.is_some_and(|target| snapshot.has_file(&target)) {
+                    take(path.to_owned(), Err(NotRead::Link { to }));
+                }
+            }
+            FileChange::Present { .. } | FileChange::Link { .. } | FileChange::Gone { .. } => {}
         }
         Ok(())
     })
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// The same files that Git would hold: no links, no folders that are repositories of their own, and nothing ignored.

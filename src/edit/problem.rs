@@ -49,6 +49,10 @@ pub enum ProblemReason {
     Encrypted,
     /// The new text did not read as it should have. The file is left alone entirely.
     NotVerified,
+    /// The file is a symbolic link, which is never followed.
+    Symlink,
+    /// The file has a name that none is read with.
+    FileName,
 }
 
 /// A policy is named that does not exist, by a marker or a rule: `the marker names`; `nearest` is the one that may be
@@ -83,6 +87,8 @@ impl ProblemReason {
             Self::NotAnImage => "NotAnImage",
             Self::Encrypted => "Encrypted",
             Self::NotVerified => "NotVerified",
+            Self::Symlink => "Symlink",
+            Self::FileName => "FileName",
         }
     }
 }

@@ -142,7 +142,7 @@ impl SiteIndex {
                         None => look_at(files, (path.into(), blob), snapshot, targets, wishes)?,
                     }
                 }
-                FileChange::Present { .. } => {}
+                FileChange::Present { .. } | FileChange::Link { .. } => {}
             }
             Ok(())
         })?;

@@ -1,5 +1,7 @@
 //! Reading a commit: its message, its files, and which of them differ from another tree's.
 
+use std::path::Path;
+
 use git2::{ObjectType, Oid, Repository, Tree};
 use jiff::Timestamp;
 
@@ -33,6 +35,13 @@ pub enum FileChange<'a> {
         /// Its path from the top, with `/`.
         path: &'a str,
         /// Its content.
+        blob: BlobId,
+    },
+    /// A symbolic link is there, which counts as no file: a plain file that was there before is gone.
+    Link {
+        /// Its path from the top, with `/`.
+        path: &'a str,
+        /// Where it leads, as text.
         blob: BlobId,
     },
     /// The file is gone, or it is no plain file any more.
@@ -110,6 +119,13 @@ impl Snapshot {
         Ok(Some(object.data().to_vec()))
     }
 
+    /// Whether there is a plain file at this path.
+    #[must_use]
+    pub fn has_file(&self, path: &str) -> bool {
+        let entry = self.find(self.tree.0).ok().and_then(|tree| tree.get_path(Path::new(path)).ok());
+        entry.is_some_and(|entry| Kind::of(entry.filemode()) == Kind::File)
+    }
+
     /// Whether a tree is here, so that it can be compared with this commit's.
     #[must_use]
     pub fn holds(&self, tree: TreeId) -> bool {
@@ -119,8 +135,8 @@ impl Snapshot {
     /// Gives every plain file that differs from those of `before`, or every file where there is no `before`. Folders
     /// with the same id are never entered, nor are those of which `enters` does not want to know.
     ///
-    /// Symbolic links, submodules and entries that no honest tree holds (`.git`, `..`, names that are not UTF-8) count
-    /// as no file.
+    /// Symbolic links are given too, but count as no file. Submodules and entries that no honest tree holds (`.git`, `..`,
+    /// names that are not UTF-8) are passed over.
     ///
     /// # Errors
     /// `Error::Objects` where the mirror can not be read, or `before` is not here; `Error::TooLarge` where the folders have
@@ -223,7 +239,8 @@ impl Walk<'_> {
                         let inner = self.snapshot.find(entry.id())?;
                         self.compare(Some(&inner), None, depth + 1)?;
                     }
-                    (Kind::File | Kind::Folder, false) | (Kind::Other, _) => {}
+                    (Kind::Link, true) => (self.each)(FileChange::Link { path, blob: BlobId(entry.id()) })?,
+                    (Kind::File | Kind::Folder | Kind::Link, false) | (Kind::Other, _) => {}
                 }
             }
         }
@@ -237,7 +254,8 @@ impl Walk<'_> {
 enum Kind {
     File,
     Folder,
-    /// A symbolic link, a submodule, or a mode that no Git writes.
+    Link,
+    /// A submodule, or a mode that no Git writes.
     Other,
 }
 
@@ -246,6 +264,7 @@ impl Kind {
         match mode {
             0o100_644 | 0o100_755 | 0o100_664 => Self::File,
             0o040_000 => Self::Folder,
+            0o120_000 => Self::Link,
             _ => Self::Other,
         }
     }
@@ -306,6 +325,7 @@ mod tests {
                         let text = snapshot.read(blob, 100).unwrap().unwrap();
                         files.insert(path.to_owned(), String::from_utf8(text).unwrap());
                     }
+                    FileChange::Link { path, .. } => panic!("{path} is no link"),
                     FileChange::Gone { path } => {
                         assert!(files.remove(path).is_some(), "{path} was not there")
                     }
@@ -349,11 +369,11 @@ mod tests {
         let blob = repository.blob(b"../../etc/passwd").unwrap();
         let mut raw = Vec::new();
         for (mode, name) in [
-            ("120000", "link.yaml"),
-            ("100644", "ok.yaml"),
-            ("160000", "module"),
             ("100644", ".GIT"),
             ("100644", "a\nb"),
+            ("120000", "link.yaml"),
+            ("160000", "module"),
+            ("100644", "ok.yaml"),
         ] {
             raw.extend_from_slice(format!("{mode} {name}\0").as_bytes());
             raw.extend_from_slice(blob.as_bytes());
@@ -369,8 +389,14 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        assert!(seen[0].contains("ok.yaml") && Kind::of(FILE) == Kind::File);
+        let names = [
+            format!("Link {{ path: \"link.yaml\", blob: {blob} }}"),
+            format!("Present {{ path: \"ok.yaml\", blob: {blob} }}"),
+        ];
+        assert_eq!(seen, names);
+        let files = ["ok.yaml", "link.yaml", "module", "gone.yaml", "ok.yaml/x", ""]
+            .map(|path| snapshot.has_file(path));
+        assert_eq!(files, [true, false, false, false, false, false]);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use super::references::is_unreadable;
 use super::source::Sources;
-use super::{Files, Finding, NotRead, PassedOver, Rule, Severity};
+use super::{Files, Finding, PassedOver, Rule, Severity};
 use crate::api::{ObjectKey, Pin};
-use crate::edit::{FileSites, MAX_FILE_BYTES, Owner, Part, Problem, Site};
+use crate::edit::{FileSites, Owner, Part, Problem, Site};
 use crate::engine::{FileProblem, Known, NoWish, Plan, Wishes, plan, takes};
 use crate::folder::Folder;
 use crate::image::{ImageName, ImageReference};
@@ -36,7 +36,7 @@ pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources
             Finding { severity, ..finding }
         }));
     }
-    findings.extend(files.passed_over.iter().map(|file| of_passed_over(files, file)));
+    findings.extend(files.passed_over.iter().filter_map(|file| of_passed_over(files, file)));
     findings
 }
 
@@ -116,25 +116,11 @@ fn columns_of(line: &str, bytes: Range<usize>) -> Range<u64> {
     column(bytes.start)..column(bytes.end)
 }
 
-fn of_passed_over(files: &Files<'_>, PassedOver { path, why }: &PassedOver) -> Finding {
-    let (rule, message) = match why {
-        NotRead::Link { to } => (
-            Rule::Symlink,
-            format!("the file is a link to {to}, which is not followed and not looked at by itself"),
-        ),
-        NotRead::TooLarge => (
-            Rule::TooLarge,
-            format!(
-                "the file is far larger than the {MAX_FILE_BYTES} bytes up to which files are written, and is not read"
-            ),
-        ),
-        NotRead::Name => (
-            Rule::FileName,
-            "the file is passed over: its name has a control character or a backslash, or is not UTF-8"
-                .to_owned(),
-        ),
-    };
-    Finding { severity: Severity::Warning, ..Finding::new(rule, files.path(path), 1, 0..0, &message) }
+fn of_passed_over(files: &Files<'_>, file: &PassedOver) -> Option<Finding> {
+    let FileProblem { file, problem } = file.problem();
+    let rule = Rule::of_problem(problem.reason)?;
+    let finding = Finding::new(rule, files.path(&file), problem.line, 0..0, &problem.message);
+    Some(Finding { severity: Severity::Warning, ..finding })
 }
 
 /// The policies that count and can be used.

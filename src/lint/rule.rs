@@ -298,6 +298,8 @@ impl Rule {
             ProblemReason::NotAnImage => Some(Self::NotAnImage),
             ProblemReason::Encrypted => Some(Self::Encrypted),
             ProblemReason::NotVerified => Some(Self::Unproven),
+            ProblemReason::Symlink => Some(Self::Symlink),
+            ProblemReason::FileName => Some(Self::FileName),
             ProblemReason::NotChosen | ProblemReason::Downgrade => None,
         }
     }

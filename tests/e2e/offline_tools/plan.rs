@@ -1,5 +1,7 @@
 //! `tagtide plan`.
 
+use std::os::unix::fs::symlink;
+
 use serde_json::{Value, json};
 
 use super::{APP, Desk, copy};
@@ -131,6 +133,38 @@ async fn a_bare_repository_is_planned_as_its_files_are() {
     let of_bare =
         desk.run(&[&["plan", "--policies", "policies", "--repo", "bare"], &BOTH[..]].concat()).await;
     assert_eq!((of_bare.code, of_bare.stdout), (Some(10), of_files.stdout));
+}
+
+#[tokio::test]
+async fn a_link_to_what_is_not_looked_at_is_told_on_disk_and_in_a_bare_repository() {
+    let desk = Desk::with_repo();
+    for (to, link) in [
+        ("app.yaml", "seen.yaml"),
+        ("../../app.yaml", "outside.yaml"),
+        ("seen.yaml", "chain.yaml"),
+        ("notes.txt", "notes.yaml"),
+        ("gone.yaml", "notes.txt"),
+    ] {
+        symlink(to, desk.path(&format!("repo/apps/{link}"))).unwrap();
+    }
+    desk.commit_repo();
+    desk.clone_bare();
+    for repo in ["repo", "bare"] {
+        let args = ["plan", "--policies", "policies", "--repo", repo, "-o", "json"];
+        let done = desk.run(&[&args[..], &BOTH].concat()).await;
+        let said: Value = serde_json::from_str(&done.stdout).unwrap();
+        let problems = said["problems"].as_array().unwrap().iter();
+        let mut told: Vec<_> =
+            problems.map(|one| format!("{}: {}: {}", one["file"], one["reason"], one["message"])).collect();
+        told.sort();
+        let wanted = [("chain", "seen.yaml"), ("notes", "notes.txt"), ("outside", "../../app.yaml")];
+        let wanted = wanted.map(|(link, to)| {
+            format!(
+                "\"apps/{link}.yaml\": \"Symlink\": \"the file is a link to {to}, which is not followed and not looked at by itself\""
+            )
+        });
+        assert_eq!((done.code, told.as_slice()), (Some(10), wanted.as_slice()), "{repo}");
+    }
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ fn of_invalid_policy(folder: &Folder, key: &ObjectKey, error: &InvalidPolicy) ->
 
 fn of_advice(folder: &Folder, key: &ObjectKey, advice: Advice) -> Finding {
     let Advice { rule, is_fatal, field, part, message, hint } = advice;
-    let found = at(folder, Rule::of_policy(rule), Kind::Policy, key, &field, "");
+    let found = at(folder, Rule::Policy(rule), Kind::Policy, key, &field, "");
     let severity = if is_fatal { Severity::Error } else { Severity::Warning };
     Finding { severity, part, message: format!("{field}: {message}"), hint, ..found }
 }

@@ -23,22 +23,8 @@ pub enum Rule {
     InvalidRange,
     /// A pattern is no regular expression.
     InvalidPattern,
-    /// No version can lie in a range, or in one of its alternatives.
-    RangeMatchesNothing,
-    /// A range lets in pre-releases that are hardly meant.
-    RangeAdmitsPrereleases,
-    /// A range lets every later major version in.
-    RangeWithoutEnd,
-    /// No tag can match a pattern.
-    PatternMatchesNothing,
-    /// A pattern matches within a longer number.
-    PatternWithoutAnchor,
-    /// A dot between two numbers stands for any character.
-    PatternWithBareDot,
-    /// Nothing that tags.include lets through can be ranked.
-    PatternHidesVersion,
-    /// An entry of avoid names what would not be chosen anyway.
-    AvoidWithoutEffect,
+    /// A policy says what is allowed and hardly meant.
+    Policy(PolicyRule),
     /// A marker or a field names a policy that does not exist.
     UnknownPolicy,
     /// A marker or a field names a policy that the InfraRepository does not take.
@@ -78,8 +64,13 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// All of them.
-    pub const ALL: &[Self] = &[
+    /// All of them, always in the same order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::OTHERS.iter().copied().chain(PolicyRule::ALL.map(Self::Policy))
+    }
+
+    /// All that are not about what a policy says.
+    const OTHERS: &[Self] = &[
         Self::UnreadableFile,
         Self::InvalidYaml,
         Self::InvalidObject,
@@ -87,14 +78,6 @@ impl Rule {
         Self::DuplicateHost,
         Self::InvalidRange,
         Self::InvalidPattern,
-        Self::RangeMatchesNothing,
-        Self::RangeAdmitsPrereleases,
-        Self::RangeWithoutEnd,
-        Self::PatternMatchesNothing,
-        Self::PatternWithoutAnchor,
-        Self::PatternWithBareDot,
-        Self::PatternHidesVersion,
-        Self::AvoidWithoutEffect,
         Self::UnknownPolicy,
         Self::PolicyNotTaken,
         Self::RepositoryWithoutPolicies,
@@ -126,14 +109,7 @@ impl Rule {
             Self::DuplicateHost => "duplicate-host",
             Self::InvalidRange => "invalid-range",
             Self::InvalidPattern => "invalid-pattern",
-            Self::RangeMatchesNothing => "range-matches-nothing",
-            Self::RangeAdmitsPrereleases => "range-admits-prereleases",
-            Self::RangeWithoutEnd => "range-without-end",
-            Self::PatternMatchesNothing => "pattern-matches-nothing",
-            Self::PatternWithoutAnchor => "pattern-without-anchor",
-            Self::PatternWithBareDot => "pattern-with-bare-dot",
-            Self::PatternHidesVersion => "pattern-hides-version",
-            Self::AvoidWithoutEffect => "avoid-without-effect",
+            Self::Policy(rule) => rule.id(),
             Self::UnknownPolicy => "unknown-policy",
             Self::PolicyNotTaken => "policy-not-taken",
             Self::RepositoryWithoutPolicies => "repository-without-policies",
@@ -166,14 +142,7 @@ impl Rule {
             Self::DuplicateHost => "Two ClusterImageRegistries speak of one host.",
             Self::InvalidRange => "A range of versions does not parse.",
             Self::InvalidPattern => "A pattern is no regular expression.",
-            Self::RangeMatchesNothing => "No version can lie in a range, or in one of its alternatives.",
-            Self::RangeAdmitsPrereleases => "A range lets in pre-releases that are hardly meant.",
-            Self::RangeWithoutEnd => "A range lets every later major version in.",
-            Self::PatternMatchesNothing => "No tag can match a pattern.",
-            Self::PatternWithoutAnchor => "A pattern matches within a longer number.",
-            Self::PatternWithBareDot => "A dot between two numbers stands for any character.",
-            Self::PatternHidesVersion => "Nothing that tags.include lets through can be ranked.",
-            Self::AvoidWithoutEffect => "An entry of avoid names what would not be chosen anyway.",
+            Self::Policy(rule) => rule.summary(),
             Self::UnknownPolicy => "A marker or a field names a policy that does not exist.",
             Self::PolicyNotTaken => {
                 "A marker or a field names a policy that the InfraRepository does not take."
@@ -212,16 +181,7 @@ impl Rule {
             Self::DuplicateHost => "keep one of them",
             Self::InvalidRange => "write one such as >=1.4.0 <2.0.0, 1.4.x or ^1.4",
             Self::InvalidPattern => "write one such as ^v(?<version>.+)$",
-            Self::RangeMatchesNothing => "write || between conditions of which one is enough",
-            Self::RangeAdmitsPrereleases => "write the end as <2.0.0-0",
-            Self::RangeWithoutEnd => "write an end, such as <2.0.0",
-            Self::PatternMatchesNothing => {
-                "a tag has 1 to 128 characters of A-Z a-z 0-9 _ . - and starts with none of . -"
-            }
-            Self::PatternWithoutAnchor => "write ^ before it and $ behind it",
-            Self::PatternWithBareDot => "write \\. where a dot is meant",
-            Self::PatternHidesVersion => "put what is to be ranked into a group named version",
-            Self::AvoidWithoutEffect => "take it out, or correct it",
+            Self::Policy(rule) => rule.remedy(),
             Self::UnknownPolicy => "correct the name, or add the policy",
             Self::PolicyNotTaken => "correct the labels of the policy, or spec.policies",
             Self::RepositoryWithoutPolicies => "add a policy to its namespace, or correct spec.policies",
@@ -247,12 +207,14 @@ impl Rule {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::RangeAdmitsPrereleases
-            | Self::RangeWithoutEnd
-            | Self::PatternMatchesNothing
-            | Self::PatternWithoutAnchor
-            | Self::PatternWithBareDot
-            | Self::AvoidWithoutEffect
+            Self::Policy(
+                PolicyRule::RangeAdmitsPrereleases
+                | PolicyRule::RangeWithoutEnd
+                | PolicyRule::PatternMatchesNothing
+                | PolicyRule::PatternWithoutAnchor
+                | PolicyRule::PatternWithBareDot
+                | PolicyRule::AvoidWithoutEffect,
+            )
             | Self::RepositoryWithoutPolicies
             | Self::PolicyWithoutRepository
             | Self::CompetingPolicies
@@ -266,8 +228,7 @@ impl Rule {
             | Self::DuplicateHost
             | Self::InvalidRange
             | Self::InvalidPattern
-            | Self::RangeMatchesNothing
-            | Self::PatternHidesVersion
+            | Self::Policy(PolicyRule::RangeMatchesNothing | PolicyRule::PatternHidesVersion)
             | Self::UnknownPolicy
             | Self::PolicyNotTaken
             | Self::InvalidMarker
@@ -301,20 +262,6 @@ impl Rule {
             ProblemReason::Symlink => Some(Self::Symlink),
             ProblemReason::FileName => Some(Self::FileName),
             ProblemReason::NotChosen | ProblemReason::Downgrade => None,
-        }
-    }
-
-    /// The rule that a policy's spec goes against.
-    pub(super) const fn of_policy(rule: PolicyRule) -> Self {
-        match rule {
-            PolicyRule::RangeMatchesNothing => Self::RangeMatchesNothing,
-            PolicyRule::RangeAdmitsPrereleases => Self::RangeAdmitsPrereleases,
-            PolicyRule::RangeWithoutEnd => Self::RangeWithoutEnd,
-            PolicyRule::PatternMatchesNothing => Self::PatternMatchesNothing,
-            PolicyRule::PatternWithoutAnchor => Self::PatternWithoutAnchor,
-            PolicyRule::PatternWithBareDot => Self::PatternWithBareDot,
-            PolicyRule::PatternHidesVersion => Self::PatternHidesVersion,
-            PolicyRule::AvoidWithoutEffect => Self::AvoidWithoutEffect,
         }
     }
 }

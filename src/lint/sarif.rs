@@ -50,7 +50,7 @@ pub fn sarif(report: &Report) -> Value {
                 "name": "tagtide",
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": Rule::ALL.iter().copied().map(rule).collect::<Vec<_>>(),
+                "rules": Rule::all().map(rule).collect::<Vec<_>>(),
             } },
             "columnKind": "unicodeCodePoints",
             "invocations": [{ "executionSuccessful": true }],
@@ -69,7 +69,7 @@ fn rule(rule: Rule) -> Value {
 }
 
 fn result(finding: &Finding, seen: &mut BTreeMap<String, u32>) -> Value {
-    let index = Rule::ALL.iter().position(|rule| *rule == finding.rule);
+    let index = Rule::all().position(|rule| rule == finding.rule);
     let mut region = json!({ "startLine": finding.line });
     if let (Some(start), Value::Object(region)) = (finding.column(), &mut region) {
         region.insert("startColumn".to_owned(), start.into());

@@ -5,9 +5,12 @@
 
 mod language;
 mod pattern;
+mod rule;
 #[cfg(test)]
 mod tests;
 mod written;
+
+pub use rule::PolicyRule;
 
 use super::Policy;
 use super::range::{Fault, FaultKind};
@@ -28,27 +31,6 @@ pub struct Advice {
     pub message: String,
     /// What would be right.
     pub hint: String,
-}
-
-/// The rules; a closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PolicyRule {
-    /// No version can lie in the range.
-    RangeMatchesNothing,
-    /// The range lets in pre-releases that are hardly meant.
-    RangeAdmitsPrereleases,
-    /// The range lets every later major version in.
-    RangeWithoutEnd,
-    /// No tag can match the pattern.
-    PatternMatchesNothing,
-    /// The pattern matches within a longer number.
-    PatternWithoutAnchor,
-    /// A dot between numbers stands for any character.
-    PatternWithBareDot,
-    /// What the pattern lets through can not be ranked.
-    PatternHidesVersion,
-    /// What an entry of `avoid` names would not be chosen anyway.
-    AvoidWithoutEffect,
 }
 
 impl Policy {

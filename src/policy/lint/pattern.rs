@@ -81,24 +81,25 @@ impl Pattern<'_> {
         Advice { is_fatal: self.is_include, ..self.told(PolicyRule::PatternMatchesNothing, message, hint) }
     }
 
+    /// The alternatives of the pattern; what flags before them may mean for each is not told apart.
+    fn alternatives(&self) -> Vec<&str> {
+        match Written::read(self.text).filter(|written| !written.has_flags()) {
+            Some(written) => {
+                written.alternatives().into_iter().filter_map(|range| self.text.get(range)).collect()
+            }
+            None => vec![self.text],
+        }
+    }
+
     /// A number at an edge of what it matches may be the beginning or the end of another one: `1.2` matches 21.2.
     fn without_anchor(&self) -> Result<Option<Advice>, TooDear> {
         let mut whole = Language::of_whole(self.text).ok_or(TooDear)?;
-        let Some(meant) = shortest(Texts::Tags, &mut [&mut whole])? else { return Ok(None) };
-        let is_digit = |c: &char| c.is_ascii_digit();
-        let is_short = |digits: usize| (1..DIGITS_OF_A_YEAR).contains(&digits);
-        let at_start = is_short(meant.chars().take_while(is_digit).count());
-        let at_end = is_short(meant.chars().rev().take_while(is_digit).count());
-        let longer = [
-            (at_start, format!("2{meant}"), "write ^ before it"),
-            (at_end, format!("{meant}0"), "write what follows behind it, such as $ or \\."),
-        ];
-        let mut anywhere = self.language()?;
-        for (_, longer, hint) in longer.into_iter().filter(|(is_number, ..)| *is_number) {
-            if anywhere.has(&longer)? && !whole.has(&longer)? {
-                let message =
-                    format!("it matches {longer} as well as {meant}, since it may match anywhere in a tag");
-                return Ok(Some(self.told(PolicyRule::PatternWithoutAnchor, message, hint)));
+        let alternatives = self.alternatives();
+        for alternative in &alternatives {
+            if let Some((message, hint)) = without_anchor(alternative, &mut whole)? {
+                let part = (alternatives.len() > 1).then(|| (*alternative).to_owned());
+                let told = self.told(PolicyRule::PatternWithoutAnchor, message, hint);
+                return Ok(Some(Advice { part, ..told }));
             }
         }
         Ok(None)
@@ -152,4 +153,30 @@ impl Pattern<'_> {
         };
         Ok(Some(Advice { is_fatal: true, ..self.told(PolicyRule::PatternHidesVersion, message, hint) }))
     }
+}
+
+/// What is told of an alternative that matches more than it says, unless the whole pattern says just that.
+fn without_anchor(
+    alternative: &str,
+    whole: &mut Language,
+) -> Result<Option<(String, &'static str)>, TooDear> {
+    let mut own = Language::of_whole(alternative).ok_or(TooDear)?;
+    let Some(meant) = shortest(Texts::Tags, &mut [&mut own])? else { return Ok(None) };
+    let is_digit = |c: &char| c.is_ascii_digit();
+    let is_short = |digits: usize| (1..DIGITS_OF_A_YEAR).contains(&digits);
+    let at_start = is_short(meant.chars().take_while(is_digit).count());
+    let at_end = is_short(meant.chars().rev().take_while(is_digit).count());
+    let longer = [
+        (at_start, format!("2{meant}"), "write ^ before it"),
+        (at_end, format!("{meant}0"), "write what follows behind it, such as $ or \\."),
+    ];
+    let mut anywhere = Language::of(alternative).ok_or(TooDear)?;
+    for (_, longer, hint) in longer.into_iter().filter(|(is_number, ..)| *is_number) {
+        if anywhere.has(&longer)? && !whole.has(&longer)? {
+            let message =
+                format!("it matches {longer} as well as {meant}, since it may match anywhere in a tag");
+            return Ok(Some((message, hint)));
+        }
+    }
+    Ok(None)
 }

@@ -69,6 +69,11 @@ fn each_rule_says_what_is_wrong_and_what_would_be_right() {
              tag; write what follows behind it, such as $ or \\.",
         ),
         (
+            filtered(alphabetical(Order::Ascending), r"^1\.2$|3\.4", &[]),
+            "PatternWithoutAnchor spec.tags.include (3\\.4): it matches 23.4 as well as 3.4, since it may match anywhere \
+             in a tag; write ^ before it",
+        ),
+        (
             filtered(semver("1.x"), r"^\d+.\d+\.\d+$", &[]),
             "PatternWithBareDot spec.tags.include (\\d+.\\d+): a dot between two numbers stands for any character here; write \\. \
              where a dot is meant",
@@ -102,6 +107,7 @@ fn what_is_meant_is_left_alone() {
         filtered(semver("*"), r"^v1\.", &[]),
         filtered(semver("1.x"), "^v(?<version>.+)$", &["-debug$", "^sha-", r"\.dev\d*$"]),
         filtered(semver("1.x"), r"(?<version>\d+\.\d+\.\d+)", &[]),
+        filtered(alphabetical(Order::Ascending), r"^1\.2$|^3\.4$|^(5|6)$|^main-|^1$|^21$", &[]),
         filtered(semver("1.x"), r"(?i)V(?<version>X)", &[]),
         filtered(lenient("1.x"), r"^\d+$", &[]),
         filtered(numerical(Order::Ascending), "^main-(?<version>[0-9]+)", &[]),

@@ -22,6 +22,19 @@ impl Written {
         bare_dot(&self.0)
     }
 
+    /// The bytes of the alternatives, each of which is enough to match; of the whole, where it has none.
+    pub(super) fn alternatives(&self) -> Vec<Range<usize>> {
+        let mut ast = &self.0;
+        while let Ast::Group(group) = ast {
+            ast = &group.ast;
+        }
+        let alternatives = match ast {
+            Ast::Alternation(alternation) => alternation.asts.as_slice(),
+            _ => slice::from_ref(ast),
+        };
+        alternatives.iter().map(|ast| ast.span().start.offset..ast.span().end.offset).collect()
+    }
+
     /// Whether it changes how the pattern behind is read, as `(?i)` does.
     pub(super) fn has_flags(&self) -> bool {
         let sets_flags = |ast: &Ast| match ast {
@@ -157,6 +170,20 @@ mod tests {
             "(1v).2",
         ] {
             assert_eq!(Written::read(pattern).unwrap().bare_dot(), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn alternatives_are_those_of_the_whole_pattern() {
+        for (pattern, wanted) in [
+            ("a|b.c|", &["a", "b.c", ""][..]),
+            ("((?<version>a|b))", &["a", "b"]),
+            ("^(a|b)$", &["^(a|b)$"]),
+            ("", &[""]),
+        ] {
+            let ranges = Written::read(pattern).unwrap().alternatives();
+            let found: Vec<_> = ranges.into_iter().map(|range| pattern.get(range).unwrap()).collect();
+            assert_eq!(found, wanted, "{pattern}");
         }
     }
 

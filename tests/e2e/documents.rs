@@ -184,7 +184,8 @@ async fn every_example_is_planned_without_a_problem() {
     let gateway = format!("shop/gateway=1.2.3@{digest}");
     let private = format!("shop/api=2.9.0@{digest}");
     for (example, choices, changes) in [
-        ("quick-start", &["shop/api=1.9.4"][..], 1),
+        ("argo-cd", &["shop/api=1.9.4", "shop/web=8.1.0"][..], 3),
+        ("quick-start", &["shop/api=1.9.4"], 1),
         ("many-apps", &["shop/api=1.9.9", "shop/worker=main-1001", "shop/web=2026-11-20", &gateway], 4),
         ("private", &[private.as_str()], 1),
         ("commits", &["shop/api=1.9.4", "shop/web=3.1.0"], 2),
@@ -194,6 +195,7 @@ async fn every_example_is_planned_without_a_problem() {
         let folder = workspace::checkout().join("examples").join(example);
         let (policies, repo) = (folder.display().to_string(), folder.join("repo").display().to_string());
         let mut args = vec!["plan", "--policies", &policies, "--repo", &repo, "-o", "json"];
+        args.extend(["--repository", "shop/infra"]);
         choices.iter().for_each(|choice| args.extend(["--select", choice]));
         let planned = tagtide::run(&args).await;
         assert_eq!(planned.code, Some(10), "{example}: {}", planned.stderr);

@@ -277,7 +277,7 @@ async fn what_is_right_is_left_alone() {
     let desk = Desk::with_repo();
     let done = desk.lint(&["--repo", "repo", "--strict"]).await;
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), ""), "{APP}: {done:?}");
-    for example in ["quick-start", "many-apps", "private", "commits"] {
+    for example in ["quick-start", "many-apps", "argo-cd", "private", "commits"] {
         let folder = workspace::checkout().join("examples").join(example);
         let (policies, repo) = (folder.display().to_string(), folder.join("repo").display().to_string());
         let done = desk.run(&["lint", "--policies", &policies, "--repo", &repo, "--strict"]).await;

@@ -67,7 +67,7 @@ fn number(variable: &str, otherwise: usize) -> usize {
 /// A fleet's images, on a registry that is 20 ms away.
 async fn many_images(images: usize, table: &mut Table) {
     let server = Server::start(10_000, Duration::from_millis(20)).await;
-    let task = Task { host: server.host(), images, rounds: 1, at_once: 128 };
+    let task = Task { host: server.host(), images, rounds: 1, at_once: 64 };
     let (ours, theirs) = (subject::tagtide(&task).await, subject::reference(&task).await);
     let goals = [Goal::Faster(10.0), Goal::LessCpu(15.0), Goal::MiB(48.0)];
     table.add(

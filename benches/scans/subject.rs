@@ -56,7 +56,7 @@ pub async fn standalone(task: &Task) -> Cost {
     let host = &task.host;
     let mut objects = format!(
         "apiVersion: tagtide.dev/v1alpha1\nkind: ClusterImageRegistry\nmetadata: {{name: local}}\n\
-         spec: {{host: '{host}', insecure: true, limits: {{concurrency: 128}}}}\n"
+         spec: {{host: '{host}', insecure: true, limits: {{concurrency: 64}}}}\n"
     );
     for number in 0..task.images {
         let image = task.image(number);

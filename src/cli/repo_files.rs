@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::{io, iter, thread};
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -14,6 +15,12 @@ use crate::edit::{FileSites, Targets, find_sites};
 use crate::engine::{MAX_FILE, Scope};
 use crate::git::{Branch, BranchName, CommitId, Error, FileChange, Ignored, head_branch};
 use crate::lint::{NotRead, PassedOver};
+
+/// How many texts are read ahead of the search; each may take [`MAX_FILE`] bytes.
+const TEXTS_AHEAD: usize = 16;
+
+/// The most threads that search: one that reads can not feed more.
+const MOST_WORKERS: usize = 4;
 
 /// The longest path that a link may hold, in bytes; Linux has no longer ones (`PATH_MAX`).
 const MAX_LINK: usize = 4096;
@@ -107,10 +114,28 @@ impl Repo {
             Self::Bare { .. } => None,
         };
         let mut searched = Searched { root, ..Searched::default() };
-        self.read(scope, targets, &mut |path, read| match read {
-            Ok(text) => searched.take(path, text, targets),
-            Err(why) => searched.passed_over.push(PassedOver { path, why }),
+        let (mut files, mut passed_over) = (0, Vec::new());
+        let (texts, taken) = mpsc::sync_channel(TEXTS_AHEAD);
+        let taken = Mutex::new(taken);
+        let next = || taken.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        let search = || iter::from_fn(next).filter_map(|(path, text)| searched.mark(path, text, targets));
+        let found = thread::scope(|threads| {
+            let workers: Vec<_> = (0..workers()).map(|_| threads.spawn(|| search().collect())).collect();
+            let read = self.read(scope, targets, &mut |path, read| match read {
+                Ok(text) => {
+                    files += 1;
+                    // Refused only where every worker has panicked, which is told below.
+                    texts.send((path, text)).ok();
+                }
+                Err(why) => passed_over.push(PassedOver { path, why }),
+            });
+            // Nothing more comes: the workers end.
+            drop(texts);
+            let found: Vec<Vec<_>> = workers.into_iter().map(joined).collect();
+            read.map(|()| found)
         })?;
+        searched.marked = found.into_iter().flatten().collect();
+        (searched.files, searched.passed_over) = (files, passed_over);
         Ok(searched)
     }
 
@@ -128,6 +153,16 @@ impl Repo {
             Self::Bare { branch, at } => Ok(read_branch(branch, *at, scope, targets, take)?),
         }
     }
+}
+
+/// How many threads search while one reads.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1)).clamp(1, MOST_WORKERS)
+}
+
+/// What a thread came to; its panic goes on here.
+fn joined<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
+    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Takes a file by its path: its content, or why it is not read.
@@ -236,17 +271,18 @@ fn is_honest(name: &str) -> bool {
 }
 
 impl Searched {
-    fn take(&mut self, path: String, text: Vec<u8>, targets: &Targets) {
-        self.files += 1;
+    /// Searches a file; `None` where nothing is in it.
+    fn mark(&self, path: String, text: Vec<u8>, targets: &Targets) -> Option<(String, MarkedFile)> {
         let mut found = find_sites(&path, &text, targets);
-        if !found.is_empty() {
-            // Most files hold one site; the room that a growing list reserves would be most of what is kept.
-            found.sites.shrink_to_fit();
-            found.problems.shrink_to_fit();
-            let kept =
-                if self.root.is_some() { Kept::Hash(self.hash.hash_one(&text)) } else { Kept::Whole(text) };
-            self.marked.insert(path, MarkedFile { found, kept });
+        if found.is_empty() {
+            return None;
         }
+        // Most files hold one site; the room that a growing list reserves would be most of what is kept.
+        found.sites.shrink_to_fit();
+        found.problems.shrink_to_fit();
+        let kept =
+            if self.root.is_some() { Kept::Hash(self.hash.hash_one(&text)) } else { Kept::Whole(text) };
+        Some((path, MarkedFile { found, kept }))
     }
 
     /// The text in which something was found.

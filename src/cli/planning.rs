@@ -131,7 +131,7 @@ impl PlanningArgs {
         }
 
         let (mut plan, old) = planned(&searched, &wishes)?;
-        plan.problems.extend(searched.passed_over.iter().map(PassedOver::problem));
+        searched.passed_over.iter().map(PassedOver::problem).for_each(|problem| plan.add_problem(problem));
         let author = repository.map(|repository| repository.spec.commit.author.clone());
         Ok(Planned {
             repo,

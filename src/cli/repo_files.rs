@@ -1,29 +1,29 @@
 //! The files of an infra repo that hold image versions: of a folder, a work tree, or a bare Git repository.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, mpsc};
-use std::{io, iter, thread};
+use std::{iter, thread};
 
 use anyhow::{Context as _, anyhow, bail};
 
+use self::files::{Files, Take};
 use super::BadInput;
 use super::progress::Progress;
 use crate::edit::{FileSites, Targets, find_sites};
-use crate::engine::{MAX_FILE, Scope};
-use crate::git::{Branch, BranchName, CommitId, Error, FileChange, Ignored, head_branch};
-use crate::lint::{NotRead, PassedOver};
+use crate::engine::Scope;
+use crate::git::{Branch, BranchName, CommitId, Error, Ignored, head_branch};
+use crate::lint::PassedOver;
 
-/// How many texts are read ahead of the search; each may take [`MAX_FILE`] bytes.
+/// How many texts are read ahead of the search; each may take [`crate::engine::MAX_FILE`] bytes.
 const TEXTS_AHEAD: usize = 16;
 
 /// The most threads that search: one that reads can not feed more.
 const MOST_WORKERS: usize = 4;
-
-/// The longest path that a link may hold, in bytes; Linux has no longer ones (`PATH_MAX`).
-const MAX_LINK: usize = 4096;
 
 /// Where the files are.
 pub(super) enum Repo {
@@ -135,6 +135,7 @@ impl Repo {
             read.map(|()| found)
         })?;
         searched.marked = found.into_iter().flatten().collect();
+        passed_over.sort_by(|one, other| one.path.cmp(&other.path));
         (searched.files, searched.passed_over) = (files, passed_over);
         Ok(searched)
     }
@@ -147,10 +148,11 @@ impl Repo {
             progress.step();
             take(path, read);
         };
+        let files = Files { scope, targets };
         match self {
-            Self::Folder(root) => read_below(root, None, scope, targets, take),
-            Self::WorkTree(root) => read_below(root, Ignored::of(root).as_ref(), scope, targets, take),
-            Self::Bare { branch, at } => Ok(read_branch(branch, *at, scope, targets, take)?),
+            Self::Folder(root) => files.read_below(root, None, take),
+            Self::WorkTree(root) => files.read_below(root, Ignored::of(root).as_ref(), take),
+            Self::Bare { branch, at } => Ok(files.read_branch(branch, *at, take)?),
         }
     }
 }
@@ -163,111 +165,6 @@ fn workers() -> usize {
 /// What a thread came to; its panic goes on here.
 fn joined<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
     worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Takes a file by its path: its content, or why it is not read.
-type Take<'t> = &'t mut dyn FnMut(String, Result<Vec<u8>, NotRead>);
-
-fn read_branch(
-    branch: &Branch,
-    at: CommitId,
-    scope: &Scope,
-    targets: &Targets,
-    take: Take<'_>,
-) -> Result<(), Error> {
-    let snapshot = branch.snapshot(at)?;
-    let is_looked_at = |path: &str| scope.admits(path) && targets.search(path);
-    snapshot.changed_files(None, &|folder| scope.enters(folder), &mut |change| {
-        match change {
-            FileChange::Present { path, blob } if is_looked_at(path) => {
-                take(path.to_owned(), snapshot.read(blob, MAX_FILE)?.ok_or(NotRead::TooLarge));
-            }
-            FileChange::Link { path, blob } if is_looked_at(path) => {
-                let to = snapshot.read(blob, MAX_LINK)?.unwrap_or_default();
-                let to = String::from_utf8_lossy(&to).into_owned();
-                let target = within(folder_of(path), Path::new(&to)).filter(|target| is_looked_at(target));
-                if !target.is_some_and(|target| snapshot.has_file(&target)) {
-                    take(path.to_owned(), Err(NotRead::Link { to }));
-                }
-            }
-            FileChange::Present { .. } | FileChange::Link { .. } | FileChange::Gone { .. } => {}
-        }
-        Ok(())
-    })
-}
-
-fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// The same files that Git would hold: no links, no folders that are repositories of their own, and nothing ignored.
-fn read_below(
-    root: &Path,
-    ignored: Option<&Ignored>,
-    scope: &Scope,
-    targets: &Targets,
-    take: Take<'_>,
-) -> anyhow::Result<()> {
-    let unreadable = |path: &Path, error: io::Error| anyhow!("{} can not be read: {error}", path.display());
-    let mut folders = vec![(root.to_owned(), String::new())];
-    let is_looked_at = |path: &str| scope.admits(path) && targets.search(path);
-    while let Some((folder, prefix)) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, error))? {
-            let entry = entry.map_err(|error| unreadable(&folder, error))?;
-            let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), error))?;
-            let Some(name) = entry.file_name().to_str().filter(|name| is_honest(name)).map(str::to_owned)
-            else {
-                let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-                if kind.is_file() && is_looked_at(&path) {
-                    take(path, Err(NotRead::Name));
-                }
-                continue;
-            };
-            let path = format!("{prefix}{name}");
-            if ignored.is_some_and(|ignored| ignored.holds(&path, kind.is_dir())) {
-                continue;
-            }
-            if kind.is_dir() && !entry.path().join(".git").exists() {
-                folders.push((entry.path(), format!("{path}/")));
-            } else if kind.is_symlink() && is_looked_at(&path) {
-                let to = fs::read_link(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
-                let target = within(&prefix, &to).filter(|target| is_looked_at(target));
-                let is_read = |target: &String| {
-                    fs::symlink_metadata(root.join(target)).is_ok_and(|target| target.is_file())
-                };
-                if !target.as_ref().is_some_and(is_read) {
-                    take(path, Err(NotRead::Link { to: to.to_string_lossy().into_owned() }));
-                }
-            } else if kind.is_file() && is_looked_at(&path) {
-                if entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_FILE as u64) {
-                    let text = fs::read(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
-                    take(path, Ok(text));
-                } else {
-                    take(path, Err(NotRead::TooLarge));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The path from the root to which a link in a folder leads by its text alone; `None` where it leaves the root.
-fn within(folder: &str, to: &Path) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in to.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(parts.pop()?),
-            Component::Normal(part) => parts.push(part.to_str()?),
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// Names that a tree of Git can hold, and that do no harm in a diff.
-fn is_honest(name: &str) -> bool {
-    !name.eq_ignore_ascii_case(".git") && !name.contains('\\') && !name.chars().any(char::is_control)
 }
 
 impl Searched {
@@ -309,6 +206,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::engine::MAX_FILE;
+    use crate::lint::NotRead;
 
     #[test]
     fn only_files_that_git_would_hold_are_read() {
@@ -336,6 +235,7 @@ mod tests {
         assert_eq!(searched.marked.keys().collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
         assert_eq!(searched.files, 3, "and plain.yaml");
     }
+
     #[test]
     fn what_is_passed_over_is_told_unless_it_is_looked_at_elsewhere() {
         let folder = tempfile::tempdir().unwrap();
@@ -362,8 +262,7 @@ mod tests {
         let apps = crate::api::Paths { include: vec!["apps/**".to_owned()], exclude: Vec::new() };
         let apps = Scope::compile(Some(&apps)).unwrap();
         let repo = Repo::Folder(folder.path().to_owned());
-        let mut passed_over = repo.search(&apps, &Targets::default()).unwrap().passed_over;
-        passed_over.sort_by(|a, b| a.path.cmp(&b.path));
+        let passed_over = repo.search(&apps, &Targets::default()).unwrap().passed_over;
         let link = |path: &str, to: &str| (path.to_owned(), NotRead::Link { to: to.to_owned() });
         let wanted = [
             link("apps/absolute.yaml", "/etc/hostname"),
@@ -376,6 +275,7 @@ mod tests {
         ];
         assert_eq!(passed_over.into_iter().map(|file| (file.path, file.why)).collect::<Vec<_>>(), wanted);
     }
+
     #[tokio::test]
     async fn a_file_is_only_read_again_while_it_is_the_one_that_was_searched() {
         let folder = tempfile::tempdir().unwrap();

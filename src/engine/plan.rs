@@ -213,6 +213,12 @@ impl<'a> Nearest<'a> {
 }
 
 impl Plan {
+    /// Lists a problem that planning did not meet.
+    pub fn add_problem(&mut self, problem: FileProblem) {
+        *self.problem_counts.entry(problem.problem.reason).or_default() += 1;
+        self.problems.push(problem);
+    }
+
     /// Counts a file with one marker for a policy that is not here, and lists it where there is room.
     fn note_elsewhere(&mut self, path: &str, line: u64, policy: &str, nearest: &Nearest<'_>, most: usize) {
         self.sites += 1;

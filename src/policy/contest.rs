@@ -112,7 +112,7 @@ impl<'p> Contest<'p> {
 fn by_build_time(candidates: Vec<Kept>, facts: &Facts) -> Vec<Kept> {
     let mut ranked: Vec<(bool, Kept)> = candidates
         .into_iter()
-        .filter_map(|kept| {
+        .map(|kept| {
             let known = facts.get(kept.tag());
             let time = known.and_then(|known| known.built);
             let dated = time.map(|time| Candidate::new(kept.tag().borrowed(), Some(Rank::Built(time))));
@@ -120,7 +120,7 @@ fn by_build_time(candidates: Vec<Kept>, facts: &Facts) -> Vec<Kept> {
                 Some(dated) => Kept::new(&dated, Refusal::Outranked),
                 None => kept,
             };
-            Some((known.is_none(), kept))
+            (known.is_none(), kept)
         })
         .collect();
     ranked.sort_by(|(one_unknown, one), (other_unknown, other)| match other_unknown.cmp(one_unknown) {

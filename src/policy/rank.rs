@@ -68,7 +68,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// The tag, to be kept.
-    pub(super) fn to_tag(&self) -> Tag {
+    pub(super) fn to_tag(self) -> Tag {
         self.tag.to_tag()
     }
 

@@ -123,8 +123,10 @@ impl BadInput {
     }
 }
 
+/// Does the work on this thread and one beside it. Nearly all of it is waiting; more threads would spend a fifth of a scan
+/// on waking each other, and a node has dozens of cores. What blocks, such as Git's objects, has threads of its own.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Runtime::new()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(work)
 }
 
 fn print_error(error: &dyn std::error::Error) {

@@ -53,7 +53,9 @@ impl Task {
 /// Scans, and prints what it took.
 pub fn run(task: &Task) {
     let began = Instant::now();
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    // As the program's own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
     let winner = runtime.block_on(scan_all(task));
     let outcome = Outcome {
         winner,

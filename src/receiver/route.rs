@@ -109,7 +109,9 @@ async fn read(
     if announced.is_some_and(|length| length > MAX_BODY) {
         return None;
     }
-    let (mut pieces, mut whole, mut room) = (body.into_data_stream(), BytesMut::new(), None);
+    // Room is made beforehand: a buffer that doubles as it grows could have twice what is bounded.
+    let mut whole = BytesMut::with_capacity(announced.unwrap_or(SMALL).min(SMALL));
+    let (mut pieces, mut room) = (body.into_data_stream(), None);
     while let Some(piece) = pieces.next().await {
         let piece = piece.ok()?;
         let length = whole.len() + piece.len();
@@ -118,6 +120,7 @@ async fn read(
         }
         if length > SMALL && room.is_none() {
             room = Some(Arc::clone(large).acquire_owned().await.ok()?);
+            whole.reserve(announced.unwrap_or(MAX_BODY).saturating_sub(whole.len()));
         }
         whole.extend_from_slice(&piece);
     }

@@ -3,6 +3,7 @@
 //! What is said is a hint and never a decision: the worst that a forged delivery could do is one scan too many.
 
 mod cloud;
+mod first;
 mod forge;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
@@ -36,6 +37,16 @@ pub struct Pushed {
 }
 
 impl Pushed {
+    /// A push of which no more is known than the image.
+    const fn of(image: ImageName) -> Self {
+        Self { image, and_below: false, tag: None }
+    }
+
+    /// With its tag. What is none, such as the digest that some senders put in its place, is passed over.
+    fn tagged(self, tag: Option<&str>) -> Self {
+        Self { tag: tag.and_then(|tag| Tag::parse(tag).ok()), ..self }
+    }
+
     /// Whether this speaks of `image`.
     #[must_use]
     pub fn is_of(&self, image: &ImageName) -> bool {
@@ -75,7 +86,7 @@ pub fn pushed(
     body: &[u8],
 ) -> Result<BTreeSet<Pushed>, PayloadError> {
     let delivery = Delivery { kind, host, headers, body };
-    let named = match kind {
+    let pushed = match kind {
         WebhookKind::AzureContainerRegistry => cloud::azure(&delivery),
         WebhookKind::ArtifactRegistry => cloud::artifact_registry(&delivery),
         WebhookKind::Ecr => cloud::ecr(&delivery),
@@ -89,7 +100,7 @@ pub fn pushed(
         WebhookKind::Gitea => forge::gitea(&delivery),
         WebhookKind::Generic => generic::generic(&delivery),
     }?;
-    named.into_iter().take(MOST_PUSHES).map(|named| named.on(host)).collect()
+    Ok(pushed.into_iter().take(MOST_PUSHES).collect())
 }
 
 /// One delivery, as a reader of payloads sees it.
@@ -124,50 +135,31 @@ impl Delivery<'_> {
         PayloadError::Form { kind: self.kind.as_str(), problem: cleaned(&problem.into()) }
     }
 
+    /// The image that the payload names by its repository. Checked before anything is made of it: what a stranger calls a
+    /// repository may fill the body.
+    fn image(&self, repository: &str) -> Result<ImageName, PayloadError> {
+        match ImageName::parse(&format!("{}/{repository}", self.host)) {
+            Ok(image) if image.host() == self.host => Ok(image),
+            Ok(_) => Err(PayloadError::Image("it is on another host".to_owned())),
+            Err(error) => Err(PayloadError::Image(error.to_string())),
+        }
+    }
+
+    /// What a reference such as `ghcr.io/acme/api:1.2.3` names. `None` where it is no reference, or one on another host.
+    fn referred(&self, reference: &str) -> Option<Pushed> {
+        let ImageReference { name, tag, digest: _ } = ImageReference::parse(reference)?;
+        (name.host() == self.host).then(|| Pushed { tag, ..Pushed::of(name) })
+    }
+
     /// A header's text; empty where there is none.
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-/// A repository as a payload names it.
-struct Named {
-    repository: String,
-    and_below: bool,
-    tag: Option<Tag>,
-}
-
-impl Named {
-    fn repository(repository: impl Into<String>) -> Self {
-        Self { repository: repository.into(), and_below: false, tag: None }
-    }
-
-    /// What is no tag, such as the digest that some senders put in its place, is passed over.
-    fn tagged(self, tag: Option<&str>) -> Self {
-        Self { tag: tag.and_then(|tag| Tag::parse(tag).ok()), ..self }
-    }
-
-    fn on(self, host: &str) -> Result<Pushed, PayloadError> {
-        let name = format!("{host}/{}", self.repository);
-        match ImageName::parse(&name) {
-            Ok(image) if image.host() == host => {
-                Ok(Pushed { image, and_below: self.and_below, tag: self.tag })
-            }
-            Ok(_) => Err(PayloadError::Image("it is on another host".to_owned())),
-            Err(error) => Err(PayloadError::Image(error.to_string())),
-        }
-    }
-}
-
 /// What of a foreign text may be shown: without control characters, and of bounded length.
 fn cleaned(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(200).collect()
-}
-
-/// What a reference such as `ghcr.io/acme/api:1.2.3` names. `None` where it is no reference, or one on another host.
-fn named_on(host: &str, reference: &str) -> Option<Named> {
-    let ImageReference { name, tag, digest: _ } = ImageReference::parse(reference)?;
-    (name.host() == host).then(|| Named { tag, ..Named::repository(name.repository()) })
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::{Delivery, Named, PayloadError, named_on};
+use super::{Delivery, PayloadError, Pushed};
 
 /// Azure Container Registry ("Azure Container Registry webhook schema reference"). `chart_push` is a push of a Helm chart
 /// by the old way.
-pub(super) fn azure(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn azure(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         action: String,
@@ -24,12 +24,12 @@ pub(super) fn azure(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError>
         return Ok(Vec::new());
     }
     let target = payload.target.ok_or_else(|| delivery.malformed("a push without target"))?;
-    Ok(vec![Named::repository(target.repository).tagged(target.tag.as_deref())])
+    Ok(vec![Pushed::of(delivery.image(&target.repository)?).tagged(target.tag.as_deref())])
 }
 
 /// Google Artifact Registry ("Configure Pub/Sub notifications", Artifact Registry documentation) in the envelope of a push
 /// subscription ("Push subscriptions", Pub/Sub documentation). One topic tells of all registries of a project.
-pub(super) fn artifact_registry(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn artifact_registry(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Envelope {
         message: Message,
@@ -52,17 +52,19 @@ pub(super) fn artifact_registry(delivery: &Delivery<'_>) -> Result<Vec<Named>, P
         return Ok(Vec::new());
     }
     let tag = notification.tag.unwrap_or_default();
-    Ok(named_on(delivery.host, &tag).into_iter().collect())
+    Ok(delivery.referred(&tag).into_iter().collect())
 }
 
 /// Amazon ECR ("Sample events from Amazon ECR", ECR documentation), as EventBridge sends it or as the data of a CloudEvent.
 /// Events of other accounts and regions than those of the registry's host are not for it.
-pub(super) fn ecr(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn ecr(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Payload {
-        Wrapped { specversion: String, data: Event },
-        Bare(Event),
+    struct Envelope {
+        specversion: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Wrapped {
+        data: Event,
     }
     #[derive(Deserialize)]
     struct Event {
@@ -81,10 +83,11 @@ pub(super) fn ecr(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
         #[serde(default)]
         image_tag: String,
     }
-    let event = match delivery.json()? {
-        Payload::Wrapped { specversion, data } if specversion.starts_with("1.") => data,
-        Payload::Wrapped { .. } => return Err(delivery.malformed("specversion is not 1.0")),
-        Payload::Bare(event) => event,
+    let Envelope { specversion } = delivery.json()?;
+    let event: Event = match specversion {
+        Some(version) if version.starts_with("1.") => delivery.json::<Wrapped>()?.data,
+        Some(_) => return Err(delivery.malformed("specversion is not 1.0")),
+        None => delivery.json()?,
     };
     let registry = format!("{}.dkr.ecr.{}.amazonaws.com", event.account, event.region);
     let is_here =
@@ -94,6 +97,8 @@ pub(super) fn ecr(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
         && detail.action_type.as_deref() == Some("PUSH")
         && detail.result.as_deref() == Some("SUCCESS")
         && !detail.image_tag.is_empty();
-    let named = Named::repository(detail.repository_name).tagged(Some(&detail.image_tag));
-    Ok((is_here && is_push).then_some(named).into_iter().collect())
+    if !(is_here && is_push) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Pushed::of(delivery.image(&detail.repository_name)?).tagged(Some(&detail.image_tag))])
 }

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{Delivery, Named, PayloadError, named_on};
+use super::{Delivery, PayloadError, Pushed};
 
 /// GitHub ("Webhook events and payloads", `package` and `registry_package`, GitHub documentation). A version without a tag
 /// is one platform of an image, or an attestation.
-pub(super) fn github(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn github(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         #[serde(alias = "registry_package")]
@@ -49,15 +49,17 @@ pub(super) fn github(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError
     }
     let url = version.as_ref().and_then(|version| version.package_url.as_deref()).unwrap_or_default();
     // The address says it as it is; the name of a package that belongs to a repository lacks the repository's.
-    let repository = named_on(delivery.host, url).map(|named| named.repository);
-    let repository = repository.unwrap_or_else(|| format!("{}/{}", package.namespace, package.name));
-    // Owners have capitals, images have not.
-    Ok(vec![Named::repository(repository.to_ascii_lowercase()).tagged(tag)])
+    let image = match delivery.referred(url) {
+        Some(referred) => referred.image,
+        // Owners have capitals, images have not.
+        None => delivery.image(&format!("{}/{}", package.namespace, package.name).to_ascii_lowercase())?,
+    };
+    Ok(vec![Pushed::of(image).tagged(tag)])
 }
 
 /// GitLab ("Webhook events", pipeline and job events, GitLab documentation). It has no event for a pushed image: what ends
 /// well in a project may have pushed one, below the project's path.
-pub(super) fn gitlab(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn gitlab(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         object_kind: String,
@@ -83,12 +85,12 @@ pub(super) fn gitlab(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError
         return Ok(Vec::new());
     }
     let project = payload.project.ok_or_else(|| delivery.malformed("it has no project"))?;
-    let repository = project.path_with_namespace.to_ascii_lowercase();
-    Ok(vec![Named { and_below: true, ..Named::repository(repository) }])
+    let image = delivery.image(&project.path_with_namespace.to_ascii_lowercase())?;
+    Ok(vec![Pushed { and_below: true, ..Pushed::of(image) }])
 }
 
 /// Gitea and Forgejo ("Webhooks", event `package`, Gitea documentation).
-pub(super) fn gitea(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn gitea(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         action: String,
@@ -116,5 +118,6 @@ pub(super) fn gitea(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError>
         return Ok(Vec::new());
     }
     let repository = format!("{}/{}", package.owner.login, package.name);
-    Ok(vec![Named::repository(repository.to_ascii_lowercase()).tagged(package.version.as_deref())])
+    let image = delivery.image(&repository.to_ascii_lowercase())?;
+    Ok(vec![Pushed::of(image).tagged(package.version.as_deref())])
 }

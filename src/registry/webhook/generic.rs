@@ -2,19 +2,20 @@
 
 use serde::Deserialize;
 
-use super::{Delivery, Named, PayloadError, cleaned};
+use super::first::First;
+use super::{Delivery, PayloadError, Pushed, cleaned};
 use crate::image::ImageReference;
 
 /// `{"image": "ghcr.io/acme/api:1.9.4"}` or `{"images": [ … ]}`. A tag may be left out, and a digest is passed over.
-pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         image: Option<String>,
         #[serde(default)]
-        images: Vec<String>,
+        images: First<String>,
     }
-    let payload: Payload = delivery.json()?;
-    let names: Vec<String> = payload.image.into_iter().chain(payload.images).collect();
+    let Payload { image, images: First(images) } = delivery.json()?;
+    let names: Vec<String> = image.into_iter().chain(images).collect();
     if names.is_empty() {
         return Err(delivery.malformed("it has neither image nor images"));
     }
@@ -22,7 +23,7 @@ pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadErro
         let reference = ImageReference::parse(name).ok_or_else(|| format!("{:?} is none", cleaned(name)))?;
         let (image, tag) = (reference.name, reference.tag);
         if image.host() == delivery.host {
-            Ok(Named { tag, ..Named::repository(image.repository()) })
+            Ok(Pushed { tag, ..Pushed::of(image) })
         } else {
             Err(format!("{image} is not on {}, for which this webhook is", delivery.host))
         }

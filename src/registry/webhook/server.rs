@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{Delivery, Named, PayloadError};
+use super::first::First;
+use super::{Delivery, PayloadError, Pushed};
 
 /// Docker Hub ("Webhooks", Docker documentation). It sends for pushes only.
-pub(super) fn docker_hub(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn docker_hub(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         repository: Repository,
@@ -21,24 +22,28 @@ pub(super) fn docker_hub(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadE
     }
     let payload: Payload = delivery.json()?;
     let tag = payload.push_data.and_then(|push| push.tag);
-    Ok(vec![Named::repository(payload.repository.repo_name).tagged(tag.as_deref())])
+    let image = delivery.image(&payload.repository.repo_name)?;
+    Ok(vec![Pushed::of(image).tagged(tag.as_deref())])
 }
 
 /// Quay ("Repository Push", Quay documentation). Other events have no `updated_tags`.
-pub(super) fn quay(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn quay(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         repository: String,
         #[serde(default)]
-        updated_tags: Vec<String>,
+        updated_tags: First<String>,
     }
-    let payload: Payload = delivery.json()?;
-    let named = |tag: &String| Named::repository(payload.repository.clone()).tagged(Some(tag));
-    Ok(payload.updated_tags.iter().map(named).collect())
+    let Payload { repository, updated_tags: First(tags) } = delivery.json()?;
+    if tags.is_empty() {
+        return Ok(Vec::new());
+    }
+    let image = delivery.image(&repository)?;
+    Ok(tags.iter().map(|tag| Pushed::of(image.clone()).tagged(Some(tag))).collect())
 }
 
 /// Harbor ("Configure Webhook Notifications", Harbor documentation), in its own format and as a CloudEvent.
-pub(super) fn harbor(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn harbor(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
         #[serde(rename = "type")]
@@ -49,7 +54,7 @@ pub(super) fn harbor(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError
     #[derive(Deserialize)]
     struct Event {
         repository: Option<Repository>,
-        resources: Option<Vec<Resource>>,
+        resources: Option<First<Resource>>,
     }
     #[derive(Deserialize)]
     struct Repository {
@@ -66,20 +71,21 @@ pub(super) fn harbor(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError
     let Some(Event { repository: Some(repository), resources }) = payload.event_data else {
         return Err(delivery.malformed("a push without event_data.repository"));
     };
-    let named = |tag| Named::repository(repository.repo_full_name.clone()).tagged(tag);
-    let resources = resources.unwrap_or_default();
+    let image = delivery.image(&repository.repo_full_name)?;
+    let First(resources) = resources.unwrap_or_default();
     if resources.is_empty() {
-        return Ok(vec![named(None)]);
+        return Ok(vec![Pushed::of(image)]);
     }
-    Ok(resources.iter().map(|resource| named(resource.tag.as_deref())).collect())
+    let pushed = |resource: &Resource| Pushed::of(image.clone()).tagged(resource.tag.as_deref());
+    Ok(resources.iter().map(pushed).collect())
 }
 
 /// CNCF Distribution ("Notifications", its documentation). One delivery may hold many events; those of blobs and of
 /// manifests without a tag say nothing of what can be chosen.
-pub(super) fn distribution(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn distribution(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Envelope {
-        events: Vec<Event>,
+        events: First<Event>,
     }
     #[derive(Deserialize)]
     struct Event {
@@ -92,46 +98,42 @@ pub(super) fn distribution(delivery: &Delivery<'_>) -> Result<Vec<Named>, Payloa
         repository: Option<String>,
         tag: Option<String>,
     }
-    let envelope: Envelope = delivery.json()?;
-    let pushes = envelope.events.into_iter().filter(|event| event.action == "push");
-    let tagged = pushes.filter_map(|Event { target: Target { repository, tag }, .. }| {
-        Some(Named::repository(repository?).tagged(Some(&tag?)))
-    });
-    Ok(tagged.collect())
+    let Envelope { events: First(events) } = delivery.json()?;
+    let pushes = events.iter().filter(|event| event.action == "push").map(|event| &event.target);
+    let tagged = pushes.filter_map(|target| Some((target.repository.as_deref()?, target.tag.as_deref()?)));
+    tagged.map(|(repository, tag)| Ok(Pushed::of(delivery.image(repository)?).tagged(Some(tag)))).collect()
 }
 
 /// zot ("Event Support", zot documentation): a CloudEvent in the binary or the structured mode (CloudEvents HTTP binding,
 /// 3.1 and 3.2). The prefix of its type may be configured.
-pub(super) fn zot(delivery: &Delivery<'_>) -> Result<Vec<Named>, PayloadError> {
+pub(super) fn zot(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Structured {
         #[serde(rename = "type")]
         event: String,
-        data: Option<serde_json::Value>,
+    }
+    #[derive(Deserialize)]
+    struct Wrapped {
+        data: Image,
     }
     #[derive(Deserialize)]
     struct Image {
         name: String,
         reference: Option<String>,
     }
-    impl Image {
-        fn named(self) -> Named {
-            Named::repository(self.name).tagged(self.reference.as_deref())
-        }
-    }
     const UPDATED: &str = ".image.updated";
     let binary = delivery.header("ce-type");
-    if !binary.is_empty() {
-        if !binary.ends_with(UPDATED) {
+    let image: Image = if binary.is_empty() {
+        let Structured { event } = delivery.json()?;
+        if !event.ends_with(UPDATED) {
             return Ok(Vec::new());
         }
-        let image: Image = delivery.json()?;
-        return Ok(vec![image.named()]);
-    }
-    let event: Structured = delivery.json()?;
-    if !event.event.ends_with(UPDATED) {
+        // What other events have as data may be anything.
+        delivery.json::<Wrapped>()?.data
+    } else if binary.ends_with(UPDATED) {
+        delivery.json()?
+    } else {
         return Ok(Vec::new());
-    }
-    let image = event.data.and_then(|data| serde_json::from_value::<Image>(data).ok());
-    image.map(|image| vec![image.named()]).ok_or_else(|| delivery.malformed("data has no name"))
+    };
+    Ok(vec![Pushed::of(delivery.image(&image.name)?).tagged(image.reference.as_deref())])
 }

@@ -146,6 +146,12 @@ fn what_is_malformed_is_told_without_quoting_it() {
             r#"{"message": {"data": "hunter2!"}}"#,
             "the body is not what ArtifactRegistry documents: message.data is not Base64",
         ),
+        (
+            Zot,
+            "",
+            r#"{"type": "zotregistry.image.updated", "data": {}}"#,
+            "the body is not what Zot documents: a field is missing or of another type, at data",
+        ),
         (GitHub, "x-github-event: package", "{}", "the body is not what GitHub documents: it has no package"),
         (
             Generic,
@@ -239,4 +245,55 @@ fn a_delivery_that_names_a_whole_registry_is_cut() {
     let body = serde_json::json!({ "images": names }).to_string();
     let pushed = pushed(WebhookKind::Generic, "ghcr.io", &headers(&[]), body.as_bytes()).unwrap();
     assert_eq!(pushed.len(), MOST_PUSHES);
+}
+
+#[test]
+fn no_reader_makes_more_of_a_delivery_than_counts() {
+    use WebhookKind::*;
+    let headers = headers(&[]);
+    let read = |kind, body: serde_json::Value| {
+        let body = body.to_string();
+        let delivery = Delivery { kind, host: "r.example", headers: &headers, body: body.as_bytes() };
+        let pushed = match kind {
+            Quay => server::quay(&delivery),
+            Harbor => server::harbor(&delivery),
+            Distribution => server::distribution(&delivery),
+            _ => generic::generic(&delivery),
+        };
+        pushed.unwrap().len()
+    };
+    let tags: Vec<String> = (0..5000).map(|n| n.to_string()).collect();
+    let images: Vec<String> = tags.iter().map(|tag| format!("r.example/a/b:{tag}")).collect();
+    let resources: Vec<_> = tags.iter().map(|tag| serde_json::json!({ "tag": tag })).collect();
+    let event = |tag| serde_json::json!({ "action": "push", "target": { "repository": "a/b", "tag": tag } });
+    let events: Vec<_> = tags.iter().map(event).collect();
+    let repository = serde_json::json!({ "repo_full_name": "a/b" });
+    let pushed = serde_json::json!({ "repository": repository, "resources": resources });
+    for (kind, body) in [
+        (Quay, serde_json::json!({ "repository": "a/b", "updated_tags": tags })),
+        (Harbor, serde_json::json!({ "type": "PUSH_ARTIFACT", "event_data": pushed })),
+        (Distribution, serde_json::json!({ "events": events })),
+        (Generic, serde_json::json!({ "images": images })),
+    ] {
+        assert_eq!(read(kind, body), MOST_PUSHES, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_name_that_fills_a_body_is_refused_once_and_not_for_each_of_its_tags() {
+    let name = "a".repeat(500_000);
+    let (headers, tags) = (headers(&[]), vec!["\"\""; 175_000].join(","));
+    let quay = format!(r#"{{"repository":"{name}","updated_tags":[{tags}]}}"#);
+    let resources = tags.replace("\"\"", "{}");
+    let event = format!(r#"{{"repository":{{"repo_full_name":"{name}"}},"resources":[{resources}]}}"#);
+    let harbor = format!(r#"{{"type":"PUSH_ARTIFACT","event_data":{event}}}"#);
+    for (kind, body, reader) in [
+        (WebhookKind::Quay, quay, server::quay as fn(&Delivery<'_>) -> _),
+        (WebhookKind::Harbor, harbor, server::harbor),
+    ] {
+        assert!((1_000_000..1024 * 1024).contains(&body.len()));
+        let error = reader(&Delivery { kind, host: "r.example", headers: &headers, body: body.as_bytes() });
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("longer than 255") && error.len() < 300, "{error}");
+    }
 }

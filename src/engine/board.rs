@@ -17,7 +17,8 @@ use crate::api::Reason;
 /// How many statuses are written at once.
 const AT_ONCE: usize = 8;
 
-/// How long one write may take: the Kubernetes client itself waits without end.
+/// How long the write of a status may take, and after it all notices of the object together: the Kubernetes client itself
+/// waits without end.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest pause after failed writes.
@@ -118,10 +119,13 @@ async fn write<W: World>(
             }
         }
     }
-    for notice in &notices {
-        // An event is a courtesy: where it can not be sent in time, the status still says the same.
-        let _ = tokio::time::timeout(WRITE_TIMEOUT, world.tell(&object, notice)).await;
-    }
+    let telling = async {
+        for notice in &notices {
+            world.tell(&object, notice).await;
+        }
+    };
+    // An event is a courtesy: where they can not be sent in time, the status still says the same.
+    let _ = tokio::time::timeout(WRITE_TIMEOUT, telling).await;
     (object, unshown)
 }
 
@@ -171,4 +175,69 @@ pub(super) fn failure_notice(before: Option<&[Condition]>, after: &[Condition]) 
     let is_known = before.and_then(failing).is_some_and(|(known, _)| known == reason);
     let reason = Reason::parse(&reason)?;
     (!is_known).then_some(Notice { is_warning: true, reason, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use prometheus_client::registry::Registry;
+
+    use super::super::world::{ConfigMapError, Kind, SecretData, SecretError, SecretSource, WorldError};
+    use super::*;
+    use crate::api::{ImagePolicyStatus, ObjectKey};
+
+    /// A world that shows every status at once, and in which no event is ever sent.
+    #[derive(Default)]
+    struct WithoutEvents(Mutex<Vec<ObjectKey>>);
+
+    impl SecretSource for WithoutEvents {
+        async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
+            Err(SecretError::Missing(key.clone()))
+        }
+
+        async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+            Err(ConfigMapError::Missing(key.clone()))
+        }
+
+        fn operator_namespace(&self) -> &str {
+            "tagtide"
+        }
+    }
+
+    impl World for WithoutEvents {
+        async fn show(&self, object: &ObjectId, _: &Status) -> Result<(), WorldError> {
+            self.0.lock().unwrap().push(object.key.clone());
+            Ok(())
+        }
+
+        async fn tell(&self, _: &ObjectId, _: &Notice) {
+            std::future::pending().await
+        }
+
+        fn may_write(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_hang_hold_up_a_status_once_and_not_for_each_of_them() {
+        let world = Arc::new(WithoutEvents::default());
+        let (board, work) = Board::open(Arc::clone(&world), Metrics::register(&mut Registry::default()));
+        let notice = Notice { is_warning: false, reason: Reason::Committed, message: "pushed".to_owned() };
+        for n in 0..=AT_ONCE {
+            let key = ObjectKey::new("shop", format!("app{n}"));
+            board.post(Posting {
+                object: ObjectId { kind: Kind::Policy, key, uid: None },
+                status: Status::Policy(ImagePolicyStatus::default()),
+                notices: vec![notice.clone(); 21],
+            });
+        }
+        drop(board);
+        let start = Instant::now();
+        work.await;
+        assert_eq!(world.0.lock().unwrap().len(), AT_ONCE + 1);
+        // The first eight, and then the ninth.
+        assert_eq!(start.elapsed().as_secs(), 2 * WRITE_TIMEOUT.as_secs());
+    }
 }

@@ -161,13 +161,12 @@ fn listed(all: &[String], most: usize) -> String {
     }
 }
 
-/// Whether a commit with this message wrote `tag` for `policy`.
-#[must_use]
-pub fn wrote(message: &str, policy: &str, tag: &str) -> bool {
+/// What a commit with this message wrote: the policies, each with its tag.
+pub fn updates(message: &str) -> impl Iterator<Item = (&str, &str)> {
     let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    last.lines().filter_map(|line| line.strip_prefix(TRAILER)?.strip_prefix(": ")).any(|trailer| {
-        let mut words = trailer.split(' ');
-        words.next() == Some(policy) && words.nth(1) == Some(tag)
+    last.lines().filter_map(|line| {
+        let mut words = line.strip_prefix(TRAILER)?.strip_prefix(": ")?.split(' ');
+        Some((words.next()?, words.nth(1)?))
     })
 }
 
@@ -198,9 +197,7 @@ pub(super) mod tests {
             Undo: git revert this commit, and put 1.9.4 of shop/api into spec.avoid of its policy,\nor it is chosen again.\n\n\
             Tagtide-Update: shop/api 1.9.3 1.9.4\n";
         assert_eq!(text, wanted);
-        assert!(wrote(&text, "shop/api", "1.9.4"));
-        assert!(!wrote(&text, "shop/api", "1.9.3"), "that is where it came from");
-        assert!(!wrote(&text, "shop/web", "1.9.4"));
+        assert_eq!(updates(&text).collect::<Vec<_>>(), [("shop/api", "1.9.4")]);
     }
 
     #[test]
@@ -252,6 +249,6 @@ pub(super) mod tests {
                 || line.starts_with("Tagtide-Update: shop/api ")),
             "{trailers:?}"
         );
-        assert!(!wrote(&text, "shop/web", "9") && !text.contains('\u{1b}'));
+        assert!(updates(&text).all(|update| update == ("shop/api", "1.0.0")) && !text.contains('\u{1b}'));
     }
 }

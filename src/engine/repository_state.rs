@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::cycle::{Committed, Order, Report};
-use super::message::wrote;
+use super::message::updates;
 use super::plan::{FileProblem, Plan, Wishes};
 use super::repository_settings::{RepositoryError, RepositorySettings, takes};
 use super::settings::Settings;
@@ -17,6 +17,7 @@ use crate::api::{
     ObjectKey, Reason, Sites, UnresolvedSite, Written, requested_at,
 };
 use crate::edit::ProblemReason;
+use crate::git::CommitId;
 
 /// The most changes and unresolved sites that a status lists, and the most commits of one push that are told of.
 const MOST_LISTED: usize = 20;
@@ -162,7 +163,8 @@ pub(super) fn notices_of(committed: &[Committed]) -> Vec<Notice> {
 
 /// What people should hear of a policy whose tag one of these commits has written.
 pub(super) fn notice_of(written: &Written, committed: &[Committed]) -> Option<Notice> {
-    let commit = committed.iter().find(|commit| commit.id.to_string() == written.commit)?;
+    let id = CommitId::parse(&written.commit)?;
+    let commit = committed.iter().find(|commit| commit.id == id)?;
     let message = format!("{} is written to {} by {}", written.tag, written.repository, commit.id.short());
     Some(Notice { is_warning: false, reason: Reason::Committed, message })
 }
@@ -231,27 +233,32 @@ pub(super) fn holdings(
     report: &Report,
     before: impl Fn(&ObjectKey) -> Option<Written>,
 ) -> BTreeMap<ObjectKey, Holding> {
+    let pushed = pushed_updates(&report.committed);
     let holding = |key: &ObjectKey, tag: &str| {
         let problem = report.plan.problems.iter().find(|p| p.problem.policy.as_ref() == Some(key));
         let remark = problem.map(|p| format!("{}:{}: {}", p.file, p.problem.line, p.problem.message));
         let holds_all = remark.is_none() && report.plan.held.get(key).is_some_and(|&sites| sites > 0);
-        Holding { written: holds_all.then(|| written(repository, key, tag, report, before(key))), remark }
+        let by = || pushed.get(&(key.to_string().as_str(), tag)).copied();
+        Holding { written: holds_all.then(|| written(repository, tag, by(), report, before(key))), remark }
     };
     let chosen = wishes.iter().filter_map(|(key, wish)| Some((key, &wish.as_ref().ok()?.selection)));
     chosen.map(|(key, selection)| (key.clone(), holding(key, selection.tag.as_str()))).collect()
+}
+
+/// By policy and tag, the last of these commits that wrote it. Each message is read once, however many policies there are.
+fn pushed_updates(committed: &[Committed]) -> BTreeMap<(&str, &str), &Committed> {
+    committed.iter().flat_map(|commit| updates(&commit.message).map(move |update| (update, commit))).collect()
 }
 
 /// Which commit wrote the tag: one just pushed, the one known from before, else the branch's head, which either says
 /// in its trailer that it did, as after a crash between push and status, or is the first in which the tag was seen.
 fn written(
     repository: &str,
-    key: &ObjectKey,
     tag: &str,
+    pushed: Option<&Committed>,
     report: &Report,
     before: Option<Written>,
 ) -> Written {
-    let is_of = |commit: &&Committed| wrote(&commit.message, &key.to_string(), tag);
-    let pushed = report.committed.iter().rev().find(is_of);
     if let Some(before) = before.filter(|before| before.tag == tag && pushed.is_none()) {
         return before;
     }
@@ -267,7 +274,6 @@ fn written(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::CommitId;
 
     fn id(n: usize) -> String {
         format!("{n:010x}{:030x}", 0)
@@ -308,5 +314,23 @@ mod tests {
         let notice = notice_of(&written(1), &committed).unwrap();
         assert_eq!(notice.message, "1.1.0 is written to infra by 0000000001");
         assert_eq!(notice_of(&written(7), &committed), None, "it was there before");
+    }
+
+    #[test]
+    fn a_tag_is_written_by_the_last_commit_that_says_so() {
+        let mut committed = pushed(4);
+        for (commit, trailers) in committed.iter_mut().zip([
+            "shop/api 1.0.0 1.1.0",
+            "shop/api 1.1.0 1.0.0\nTagtide-Update: shop/web 1.0.0 1.1.0",
+            "shop/api 1.0.0 1.1.0 sha256:00",
+        ]) {
+            commit.message += &format!("\nTagtide-Update: {trailers}\n");
+        }
+        let found = pushed_updates(&committed).into_iter();
+        let found = found.map(|((policy, tag), commit)| format!("{policy} {tag} {}", commit.id.short()));
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            ["shop/api 1.0.0 0000000001", "shop/api 1.1.0 0000000002", "shop/web 1.1.0 0000000001"]
+        );
     }
 }

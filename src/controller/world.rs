@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use super::FIELD_MANAGER;
 use crate::api::{ClusterImageRegistry, ImagePolicy, InfraRepository, ObjectKey};
@@ -57,19 +58,21 @@ impl KubeWorld {
 
 impl SecretSource for KubeWorld {
     async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
-        let unreadable = |problem: String| SecretError::Unreadable { key: key.clone(), problem };
         let read = tokio::time::timeout(READ_TIMEOUT, self.api::<Secret>(key).get_opt(&key.name)).await;
-        let read = read.map_err(|_| unreadable("the API server did not answer in time".to_owned()))?;
-        let secret = read.map_err(|error| unreadable(error.to_string()))?;
+        let secret = answer(read).map_err(|failure| match failure {
+            Failure::NoAnswer(problem) => SecretError::NoAnswer { key: key.clone(), problem },
+            Failure::Refused(problem) => SecretError::Unreadable { key: key.clone(), problem },
+        })?;
         let data = secret.ok_or_else(|| SecretError::Missing(key.clone()))?.data.unwrap_or_default();
         Ok(data.into_iter().map(|(name, value)| (name, value.0)).collect())
     }
 
     async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
-        let unreadable = |problem: String| ConfigMapError::Unreadable { key: key.clone(), problem };
         let read = tokio::time::timeout(READ_TIMEOUT, self.api::<ConfigMap>(key).get_opt(&key.name)).await;
-        let read = read.map_err(|_| unreadable("the API server did not answer in time".to_owned()))?;
-        let config_map = read.map_err(|error| unreadable(error.to_string()))?;
+        let config_map =
+            answer(read).map_err(|(Failure::NoAnswer(problem) | Failure::Refused(problem))| {
+                ConfigMapError::Unreadable { key: key.clone(), problem }
+            })?;
         let ConfigMap { data, binary_data, .. } =
             config_map.ok_or_else(|| ConfigMapError::Missing(key.clone()))?;
         let text = data.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into_bytes()));
@@ -78,11 +81,12 @@ impl SecretSource for KubeWorld {
     }
 
     async fn service_account(&self, key: &ObjectKey) -> Result<AccountData, AccountError> {
-        let unreadable = |problem: String| AccountError::Unreadable { key: key.clone(), problem };
         let accounts = self.api::<ServiceAccount>(key);
         let read = tokio::time::timeout(READ_TIMEOUT, accounts.get_opt(&key.name)).await;
-        let read = read.map_err(|_| unreadable("the API server did not answer in time".to_owned()))?;
-        let account = read.map_err(|error| unreadable(error.to_string()))?;
+        let account = answer(read).map_err(|failure| match failure {
+            Failure::NoAnswer(problem) => AccountError::NoAnswer { key: key.clone(), problem },
+            Failure::Refused(problem) => AccountError::Unreadable { key: key.clone(), problem },
+        })?;
         let account = account.ok_or_else(|| AccountError::Missing(key.clone()))?;
         let pull_secrets = account.image_pull_secrets.unwrap_or_default();
         Ok(AccountData {
@@ -150,6 +154,29 @@ impl World for KubeWorld {
     }
 }
 
+/// Why a read has failed, in words.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    /// The API server said nothing of the object: it was not reached, is overloaded, or does not know the operator just
+    /// now.
+    NoAnswer(String),
+    /// It said no, and would say it again.
+    Refused(String),
+}
+
+fn answer<T>(read: Result<kube::Result<T>, Elapsed>) -> Result<T, Failure> {
+    match read {
+        Err(_) => Err(Failure::NoAnswer("the API server did not answer in time".to_owned())),
+        Ok(Ok(object)) => Ok(object),
+        Ok(Err(kube::Error::Api(status)))
+            if matches!(status.code, 400..=499) && !matches!(status.code, 401 | 408 | 429) =>
+        {
+            Err(Failure::Refused(kube::Error::Api(status).to_string()))
+        }
+        Ok(Err(error)) => Err(Failure::NoAnswer(error.to_string())),
+    }
+}
+
 /// Applies a whole status. An object that is gone needs none.
 async fn apply<K>(api: &Api<K>, name: &str, status: &impl Serialize) -> Result<(), WorldError>
 where
@@ -192,4 +219,28 @@ fn reference(object: &ObjectId) -> ObjectReference {
 fn cut(note: &str) -> &str {
     let end = (0..=MAX_NOTE.min(note.len())).rev().find(|&at| note.is_char_boundary(at)).unwrap_or(0);
     note.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_gives_no_answer_is_told_from_one_that_says_no() {
+        let says = |code: u16| {
+            let status = Status::failure("no", "Reason").with_code(code).boxed();
+            answer::<()>(Ok(Err(kube::Error::Api(status)))).unwrap_err()
+        };
+        for code in [400, 403, 422] {
+            assert!(matches!(says(code), Failure::Refused(_)), "{code}");
+        }
+        for code in [401, 408, 429, 500, 503, 504] {
+            assert!(matches!(says(code), Failure::NoAnswer(_)), "{code}");
+        }
+        let late = tokio::time::timeout(Duration::ZERO, std::future::pending::<kube::Result<()>>()).await;
+        let failure = answer(late).unwrap_err();
+        assert_eq!(failure, Failure::NoAnswer("the API server did not answer in time".to_owned()));
+    }
 }

@@ -128,6 +128,14 @@ pub enum AccessError {
 }
 
 impl AccessError {
+    /// Whether what is named could not be had just now, which says nothing of it.
+    pub(super) const fn is_no_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Secret(SecretError::NoAnswer { .. }) | Self::Account(AccountError::NoAnswer { .. })
+        )
+    }
+
     /// The word for conditions, events and metrics.
     #[must_use]
     pub const fn reason(&self) -> Reason {

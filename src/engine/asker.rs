@@ -56,22 +56,21 @@ impl Asker {
         }
     }
 
-    /// Whether the Secrets that are named here have something for `image`, for when nobody has asked by them. What a cloud
-    /// would say is not asked.
-    ///
-    /// # Errors
-    /// What is wrong with them.
-    pub(super) async fn check_secrets<S: SecretSource>(
+    /// What is wrong with the Secrets that are named here, for when nobody has asked by them. Nothing where they have
+    /// something for `image`, and nothing where they can not be had just now. What a cloud would say is not asked.
+    pub(super) async fn unusable_secrets<S: SecretSource>(
         &self,
         source: &S,
         image: &ImageName,
-    ) -> Result<(), AccessError> {
+    ) -> Option<AccessError> {
         let key = |name: &str| ObjectKey::new(&self.namespace, name);
-        match self.way()? {
-            Way::Secret(name) => from_secret(source, key(name), image).await.map(drop),
-            Way::PullSecrets(account) => from_pull_secrets(source, key(account), image).await.map(drop),
-            Way::Account(..) | Way::Operator(_) => Ok(()),
-        }
+        let credential = match self.way() {
+            Ok(Way::Secret(name)) => from_secret(source, key(name), image).await,
+            Ok(Way::PullSecrets(account)) => from_pull_secrets(source, key(account), image).await,
+            Ok(Way::Account(..) | Way::Operator(_)) => return None,
+            Err(error) => Err(error),
+        };
+        credential.err().filter(|error| !error.is_no_answer())
     }
 
     /// Checks that the credentials say one thing, and one that they may say.
@@ -143,7 +142,9 @@ async fn from_pull_secrets<S: SecretSource>(
         let data = match source.secret(&key).await {
             Ok(data) if data.contains_key(PULL_SECRET_KEY) => data,
             Ok(_) | Err(SecretError::Missing(_)) => continue,
-            Err(error @ SecretError::Unreadable { .. }) => return Err(error.into()),
+            Err(error @ (SecretError::NoAnswer { .. } | SecretError::Unreadable { .. })) => {
+                return Err(error.into());
+            }
         };
         match credential_from_secret(&data, image) {
             Ok(Some(credential)) => return Ok(credential),
@@ -189,14 +190,26 @@ mod tests {
     use crate::registry::Variables;
 
     /// A namespace with one ServiceAccount, `api`.
-    struct Namespace(BTreeMap<&'static str, Result<SecretData, ()>>, Vec<&'static str>);
+    struct Namespace(BTreeMap<&'static str, Kept>, Vec<&'static str>);
+
+    /// A Secret, or a problem, which is one of the Secret or of who has it.
+    type Kept = Result<SecretData, Problem>;
+
+    #[derive(Clone, Copy)]
+    enum Problem {
+        Forbidden,
+        NoAnswer,
+    }
 
     impl SecretSource for Namespace {
         async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
             match self.0.get(key.name.as_str()).filter(|_| key.namespace == "shop") {
                 Some(Ok(data)) => Ok(data.clone()),
-                Some(Err(())) => {
+                Some(Err(Problem::Forbidden)) => {
                     Err(SecretError::Unreadable { key: key.clone(), problem: "forbidden".to_owned() })
+                }
+                Some(Err(Problem::NoAnswer)) => {
+                    Err(SecretError::NoAnswer { key: key.clone(), problem: "too late".to_owned() })
                 }
                 None => Err(SecretError::Missing(key.clone())),
             }
@@ -219,7 +232,7 @@ mod tests {
         }
     }
 
-    fn pull_secret(host: &str, username: &str) -> Result<SecretData, ()> {
+    fn pull_secret(host: &str, username: &str) -> Kept {
         let config = format!(r#"{{"auths":{{"{host}":{{"username":"{username}","password":"x"}}}}}}"#);
         Ok(BTreeMap::from([(PULL_SECRET_KEY.to_owned(), config.into_bytes())]))
     }
@@ -252,7 +265,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_asked_anonymously_where_an_account_is_named() {
-        let secrets = BTreeMap::from([("other", pull_secret("quay.io", "other")), ("locked", Err(()))]);
+        let secrets =
+            BTreeMap::from([("other", pull_secret("quay.io", "other")), ("locked", Err(Problem::Forbidden))]);
         for (names, account, words) in [
             (
                 vec!["other"],
@@ -282,6 +296,33 @@ mod tests {
             let error = ask(&namespace, &asker(secret, account, provider)).await.unwrap_err();
             assert!(error.to_string().contains(words), "{words}: {error}");
             assert_eq!(error.reason(), crate::api::Reason::InvalidSpec, "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_not_at_fault_where_they_can_not_be_had_just_now() {
+        let secrets = BTreeMap::from([
+            ("right", pull_secret("ghcr.io", "right")),
+            ("other", pull_secret("quay.io", "other")),
+            ("locked", Err(Problem::Forbidden)),
+            ("late", Err(Problem::NoAnswer)),
+        ]);
+        let image = ImageName::parse("ghcr.io/acme/api").unwrap();
+        for (secret, words) in [
+            ("right", None),
+            ("late", None),
+            ("other", Some("no entry for")),
+            ("locked", Some("forbidden")),
+            ("missing", Some("there is no Secret")),
+        ] {
+            let namespace = Namespace(secrets.clone(), vec![secret]);
+            let own = asker(Some(secret), None, Provider::Generic);
+            let wrong = own.unusable_secrets(&namespace, &image).await.map(|error| error.to_string());
+            assert_eq!(wrong.is_some(), words.is_some(), "{secret}: {wrong:?}");
+            assert!(wrong.unwrap_or_default().contains(words.unwrap_or_default()), "{secret}");
+            let by_account = asker(None, Some("api"), Provider::Generic);
+            let wrong = by_account.unusable_secrets(&namespace, &image).await;
+            assert_eq!(wrong.is_some(), words.is_some(), "{secret}: {wrong:?}");
         }
     }
 }

@@ -116,7 +116,7 @@ pub(super) async fn scan<W: World>(
     let shown = &awaited - &lacking;
     let unusable = match &key.asker {
         Some(asker) if asked.as_ref().is_some_and(|asked| asked.is_mirror) => {
-            asker.check_secrets(world, &key.image).await.err()
+            asker.unusable_secrets(world, &key.image).await
         }
         Some(_) | None => None,
     };

@@ -21,6 +21,14 @@ pub enum SecretError {
     /// There is none of that name.
     #[error("there is no Secret {0}")]
     Missing(ObjectKey),
+    /// Who has it gives no answer now, which says nothing of the Secret.
+    #[error("the Secret {key} can not be read now: {problem}")]
+    NoAnswer {
+        /// The Secret.
+        key: ObjectKey,
+        /// Why there is none.
+        problem: String,
+    },
     /// It can not be read.
     #[error("the Secret {key} can not be read: {problem}")]
     Unreadable {
@@ -65,6 +73,14 @@ pub enum AccountError {
     /// There is no cluster that could have one.
     #[error("the ServiceAccount {0} can not be read without a cluster; name a Secret by secretRef")]
     NoCluster(ObjectKey),
+    /// The API server gives no answer now, which says nothing of the ServiceAccount.
+    #[error("the ServiceAccount {key} can not be read now: {problem}")]
+    NoAnswer {
+        /// The ServiceAccount.
+        key: ObjectKey,
+        /// Why there is none.
+        problem: String,
+    },
     /// It can not be read.
     #[error("the ServiceAccount {key} can not be read: {problem}")]
     Unreadable {

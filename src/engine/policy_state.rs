@@ -41,8 +41,8 @@ pub(super) struct PolicyState {
     written: BTreeMap<String, Written>,
     /// What a repository says of this policy's sites that it could not write, by the repository's name.
     remarks: BTreeMap<String, String>,
-    /// Whose list it is, where mirrors were to be asked; nothing else.
-    asked: String,
+    /// What the last list came with, to stand behind the choice in the status; empty where there is nothing to tell.
+    footnote: String,
     health: Health,
     handled_request: Option<String>,
 }
@@ -52,8 +52,9 @@ pub(super) struct PolicyState {
 pub(super) struct List<'a> {
     /// Its hash, where it is not the one before.
     pub(super) fingerprint: Option<u64>,
-    /// Whose it is, where that is not plain.
-    pub(super) asked: String,
+    /// Whose it is, where mirrors were to be asked, and what is wrong with credentials that were not needed for it. Empty
+    /// where there is nothing to tell.
+    pub(super) footnote: String,
     /// Why it is not believed where it lowers a choice.
     pub(super) doubt: Option<&'a Doubt>,
 }
@@ -110,7 +111,7 @@ impl PolicyState {
             refused: status.refused,
             written,
             remarks: BTreeMap::new(),
-            asked: String::new(),
+            footnote: String::new(),
             health: Health::Reconciling("the first scan is under way".to_owned()),
             handled_request: status.last_handled_request,
         };
@@ -212,7 +213,7 @@ impl PolicyState {
         if let Some(choice) = &verdict.choice {
             self.note_list(policy, choice, list.fingerprint, now);
         }
-        list.asked.clone_into(&mut self.asked);
+        list.footnote.clone_into(&mut self.footnote);
         let digest = match verdict.digest {
             Ok(digest) => digest,
             Err(error) => return self.fail_to_look(&error),
@@ -435,10 +436,11 @@ impl PolicyState {
     fn health_with_remarks(&self) -> Health {
         match &self.health {
             Health::Ready(Reason::Succeeded, message) => {
-                let asked = Some(self.asked.clone()).filter(|asked| !asked.is_empty());
+                let footnote = Some(self.footnote.clone()).filter(|footnote| !footnote.is_empty());
                 let remarks =
                     self.remarks.iter().map(|(repository, remark)| format!("{repository}: {remark}"));
-                let parts: Vec<String> = [message.clone()].into_iter().chain(asked).chain(remarks).collect();
+                let parts: Vec<String> =
+                    [message.clone()].into_iter().chain(footnote).chain(remarks).collect();
                 Health::Ready(Reason::Succeeded, parts.join("; "))
             }
             health => health.clone(),

@@ -27,8 +27,9 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 /// How often a ClusterImageRegistry's Secrets are looked at again.
 const REGISTRY_CHECK: Duration = Duration::from_secs(300);
 
-/// Who was asked, and what nobody would notice for it; nothing where that is plain.
-fn words_of(scan: &Scan) -> String {
+/// Who was asked, where there was more than one to ask, and what is wrong with credentials that nobody needed: it would
+/// show only once no mirror answers.
+fn footnote_of(scan: &Scan) -> String {
     let asked = scan.asked.as_ref().map(Asked::words);
     let unusable =
         scan.unusable.as_ref().map(|error| format!("its own credentials can not be used: {error}"));
@@ -72,7 +73,7 @@ impl<W: World> Engine<W> {
                 self.metrics.asked(scan.asked.as_ref());
                 let list = List {
                     fingerprint: scan.listing.map(|listing| listing.fingerprint),
-                    asked: words_of(&scan),
+                    footnote: footnote_of(&scan),
                     doubt: scan.doubt.as_ref(),
                 };
                 let mut pace = if scan.doubt.is_some() { Pace::AfterFailure(None) } else { Pace::Steady };

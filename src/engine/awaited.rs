@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(pauses(&mut awaited), [5, 15, 45]);
         assert!(awaited.tags().is_empty());
     }
+
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_made_up_tags_is_the_scans_of_any_flood_and_three_more() {
         let (mut slot, mut awaited, mut scans) = (Slot::default(), Awaited::default(), Vec::new());

@@ -58,6 +58,7 @@ pub struct Engine<W> {
     scans: BTreeMap<ScanKey, Slot>,
     /// The lists that registries know again.
     known_lists: BTreeMap<ScanKey, KnownList>,
+    /// The tags that deliveries named and that no list has shown yet.
     awaited: BTreeMap<ScanKey, Awaited>,
     cycles: BTreeMap<ObjectKey, Slot>,
     checks: BTreeMap<String, Slot>,

@@ -42,7 +42,7 @@ pub(super) struct Member {
 
 /// What a scan asks, and whom.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct ScanOrder {
     pub(super) sources: Result<Vec<Source>, AccessError>,
     /// The list that all members have seen, if there is one.
     pub(super) known: Option<ListVersion>,
@@ -85,10 +85,10 @@ pub(super) async fn scan<W: World>(
     world: &W,
     tools: &Tools,
     key: &ScanKey,
-    question: Question,
+    order: ScanOrder,
     members: Vec<Member>,
 ) -> Result<Scan, ScanError> {
-    let Question { sources, known, awaited } = question;
+    let ScanOrder { sources, known, awaited } = order;
     let policies: Vec<_> = members.iter().map(|member| Arc::clone(&member.policy)).collect();
     let standing: Vec<_> = members.iter().map(|member| member.standing.clone()).collect();
     let chosen: Option<Vec<Tag>> = members.iter().map(|member| member.chosen.clone()).collect();

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Done, Engine, Job};
 use crate::api::{ObjectKey, RegistryLimits};
-use crate::engine::scan::{self, Member, Question, Scan, ScanKey, Verdict};
+use crate::engine::scan::{self, Member, Scan, ScanKey, ScanOrder, Verdict};
 use crate::engine::schedule::Turn;
 use crate::engine::sources::sources_of;
 use crate::engine::world::World;
@@ -117,11 +117,11 @@ impl<W: World> Engine<W> {
         slot.start();
         let (world, tools) = (Arc::clone(&self.world), self.tools.clone());
         let sources = sources_of(&key.image, |host| self.registry_of(host));
-        let question = Question { sources, known, awaited };
+        let order = ScanOrder { sources, known, awaited };
         let job = Job::Scan(key.clone(), members.clone());
         self.start(job, async move {
             let began = Instant::now();
-            let scan = scan::scan(&*world, &tools, &key, question, members).await;
+            let scan = scan::scan(&*world, &tools, &key, order, members).await;
             Done::Scan(Box::new(scan), began.elapsed())
         });
     }

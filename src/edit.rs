@@ -20,6 +20,7 @@ mod marker;
 mod plan;
 mod problem;
 mod renovate;
+mod shared;
 mod splice;
 mod targets;
 mod text;
@@ -76,7 +77,7 @@ pub struct Site {
 }
 
 /// Whom a value follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     /// This policy: a marker says so.
     Policy(ObjectKey),
@@ -188,6 +189,12 @@ impl FileSites {
         sites.chain(self.problems.iter().skip(problems).map(|problem| problem.line)).collect()
     }
 
+    /// Puts all that was found in order.
+    fn settle(&mut self) {
+        shared::settle(&mut self.sites);
+        self.problems.sort_by_key(|problem| problem.line);
+    }
+
     fn of_problem(line: u64, reason: ProblemReason, message: String) -> Self {
         Self { sites: Vec::new(), problems: vec![Problem { line, reason, message, policy: None }] }
     }
@@ -199,23 +206,6 @@ impl Site {
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
-    }
-
-    /// Whether the other is the same value, met again by an alias. Where the two do not agree on what it holds, nobody
-    /// may write it; but text that can not be written anyway may hold several values.
-    fn is_also(&mut self, other: &Self) -> bool {
-        let is_alike = (&self.owner, self.part) == (&other.owner, other.part);
-        let is_same = self.span == other.span && self.obstacle.is_some() == other.obstacle.is_some();
-        if is_same && !is_alike {
-            if self.obstacle.is_some() {
-                return false;
-            }
-            self.obstacle = Some(Box::new(Obstacle {
-                reason: ProblemReason::Ambiguous,
-                message: "the value is used in several places, as different parts of an image".to_owned(),
-            }));
-        }
-        is_same
     }
 }
 

@@ -141,9 +141,7 @@ pub(super) fn find_sites(path: &str, format: Format, text: &str, targets: &Targe
             Ok(_) | Err(_) => break,
         }
     }
-    found.sites.sort_by_key(|site| site.span.start);
-    found.sites.dedup_by(|later, site| site.is_also(later));
-    found.problems.sort_by_key(|problem| problem.line);
+    found.settle();
     found
 }
 

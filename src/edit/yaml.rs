@@ -79,9 +79,7 @@ fn find_in(path: &str, holds: Holds, text: &str, targets: &Targets) -> FileSites
         }
     }
     search.finish(&mut found);
-    found.sites.sort_by_key(|site| site.span.start);
-    found.sites.dedup_by(|later, site| site.is_also(later));
-    found.problems.sort_by_key(|problem| problem.line);
+    found.settle();
     found
 }
 

@@ -16,6 +16,7 @@ mod field_path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod inventory;
+mod kept;
 mod marker;
 mod plan;
 mod problem;
@@ -191,6 +192,9 @@ impl FileSites {
 
     /// Puts all that was found in order.
     fn settle(&mut self) {
+        for site in self.sites.iter_mut().filter(|site| site.obstacle.is_none()) {
+            site.obstacle = kept::obstacle(site).map(Box::new);
+        }
         shared::settle(&mut self.sites);
         self.problems.sort_by_key(|problem| problem.line);
     }
@@ -206,6 +210,12 @@ impl Site {
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
+    }
+
+    /// Whether something keeps the value from being written, whatever its policy wants. A plan tells what.
+    #[must_use]
+    pub fn is_hindered(&self) -> bool {
+        self.obstacle.is_some()
     }
 }
 

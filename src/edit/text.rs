@@ -15,7 +15,7 @@ use std::ops::Range;
 use self::comment::Placed;
 use super::marker::Marker;
 use super::targets::FieldRule;
-use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets};
+use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets, kept};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
 
 /// How a file is read.
@@ -179,7 +179,7 @@ impl Leaf {
             Some("the value is empty; write a first version, which is lifted from then on")
         } else if self.value.contains("${") || self.value.contains("{{") || self.value.contains("$(") {
             Some("the value is a template; write it out")
-        } else if !is_plain(&self.value) {
+        } else if !is_plain(&self.value) && (part != Part::Image || kept::before(&self.value).is_none()) {
             Some(
                 "the value is none of an image, a tag and a digest; write a first version, which is lifted from then on",
             )

@@ -166,7 +166,12 @@ impl<'f> Policies<'f> {
                 Some((Rule::NoDigest, problem))
             }
             Part::Image | Part::Name => {
-                let Some(held) = held_image(site) else {
+                let held = held_image(site);
+                // What is not written is told of by the plan.
+                if held.is_none() && site.is_hindered() {
+                    return None;
+                }
+                let Some(held) = held else {
                     let problem = format!(
                         "the value {:?} is no image, and {} is written over it",
                         site.value,

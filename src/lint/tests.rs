@@ -208,6 +208,14 @@ fn what_stands_in_the_way_of_a_value_is_told_with_its_columns() {
         ),
         (
             API,
+            "image: a=no image # {\"$imagepolicy\": \"shop:api\"}\n",
+            &[
+                "a.yaml:1:8: error not-an-image: \"a=no image\" has no image at its end, behind the last =; write one \
+               there, such as ghcr.io/acme/api:1.9.3",
+            ],
+        ),
+        (
+            API,
             &with_digest,
             &[
                 "a.yaml:1:9: error no-digest: a digest stands here, and the policy shop/api writes tags alone; set \

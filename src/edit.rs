@@ -190,10 +190,10 @@ impl FileSites {
         sites.chain(self.problems.iter().skip(problems).map(|problem| problem.line)).collect()
     }
 
-    /// Puts all that was found in order.
-    fn settle(&mut self) {
+    /// Puts all that was found in a text in order.
+    fn settle(&mut self, text: &str) {
         for site in self.sites.iter_mut().filter(|site| site.obstacle.is_none()) {
-            site.obstacle = kept::obstacle(site).map(Box::new);
+            site.obstacle = kept::obstacle(site, text).map(Box::new);
         }
         shared::settle(&mut self.sites);
         self.problems.sort_by_key(|problem| problem.line);

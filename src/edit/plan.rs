@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::unknown_policy;
-use super::splice::{Splice, splice};
+use super::splice::splice;
 use super::text::{self, Format};
 use super::value::{Verdict, judge};
 use super::yaml::{self, Edit};
@@ -311,9 +311,7 @@ fn new_text(path: &str, text: &[u8], writes: &[Write<'_>]) -> Result<String, Str
     let splices = writes.iter().map(|write| {
         let site = write.followed.site;
         match format {
-            Some(_) => {
-                Some(Splice { span: site.span.clone(), text: text::written(&write.value, site.style) })
-            }
+            Some(_) => text::spliced(old, &site.span, site.style, &write.value),
             None => yaml::spliced(old, &site.span, site.style, &write.value),
         }
     });

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use self::comment::Placed;
 use super::marker::Marker;
+use super::splice::Splice;
 use super::targets::FieldRule;
 use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets, kept};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
@@ -141,7 +142,7 @@ pub(super) fn find_sites(path: &str, format: Format, text: &str, targets: &Targe
             Ok(_) | Err(_) => break,
         }
     }
-    found.settle();
+    found.settle(text);
     found
 }
 
@@ -205,8 +206,13 @@ fn is_plain(value: &str) -> bool {
         || Tag::is_valid(value)
 }
 
+/// The bytes that make a value what it is to be; `None` where the text is not the one it was found in.
+pub(super) fn spliced(text: &str, span: &Range<usize>, style: Style, value: &str) -> Option<Splice> {
+    kept::spliced(text, span, style, value, written)
+}
+
 /// The bytes that write a value. All strings here are written as they were: in quotes of their kind, or bare.
-pub(super) fn written(value: &str, style: Style) -> String {
+fn written(value: &str, style: Style) -> String {
     match style {
         Style::Plain | Style::AddedToBlock | Style::AddedToFlow => value.to_owned(),
         Style::SingleQuoted => format!("'{value}'"),

@@ -25,7 +25,7 @@ use self::reader::{Comment, Reading};
 use super::marker::{self, InvalidMarker, Marker};
 use super::renovate;
 use super::splice::Splice;
-use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets};
+use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets, kept};
 use crate::api::Updates;
 
 pub(super) use self::path::path_to;
@@ -79,7 +79,7 @@ fn find_in(path: &str, holds: Holds, text: &str, targets: &Targets) -> FileSites
         }
     }
     search.finish(&mut found);
-    found.settle();
+    found.settle(text);
     found
 }
 
@@ -89,7 +89,7 @@ pub(super) fn spliced(text: &str, span: &Range<usize>, style: Style, value: &str
         Style::AddedToBlock => addition::to_block(text, span, value),
         Style::AddedToFlow => Some(addition::to_flow(span, value)),
         Style::Plain | Style::SingleQuoted | Style::DoubleQuoted => {
-            Some(Splice { span: span.clone(), text: quote::written(value, style) })
+            kept::spliced(text, span, style, value, quote::written)
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::edit::Style;
 /// The bytes that write `value` in the given style. A plain value that a YAML reader, of version 1.1 or 1.2, would not
 /// read as this very string is put into double quotes.
 ///
-/// The values are tags, digests and image names; none of their grammars admits a quote or a backslash, so nothing is
-/// escaped.
+/// The values are tags, digests and image names, without what may stand before an image; none of their grammars admits a
+/// quote or a backslash, so nothing is escaped.
 pub(super) fn written(value: &str, style: Style) -> String {
     match style {
         Style::Plain | Style::AddedToBlock | Style::AddedToFlow if is_plain_string(value) => value.to_owned(),
@@ -20,7 +20,7 @@ pub(super) fn written(value: &str, style: Style) -> String {
 /// Whether `value`, written plain in a block or a flow collection, reads as the string it is.
 pub(super) fn is_plain_string(value: &str) -> bool {
     let starts_well = value.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    let is_harmless = |b: u8| b.is_ascii_alphanumeric() || b"_.-/:@+=".contains(&b);
+    let is_harmless = |b: u8| b.is_ascii_alphanumeric() || b"_.-/:@+".contains(&b);
     starts_well
         && value.bytes().all(is_harmless)
         && !value.ends_with(':')
@@ -165,7 +165,6 @@ mod tests {
             "a.b",
             "1.2.3_4",
             "localhost:5000/api:1",
-            "web=ghcr.io/acme/web:1.10",
         ] {
             assert_eq!(written(value, Style::Plain), value);
         }

@@ -8,8 +8,8 @@ use granit_parser::{Event, ScalarStyle, Span};
 
 use super::block::Block;
 use super::{addition, document, quote, reader, spliced};
-use crate::edit::Style;
 use crate::edit::splice::splice;
+use crate::edit::{Style, kept};
 
 /// A value that was replaced or added: its bytes in the old text, or those it was added behind, and what it must read as.
 #[derive(Clone, Copy, Debug)]
@@ -193,15 +193,20 @@ fn is_at(target: &Range<usize>, document_start: usize, span: &Span) -> bool {
 }
 
 /// Whether the new event is the old scalar but for its value, which is the wanted string; a plain one may have got
-/// double quotes, and one that has none must be read as a string by every reader.
+/// double quotes, and one that has none must be read as a string by every reader. What kept its beginning up to a `=` reads
+/// as before.
 fn reads_as(wanted: &str, old: &Event<'_>, new: &Event<'_>) -> bool {
-    let (Event::Scalar(_, old_style, old_anchor, old_tag), Event::Scalar(value, style, anchor, tag)) =
+    let (Event::Scalar(before, old_style, old_anchor, old_tag), Event::Scalar(value, style, anchor, tag)) =
         (old, new)
     else {
         return false;
     };
+    let is_string = || {
+        let kept = kept::before(value);
+        quote::is_plain_string(value) || (kept.is_some() && kept == kept::before(before))
+    };
     let is_style_kept = match style {
-        ScalarStyle::Plain => *old_style == ScalarStyle::Plain && quote::is_plain_string(value),
+        ScalarStyle::Plain => *old_style == ScalarStyle::Plain && is_string(),
         ScalarStyle::DoubleQuoted => matches!(old_style, ScalarStyle::Plain | ScalarStyle::DoubleQuoted),
         ScalarStyle::SingleQuoted => *old_style == ScalarStyle::SingleQuoted,
         ScalarStyle::Literal | ScalarStyle::Folded => false,

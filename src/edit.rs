@@ -166,16 +166,23 @@ impl FileSites {
         }
     }
 
-    /// Whether one more site or problem is taken. The first that is not leaves a problem of its own.
+    /// Whether one more site or problem is taken.
     fn has_room(&mut self, line: u64) -> bool {
-        let taken = self.sites.len() + self.problems.len();
-        if taken == MAX_SITES {
+        self.has_room_for(1, line)
+    }
+
+    /// Whether so many more sites or problems are taken, all of them or none. The first that are not leave a problem of
+    /// their own.
+    fn has_room_for(&mut self, more: usize, line: u64) -> bool {
+        let has_room = self.sites.len() + self.problems.len() + more <= MAX_SITES;
+        let is_told = || self.problems.iter().rev().any(|problem| problem.reason == ProblemReason::TooLarge);
+        if !has_room && !is_told() {
             let message = format!(
                 "the file has more than {MAX_SITES} places for image versions; the rest is not read, so split it"
             );
             self.problems.push(Problem { line, reason: ProblemReason::TooLarge, message, policy: None });
         }
-        taken < MAX_SITES
+        has_room
     }
 
     fn add_problem(&mut self, line: u64, reason: ProblemReason, message: String) {

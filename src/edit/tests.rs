@@ -1,5 +1,6 @@
 //! Whole files through [`find_sites`] and [`plan_file`].
 
+mod caps;
 mod documented;
 mod fixtures;
 mod inventory;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::api::Updates;
-use crate::edit::{FileSites, MAX_FILE_BYTES, MAX_SITES, Part, ProblemReason};
+use crate::edit::{FileSites, Part};
 
 fn with_markers(text: &str) -> String {
     text.replace("# M", r#"# {"$imagepolicy": "shop:api"}"#)
@@ -285,30 +285,6 @@ fn other_encodings_are_reported_only_where_there_is_a_marker() {
     let plan = Policies::new().plan("a.yaml", &text);
     assert_eq!((problems(&plan), plan.text), (vec!["2 NotUtf8".to_owned()], None));
     assert_eq!(find_sites("a.yaml", b"a: b # gr\xfc\xdfe\n", &Targets::default()), FileSites::default());
-}
-
-#[test]
-fn files_and_markers_beyond_the_caps_are_reported() {
-    let site = with_markers("- ghcr.io/acme/api:1.0 # M\n");
-    let filler = |length: usize| format!("{site}{}\n", "#".repeat(length - site.len() - 1));
-    let largest = find_sites("a.yaml", filler(MAX_FILE_BYTES).as_bytes(), &Targets::default());
-    assert_eq!((largest.sites.len(), largest.problems.len()), (1, 0));
-    let too_large = Policies::new().plan("a.yaml", filler(MAX_FILE_BYTES + 1).as_bytes());
-    assert_eq!((problems(&too_large), too_large.text), (vec!["1 TooLarge".to_owned()], None));
-    assert_eq!(
-        find_sites("a.yaml", "#".repeat(MAX_FILE_BYTES + 1).as_bytes(), &Targets::default()).problems,
-        []
-    );
-
-    let broken =
-        find_sites("a.yaml", "---\n[ # $tagtide\n".repeat(MAX_SITES + 5).as_bytes(), &Targets::default());
-    assert_eq!(broken.problems.len(), MAX_SITES + 1);
-    assert_eq!(broken.problems.last().unwrap().reason, ProblemReason::TooLarge);
-
-    let many = find_sites("a.yaml", site.repeat(MAX_SITES + 5).as_bytes(), &Targets::default());
-    assert_eq!(many.sites.len(), MAX_SITES);
-    let reasons: Vec<_> = many.problems.iter().map(|problem| (problem.line, problem.reason)).collect();
-    assert_eq!(reasons, [(MAX_SITES as u64 + 1, ProblemReason::TooLarge)]);
 }
 
 #[test]

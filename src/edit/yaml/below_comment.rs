@@ -40,11 +40,9 @@ pub(super) fn find(
         if marked.contains(&line) || reading.is_encrypted || target.value.starts_with(SOPS_VALUE) {
             continue;
         }
-        if !found.has_room(line) {
-            return;
-        }
         let part = part_held(target.value, &image);
         let mut tag = site(document, &image, part, line, target);
+        let mut beside = None;
         if part == Part::Tag
             && let Ok(tree) = tree.get_or_init(|| tree::read(document.text))
             && let digests = digests.get_or_init(|| digests_beside_tags(tree.root()))
@@ -54,7 +52,7 @@ pub(super) fn find(
             let line = document.file_line(digest.lines.0);
             match target::target(digest) {
                 Ok(_) if marked.contains(&line) => {}
-                Ok(target) => found.sites.push(site(document, &image, Part::Digest, line, target)),
+                Ok(target) => beside = Some(site(document, &image, Part::Digest, line, target)),
                 // A tag does not move without its digest.
                 Err(trouble) => {
                     let (reason, message) = (trouble.reason(), trouble.to_string());
@@ -62,6 +60,11 @@ pub(super) fn find(
                 }
             }
         }
+        // Nor is one of the two read without the other.
+        if !found.has_room_for(1 + usize::from(beside.is_some()), line) {
+            return;
+        }
+        found.sites.extend(beside);
         found.sites.push(tag);
     }
 }

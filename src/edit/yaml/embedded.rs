@@ -37,13 +37,11 @@ pub(super) fn find<'t, 'a: 't>(
         let block = Block::of(document.text, text, &scalar.span, scalar.lines.0);
         let block = block.filter(|_| scalar.is_literal());
         let around = Around { document, scalar, block };
-        for site in inner.sites {
-            let site = around.outward(site, is_encrypted);
-            if !found.has_room(site.line) {
-                return;
-            }
-            found.sites.push(site);
+        // A text may hold a tag and its digest, of which none is read without the other.
+        if !found.has_room_for(inner.sites.len(), around.line(1)) {
+            return;
         }
+        found.sites.extend(inner.sites.into_iter().map(|site| around.outward(site, is_encrypted)));
         for problem in inner.problems {
             found.add_problem(around.line(problem.line), problem.reason, problem.message);
         }

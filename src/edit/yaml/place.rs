@@ -189,10 +189,12 @@ pub(super) fn find_in_document(
             let line = document.file_line(scalar.lines.1);
             found.add_problem(line, ProblemReason::NoValue, template(scalar.text().unwrap_or_default()));
         }
+        // A tag is not read without its digest.
+        let first_line = group.places.first().map_or(1, |place| place.scalar.lines.0);
+        if !found.has_room_for(group.places.len(), document.file_line(first_line)) {
+            return;
+        }
         for place in group.places {
-            if !found.has_room(document.file_line(place.scalar.lines.0)) {
-                return;
-            }
             let mut site = place.into_site(document, is_encrypted);
             if is_json(search.path) {
                 site.style = Style::DoubleQuoted;

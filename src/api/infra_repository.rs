@@ -141,7 +141,8 @@ pub struct Updates {
 
     /// Images in the values of charts, where `repository`, with `registry` before it, is the image of one policy: `tag` or
     /// `version`, and `digest` or `sha`, beside it; and `image: repository:tag`. In values files, inline in
-    /// HelmReleases, Argo CD Applications and kustomizations, and as text in Argo CD Applications and ConfigMaps.
+    /// HelmReleases, Argo CD Applications and kustomizations, and as text in Argo CD Applications, ConfigMaps, and the
+    /// HelmCharts and HelmChartConfigs of k3s.
     #[serde(default)]
     pub helm_values: bool,
 

@@ -120,7 +120,7 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
     for site in &marked.sites {
         if let Owner::Policy(policy) = &site.owner {
             let image = match site.part {
-                Part::Image => ImageReference::at_end_of(&site.value).map(|(_, reference)| reference.name),
+                Part::Image => ImageReference::ending(&site.value).map(|reference| reference.name),
                 Part::Name => ImageName::parse(&site.value).ok(),
                 Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => {
                     images.get(&site.line).cloned()
@@ -213,7 +213,7 @@ fn held(part: Part, value: &str) -> Option<(Option<Tag>, bool)> {
     let tag = |text: &str| Tag::parse(text).ok().map(Some);
     match part {
         Part::Image => {
-            let (_, reference) = ImageReference::at_end_of(value)?;
+            let reference = ImageReference::ending(value)?;
             Some((reference.tag, reference.digest.is_some()))
         }
         Part::Name => Some((None, false)),

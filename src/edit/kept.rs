@@ -15,7 +15,7 @@ pub(super) fn before(value: &str) -> Option<&str> {
 /// Why the image at the end of a value can not be replaced by itself. A value without a `=` is replaced as a whole.
 pub(super) fn obstacle(site: &Site, text: &str) -> Option<Obstacle> {
     let before = before(&site.value).filter(|_| site.part == Part::Image)?;
-    if ImageReference::at_end_of(&site.value).is_none() {
+    if ImageReference::ending(&site.value).is_none() {
         let message = format!(
             "{:?} has no image at its end, behind the last =; write one there, such as ghcr.io/acme/api:1.9.3",
             site.value

@@ -167,8 +167,8 @@ fn take(lines: &Lines, placed: Placed<'_>, found: &mut FileSites) {
 
 /// The part of a reference that a value is, where a comment only tells the image.
 pub(super) fn part_held(value: &str, image: &ImageName) -> Part {
-    match ImageReference::at_end_of(value) {
-        Some((_, reference)) if reference.name == *image => Part::Image,
+    match ImageReference::ending(value) {
+        Some(reference) if reference.name == *image => Part::Image,
         Some(_) | None if Digest::parse(value).is_ok() => Part::Digest,
         Some(_) | None => Part::Tag,
     }

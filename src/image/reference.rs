@@ -36,6 +36,12 @@ impl ImageReference {
         let (before, reference) = value.split_at_checked(value.rfind('=').map_or(0, |at| at + 1))?;
         Some((before, Self::parse(reference)?))
     }
+
+    /// Reads the reference that a value ends in, whatever stands before it.
+    #[must_use]
+    pub fn ending(value: &str) -> Option<Self> {
+        Self::at_end_of(value).map(|(_, reference)| reference)
+    }
 }
 
 #[cfg(test)]

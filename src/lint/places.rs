@@ -193,6 +193,6 @@ impl<'f> Policies<'f> {
 fn held_image(site: &Site) -> Option<ImageName> {
     match site.part {
         Part::Name => ImageName::parse(&site.value).ok(),
-        _ => ImageReference::at_end_of(&site.value).map(|(_, reference)| reference.name),
+        _ => ImageReference::ending(&site.value).map(|reference| reference.name),
     }
 }

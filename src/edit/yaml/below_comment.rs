@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::Document;
 use super::reader::{Node, Reading};
-use super::target::{self, SOPS_VALUE, Target};
+use super::target::{self, SOPS_VALUE, Target, is_digest};
 use super::tree::{self, View};
 use crate::edit::text::part_held;
 use crate::edit::{FileSites, Obstacle, Owner, Part, Site, renovate};
-use crate::image::{Digest, ImageName};
+use crate::image::ImageName;
 
 /// The keys of a tag that may have its digest beside it.
 const TAGS: [&str; 3] = ["tag", "newTag", "version"];
@@ -89,13 +89,11 @@ fn site(
 
 /// The digests that have a tag beside them, by where the tag begins.
 fn digests_beside_tags<'t, 'a>(root: View<'t, 'a>) -> BTreeMap<usize, &'t Node<'a>> {
-    let is_digest = |node: &&Node<'_>| {
-        node.text().is_some_and(|text| Digest::parse(text).is_ok() || Digest::is_hex(text))
-    };
     let mut digests = BTreeMap::new();
     let mut left = vec![root];
     while let Some(view) = left.pop() {
-        if let Some(digest) = DIGESTS.iter().find_map(|key| view.get(key)?.scalar().filter(is_digest)) {
+        let mut beside = DIGESTS.iter().filter_map(|key| view.get(key)?.scalar());
+        if let Some(digest) = beside.find(|node| is_digest(node)) {
             let tags = TAGS.iter().filter_map(|key| {
                 let tag = view.get(key)?.scalar()?;
                 // That of an alias stands elsewhere.

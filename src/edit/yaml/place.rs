@@ -57,7 +57,7 @@ pub(super) enum Holds {
     /// The values of a chart, whatever their keys.
     Values,
     /// A file that is handed to some program: the values of a chart, as likely as not.
-    AnyValues,
+    MaybeValues,
 }
 
 /// A scalar whose text is YAML in turn.
@@ -113,7 +113,7 @@ impl<'s> Search<'s> {
             match self.holds {
                 Holds::Anything => helm_values::find(self.path, root, &mut places),
                 Holds::Values => helm_values::find_in_values(root, &mut places),
-                Holds::AnyValues => helm_values::find_in_document(root, &mut places),
+                Holds::MaybeValues => helm_values::find_in_document(root, &mut places),
             }
         }
         if updates.oci_artifacts {
@@ -148,7 +148,7 @@ pub(super) fn find_in_document(
     let tree = match tree::read(document.text) {
         Ok(tree) => tree,
         // What any program may read is only named like YAML.
-        Err(_) if search.holds == Holds::AnyValues => return,
+        Err(_) if search.holds == Holds::MaybeValues => return,
         // A template holds no version before it is rendered; and with a marker, it was reported already.
         Err(_) if marked_lines.is_some() || document.text.contains("{{") => {
             if search.targets.tells_templates && marked_lines.is_none() {
@@ -223,7 +223,7 @@ impl<'t, 'a> Places<'t, 'a> {
 
     /// Takes a value that is a whole reference, behind the name that it replaces where it has one.
     fn take_replacement(&mut self, value: View<'t, 'a>) {
-        self.take_image(value, |text| Some(ImageReference::at_end_of(text)?.1.name));
+        self.take_image(value, |text| Some(ImageReference::ending(text)?.name));
     }
 
     fn take_image(&mut self, value: View<'t, 'a>, image: impl Fn(&str) -> Option<ImageName>) {

@@ -148,6 +148,11 @@ pub(super) fn swallows_marker(node: &Node<'_>) -> bool {
     }
 }
 
+/// Whether a value is a digest. Grafana's charts, and others like them, write it without its algorithm.
+pub(super) fn is_digest(node: &Node<'_>) -> bool {
+    node.text().is_some_and(|text| Digest::parse(text).is_ok() || Digest::is_hex(text))
+}
+
 fn holds(part: Part, node: &Node<'_>) -> bool {
     match &node.kind {
         Kind::Alias => false,
@@ -158,8 +163,8 @@ fn holds(part: Part, node: &Node<'_>) -> bool {
 /// Whether a value looks like the part of a reference. A bare name is a reference too, but so is every word.
 fn fits(part: Part, value: &str) -> bool {
     match part {
-        Part::Image => ImageReference::at_end_of(value)
-            .is_some_and(|(_, reference)| reference.tag.is_some() || reference.digest.is_some()),
+        Part::Image => ImageReference::ending(value)
+            .is_some_and(|reference| reference.tag.is_some() || reference.digest.is_some()),
         Part::Name => ImageName::parse(value).is_ok(),
         Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
             Tag::is_valid(value.split_once('@').map_or(value, |(tag, _)| tag))

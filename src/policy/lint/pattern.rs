@@ -96,7 +96,7 @@ impl Pattern<'_> {
         let mut whole = Language::of_whole(self.text).ok_or(TooDear)?;
         let alternatives = self.alternatives();
         for alternative in &alternatives {
-            if let Some((message, hint)) = without_anchor(alternative, &mut whole)? {
+            if let Some((message, hint)) = beyond(alternative, &mut whole)? {
                 let part = (alternatives.len() > 1).then(|| (*alternative).to_owned());
                 let told = self.told(PolicyRule::PatternWithoutAnchor, message, hint);
                 return Ok(Some(Advice { part, ..told }));
@@ -156,10 +156,7 @@ impl Pattern<'_> {
 }
 
 /// What is told of an alternative that matches more than it says, unless the whole pattern says just that.
-fn without_anchor(
-    alternative: &str,
-    whole: &mut Language,
-) -> Result<Option<(String, &'static str)>, TooDear> {
+fn beyond(alternative: &str, whole: &mut Language) -> Result<Option<(String, &'static str)>, TooDear> {
     let mut own = Language::of_whole(alternative).ok_or(TooDear)?;
     let Some(meant) = shortest(Texts::Tags, &mut [&mut own])? else { return Ok(None) };
     let is_digit = |c: &char| c.is_ascii_digit();

@@ -6,9 +6,10 @@ use super::application;
 use super::kustomize::FILES;
 use super::{Group, Holds, Place, Places, Text, is_rendered_later};
 use crate::edit::yaml::reader::Node;
+use crate::edit::yaml::target::is_digest;
 use crate::edit::yaml::tree::View;
 use crate::edit::{Obstacle, Part, ProblemReason};
-use crate::image::{Digest, ImageName, ImageReference};
+use crate::image::{ImageName, ImageReference};
 
 /// Finds the images in a document's values. A document that is no Kubernetes object is all values; a chart's own file
 /// has an `apiVersion` but no `kind`.
@@ -58,7 +59,7 @@ pub(super) fn texts<'t, 'a>(document: View<'t, 'a>) -> impl Iterator<Item = Text
     let files = files.filter(|(name, _)| name.ends_with(".yaml") || name.ends_with(".yml"));
     let text = |value: View<'t, 'a>, holds| value.scalar().map(|scalar| Text { scalar, holds });
     let values = of_argo.chain(of_k3s).filter_map(move |value| text(value, Holds::Values));
-    values.chain(files.filter_map(move |(_, value)| text(value, Holds::AnyValues)))
+    values.chain(files.filter_map(move |(_, value)| text(value, Holds::MaybeValues)))
 }
 
 fn walk<'t, 'a>(values: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
@@ -142,11 +143,6 @@ fn image(registry: Option<&Node<'_>>, repository: &Node<'_>) -> Option<ImageName
         None => ImageName::parse(repository).ok(),
         Some(registry) => ImageName::parse(&format!("{}/{repository}", registry.text()?)).ok(),
     }
-}
-
-/// Grafana's charts, and others like them, write the digest without its algorithm.
-fn is_digest(node: &Node<'_>) -> bool {
-    node.text().is_some_and(|text| Digest::parse(text).is_ok() || Digest::is_hex(text))
 }
 
 fn no_digest(digest: &Node<'_>) -> Option<Obstacle> {

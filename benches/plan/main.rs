@@ -3,17 +3,22 @@
 //! Every file holds a marker and an image; one policy exists and moves. Run it with `cargo bench --bench plan`;
 //! `FILES=5000` takes another size. It prints one table. A figure that misses its goal is marked; nothing fails.
 
-#![expect(clippy::expect_used, reason = "what can not be started ends the benchmark")]
+#![expect(clippy::expect_used, clippy::panic, reason = "what can not be started ends the benchmark")]
 
 #[path = "../../tests/support/mod.rs"]
 #[expect(dead_code, reason = "the benchmark uses its own part of the harness")]
 mod support;
 
+#[path = "../common/process_cost.rs"]
+#[expect(dead_code, reason = "only the peak is of interest here")]
+mod process_cost;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use process_cost::peak_kib;
 use support::infra_repo::{fleet_file, fleet_path};
 use support::{tagtide, workspace};
 
@@ -76,9 +81,9 @@ fn plan(objects: &Path, repo: &Path, more: &[&str]) -> (f64, f64) {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let mut child = command.spawn().expect("tagtide");
-    let mut peak = 0.0;
+    let mut peak = 0;
     let status = loop {
-        peak = peak_mib(&child).unwrap_or(peak);
+        peak = peak_kib(child.id()).unwrap_or(peak);
         if let Some(status) = child.try_wait().expect("tagtide's end") {
             break status;
         }
@@ -86,12 +91,5 @@ fn plan(objects: &Path, repo: &Path, more: &[&str]) -> (f64, f64) {
     };
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(status.code(), Some(10), "there is something to write");
-    (seconds, peak)
-}
-
-/// The peak so far, as Linux tells it (proc(5), `VmHWM`); `None` once the process is gone.
-fn peak_mib(child: &Child) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
-    Some(kib.trim().parse::<f64>().ok()? / 1024.0)
+    (seconds, peak as f64 / 1024.0)
 }

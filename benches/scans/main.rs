@@ -14,10 +14,10 @@
 #[expect(dead_code, reason = "the benchmark uses its own part of the harness")]
 mod support;
 
-#[path = "../shared/operator.rs"]
+#[path = "../common/operator.rs"]
 #[expect(dead_code, reason = "the fleet is left alone once it runs")]
 mod operator;
-#[path = "../shared/process_cost.rs"]
+#[path = "../common/process_cost.rs"]
 mod process_cost;
 
 mod fleet;

@@ -12,6 +12,7 @@ use tagtide::policy::{Policy, compile};
 use tagtide::registry::{Access, Client, HostSettings};
 
 use crate::RANGE;
+use crate::process_cost::peak_kib;
 
 /// The variable by which a process is told that it is the measured one.
 pub const TASK: &str = "TAGTIDE_BENCH_TASK";
@@ -61,7 +62,7 @@ pub fn run(task: &Task) {
         winner,
         wall_seconds: began.elapsed().as_secs_f64(),
         cpu_seconds: cpu_seconds(),
-        peak_kib: peak_kib(),
+        peak_kib: peak_kib("self").expect("its peak"),
     };
     println!("{}", serde_json::to_string(&outcome).expect("JSON"));
 }
@@ -101,11 +102,4 @@ async fn scan(client: Client, policy: Arc<Policy>) -> String {
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-/// The most memory of this process that was resident.
-fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

@@ -14,9 +14,9 @@
 #[expect(dead_code, reason = "the benchmark uses its own part of the harness")]
 mod support;
 
-#[path = "../shared/operator.rs"]
+#[path = "../common/operator.rs"]
 mod operator;
-#[path = "../shared/process_cost.rs"]
+#[path = "../common/process_cost.rs"]
 mod process_cost;
 
 mod counted;

@@ -1,6 +1,6 @@
 //! What a running process took so far.
 
-use std::fs;
+use std::{fmt, fs};
 
 use crate::support::process::Process;
 
@@ -13,11 +13,17 @@ pub fn cpu_seconds(process: &Process) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// The most memory that was resident since the start or the last reset.
+/// The most memory of a process, or of `self`, that was resident since the start or the last reset (proc(5), `VmHWM`).
+/// `None` once the process is gone.
+pub fn peak_kib(process: impl fmt::Display) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// The same in MiB; nothing once the process is gone.
 pub fn peak_mib(process: &Process) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0
+    peak_kib(process.id()).unwrap_or_default() as f64 / 1024.0
 }
 
 /// Forgets the peak so far.

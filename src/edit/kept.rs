@@ -9,7 +9,7 @@ use crate::image::ImageReference;
 
 /// What stays of a value, up to its last `=`; `None` where there is none.
 pub(super) fn before(value: &str) -> Option<&str> {
-    value.get(..=value.rfind('=')?)
+    Some(ImageReference::split_end(value).0).filter(|before| !before.is_empty())
 }
 
 /// Why the image at the end of a value can not be replaced by itself. A value without a `=` is replaced as a whole.

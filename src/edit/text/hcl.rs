@@ -49,11 +49,7 @@ fn walk_expression(walk: &mut Walk<'_>, expression: &Expression) {
             let written = expression.span().and_then(|span| walk.text().get(span)).unwrap_or_default();
             take(walk, expression, written.trim_matches('"'));
         }
-        Expression::Array(array) => {
-            for (index, item) in array.iter().enumerate() {
-                walk.within([Step::Index(index)], |walk| walk_expression(walk, item));
-            }
-        }
+        Expression::Array(array) => walk.each(array.iter(), walk_expression),
         Expression::Object(object) => {
             for (name, value) in object.iter() {
                 let name = match name {
@@ -67,11 +63,7 @@ fn walk_expression(walk: &mut Walk<'_>, expression: &Expression) {
         Expression::HeredocTemplate(_) => take_heredoc(walk, expression),
         Expression::Parenthesis(inner) => walk_expression(walk, inner.inner()),
         // As in `jsonencode({image = "…"})`.
-        Expression::FuncCall(call) => {
-            for (index, argument) in call.args.iter().enumerate() {
-                walk.within([Step::Index(index)], |walk| walk_expression(walk, argument));
-            }
-        }
+        Expression::FuncCall(call) => walk.each(call.args.iter(), walk_expression),
         Expression::Conditional(_)
         | Expression::ForExpr(_)
         | Expression::Null(_)

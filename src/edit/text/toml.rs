@@ -27,11 +27,7 @@ fn walk_item(walk: &mut Walk<'_>, item: &Item) {
         Item::None => {}
         Item::Value(value) => walk_value(walk, value),
         Item::Table(table) => walk_table(walk, table),
-        Item::ArrayOfTables(tables) => {
-            for (index, table) in tables.iter().enumerate() {
-                walk.within([Step::Index(index)], |walk| walk_table(walk, table));
-            }
-        }
+        Item::ArrayOfTables(tables) => walk.each(tables.iter(), |walk, table| walk_table(walk, table)),
     }
 }
 
@@ -42,11 +38,7 @@ fn walk_value(walk: &mut Walk<'_>, value: &Value) {
                 take(walk, span, string.value());
             }
         }
-        Value::Array(array) => {
-            for (index, value) in array.iter().enumerate() {
-                walk.within([Step::Index(index)], |walk| walk_value(walk, value));
-            }
-        }
+        Value::Array(array) => walk.each(array.iter(), walk_value),
         Value::InlineTable(table) => walk_table(walk, table),
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
     }

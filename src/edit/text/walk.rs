@@ -39,6 +39,13 @@ impl<'a> Walk<'a> {
         self.path.truncate(depth);
     }
 
+    /// Goes down to each item of a list.
+    pub(super) fn each<T>(&mut self, items: impl IntoIterator<Item = T>, go: impl Fn(&mut Self, T)) {
+        for (index, item) in items.into_iter().enumerate() {
+            self.within([Step::Index(index)], |walk| go(walk, item));
+        }
+    }
+
     pub(super) fn take(&mut self, value: &str, span: Range<usize>, style: Style) {
         let span = span.start + self.offset..span.end + self.offset;
         self.leaves.push(Leaf { path: self.path.clone(), value: value.to_owned(), span, style });

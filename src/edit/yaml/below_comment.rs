@@ -90,8 +90,7 @@ fn site(
 /// The digests that have a tag beside them, by where the tag begins.
 fn digests_beside_tags<'t, 'a>(root: View<'t, 'a>) -> BTreeMap<usize, &'t Node<'a>> {
     let mut digests = BTreeMap::new();
-    let mut left = vec![root];
-    while let Some(view) = left.pop() {
+    for view in root.everything() {
         let mut beside = DIGESTS.iter().filter_map(|key| view.get(key)?.scalar());
         if let Some(digest) = beside.find(|node| is_digest(node)) {
             let tags = TAGS.iter().filter_map(|key| {
@@ -101,8 +100,6 @@ fn digests_beside_tags<'t, 'a>(root: View<'t, 'a>) -> BTreeMap<usize, &'t Node<'
             });
             digests.extend(tags.map(|tag| (tag, digest)));
         }
-        left.extend(view.items());
-        left.extend(view.entries().map(|(_, value)| value));
     }
     digests
 }

@@ -1,5 +1,6 @@
 //! Values that are kept as text: YAML in a scalar of YAML, as in `helm.values: |` of Argo CD and in ConfigMaps.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use super::block::Block;
@@ -25,12 +26,13 @@ pub(super) fn find<'t, 'a: 't>(
     targets: &Targets,
     found: &mut FileSites,
 ) {
-    let targets = targets.in_text();
+    // Of few documents; the others are spared the copy.
+    let targets_in_text = LazyCell::new(|| targets.in_text());
     let mut seen = BTreeSet::new();
     for Text { scalar, holds } in texts {
         // However many aliases lead to a text, it is read once.
         let Some(text) = scalar.text().filter(|_| seen.insert(scalar.span.start)) else { continue };
-        let inner = super::find_in(NAME, holds, text, &targets);
+        let inner = super::find_in(NAME, holds, text, &targets_in_text);
         if inner.is_empty() {
             continue;
         }

@@ -1,6 +1,7 @@
 //! One document as a tree whose leaves know their bytes.
 
 use std::collections::HashMap;
+use std::iter;
 
 use granit_parser::{Event, Span, StructureStyle};
 
@@ -185,6 +186,17 @@ impl<'t, 'a> View<'t, 'a> {
             Item::Scalar(_) | Item::Mapping(_) | Item::Nothing => &[],
         };
         items.iter().map(move |item| View { tree: self.tree, item })
+    }
+
+    /// This and all that lies below it, each before what it holds.
+    pub(super) fn everything(self) -> impl Iterator<Item = Self> {
+        let mut left = vec![self];
+        iter::from_fn(move || {
+            let view = left.pop()?;
+            left.extend(view.items());
+            left.extend(view.entries().map(|(_, value)| value));
+            Some(view)
+        })
     }
 
     /// Whether the mapping is written as `{a: b}`.

@@ -63,11 +63,8 @@ pub(super) fn texts<'t, 'a>(document: View<'t, 'a>) -> impl Iterator<Item = Text
 }
 
 fn walk<'t, 'a>(values: Option<View<'t, 'a>>, places: &mut Places<'t, 'a>) {
-    let mut left: Vec<_> = values.into_iter().collect();
-    while let Some(view) = left.pop() {
+    for view in values.into_iter().flat_map(View::everything) {
         take_siblings(&|key| view.get(key), places);
-        left.extend(view.items());
-        left.extend(view.entries().map(|(_, value)| value));
     }
 }
 

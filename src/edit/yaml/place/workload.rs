@@ -17,17 +17,12 @@ pub(super) fn find<'t, 'a>(document: View<'t, 'a>, places: &mut Places<'t, 'a>) 
     if !is_object || kind.is_some_and(|kind| OTHERS.contains(&kind)) {
         return;
     }
-    let mut left = vec![document];
-    while let Some(view) = left.pop() {
-        left.extend(view.items());
-        for (key, value) in view.entries() {
-            let images = value.items().filter_map(|item| match key {
-                "volumes" => item.at(&["image", "reference"]),
-                _ if CONTAINERS.contains(&key) => item.get("image"),
-                _ => None,
-            });
-            images.for_each(|image| places.take_reference(image));
-            left.push(value);
-        }
+    for (key, value) in document.everything().flat_map(View::entries) {
+        let images = value.items().filter_map(|item| match key {
+            "volumes" => item.at(&["image", "reference"]),
+            _ if CONTAINERS.contains(&key) => item.get("image"),
+            _ => None,
+        });
+        images.for_each(|image| places.take_reference(image));
     }
 }

@@ -109,7 +109,7 @@ impl ExplainArgs {
                     .into());
                 }
                 let mut chooser = policy.chooser(usize::MAX);
-                tag_list::read(path)?.iter().for_each(|tag| chooser.offer(tag));
+                tag_list::read(path)?.iter().for_each(|tag| chooser.offer_text(tag));
                 Looked { choice: chooser.finish().decide(&Facts::new()), digest: Ok(None) }
             }
             None => {

@@ -1,5 +1,6 @@
 //! The world as the Kubernetes API shows it.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -9,6 +10,7 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -54,12 +56,20 @@ impl KubeWorld {
     {
         Api::namespaced(self.client.clone(), &key.namespace)
     }
+
+    /// The object as it is now; `None` where there is none of that name.
+    async fn read<K>(&self, key: &ObjectKey) -> Result<Option<K>, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        answer(tokio::time::timeout(READ_TIMEOUT, self.api::<K>(key).get_opt(&key.name)).await)
+    }
 }
 
 impl SecretSource for KubeWorld {
     async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
-        let read = tokio::time::timeout(READ_TIMEOUT, self.api::<Secret>(key).get_opt(&key.name)).await;
-        let secret = answer(read).map_err(|failure| match failure {
+        let secret = self.read::<Secret>(key).await.map_err(|failure| match failure {
             Failure::NoAnswer(problem) => SecretError::NoAnswer { key: key.clone(), problem },
             Failure::Refused(problem) => SecretError::Unreadable { key: key.clone(), problem },
         })?;
@@ -68,11 +78,12 @@ impl SecretSource for KubeWorld {
     }
 
     async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
-        let read = tokio::time::timeout(READ_TIMEOUT, self.api::<ConfigMap>(key).get_opt(&key.name)).await;
-        let config_map =
-            answer(read).map_err(|(Failure::NoAnswer(problem) | Failure::Refused(problem))| {
-                ConfigMapError::Unreadable { key: key.clone(), problem }
-            })?;
+        let config_map = self.read::<ConfigMap>(key).await.map_err(
+            |(Failure::NoAnswer(problem) | Failure::Refused(problem))| ConfigMapError::Unreadable {
+                key: key.clone(),
+                problem,
+            },
+        )?;
         let ConfigMap { data, binary_data, .. } =
             config_map.ok_or_else(|| ConfigMapError::Missing(key.clone()))?;
         let text = data.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into_bytes()));
@@ -81,9 +92,7 @@ impl SecretSource for KubeWorld {
     }
 
     async fn service_account(&self, key: &ObjectKey) -> Result<AccountData, AccountError> {
-        let accounts = self.api::<ServiceAccount>(key);
-        let read = tokio::time::timeout(READ_TIMEOUT, accounts.get_opt(&key.name)).await;
-        let account = answer(read).map_err(|failure| match failure {
+        let account = self.read::<ServiceAccount>(key).await.map_err(|failure| match failure {
             Failure::NoAnswer(problem) => AccountError::NoAnswer { key: key.clone(), problem },
             Failure::Refused(problem) => AccountError::Unreadable { key: key.clone(), problem },
         })?;

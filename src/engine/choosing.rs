@@ -170,7 +170,7 @@ impl<'p> Round<'p> {
         self.lacking.remove(tag.as_str());
         for (policy, chooser) in self.policies.iter().zip(&mut self.choosers) {
             if policy.followed().is_none() {
-                chooser.take(tag);
+                chooser.offer(tag);
             }
         }
     }
@@ -179,7 +179,7 @@ impl<'p> Round<'p> {
         let mut looks = Looks::new(inspector);
         let mut looked = Vec::with_capacity(self.policies.len());
         for (policy, mut chooser) in self.policies.iter().zip(self.choosers) {
-            policy.followed().iter().for_each(|tag| chooser.take(tag.borrowed()));
+            policy.followed().iter().for_each(|tag| chooser.offer(tag.borrowed()));
             looked.push(looks.decide(policy, chooser.finish()).await);
         }
         looked

@@ -264,9 +264,7 @@ impl Plan {
 /// The tag that a changed value held, where it held one.
 fn held_tag(change: &Change) -> Option<String> {
     match change.part {
-        Part::Image => ImageReference::at_end_of(&change.from)
-            .and_then(|(_, image)| image.tag)
-            .map(|tag| tag.to_string()),
+        Part::Image => ImageReference::ending(&change.from)?.tag.map(|tag| tag.to_string()),
         Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
             change.from.split('@').next().map(str::to_owned)
         }

@@ -29,11 +29,18 @@ impl ImageReference {
         Some(Self { name: ImageName::parse(name).ok()?, tag, digest })
     }
 
+    /// Splits a value behind its last `=`, where a reference may follow; nothing stands before it where there is no `=`.
+    #[must_use]
+    pub fn split_end(value: &str) -> (&str, &str) {
+        let end = value.rfind('=').map_or(0, |at| at + 1);
+        value.split_at_checked(end).unwrap_or(("", value))
+    }
+
     /// Reads the reference that a value ends in, and what stands before it: nothing, or a name and `=`, as where Argo CD
     /// puts one image in another's place (`web=ghcr.io/acme/web:8.0.3`).
     #[must_use]
     pub fn at_end_of(value: &str) -> Option<(&str, Self)> {
-        let (before, reference) = value.split_at_checked(value.rfind('=').map_or(0, |at| at + 1))?;
+        let (before, reference) = Self::split_end(value);
         Some((before, Self::parse(reference)?))
     }
 

@@ -104,9 +104,9 @@ impl<'p> Chooser<'p> {
     }
 
     /// Takes what stands in the list for a tag: one, or a text that is none.
-    pub fn offer(&mut self, text: &str) {
+    pub fn offer_text(&mut self, text: &str) {
         match TagRef::parse(text) {
-            Some(tag) => self.take(tag),
+            Some(tag) => self.offer(tag),
             None => {
                 self.tally.tags += 1;
                 self.tally.malformed += 1;
@@ -115,7 +115,7 @@ impl<'p> Chooser<'p> {
     }
 
     /// Takes one tag of the list.
-    pub fn take(&mut self, tag: TagRef<'_>) {
+    pub fn offer(&mut self, tag: TagRef<'_>) {
         self.tally.tags += 1;
         let verdict = self.policy.judge(tag.as_str(), &mut self.groups);
         let candidate = Candidate::new(tag, verdict.rank);

@@ -24,7 +24,7 @@ fn choose(policy: &Policy, images: &[(&str, &str)]) -> Choice {
         facts(&[(tag, says, &platforms)])
     });
     let mut chooser = policy.chooser(0);
-    images.iter().for_each(|(tag, _)| chooser.offer(tag));
+    images.iter().for_each(|(tag, _)| chooser.offer_text(tag));
     chooser.finish().decide(&known.flatten().collect())
 }
 

@@ -120,7 +120,7 @@ pub(super) fn policy(spec: &ImagePolicySpec) -> Policy {
 pub(super) fn choose<T: AsRef<str>>(policy: &Policy, tags: &[T], most_refused: usize) -> Choice {
     let mut chooser = policy.chooser(most_refused);
     for tag in tags {
-        chooser.offer(tag.as_ref());
+        chooser.offer_text(tag.as_ref());
     }
     chooser.finish().decide(&Facts::new())
 }

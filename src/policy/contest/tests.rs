@@ -18,7 +18,7 @@ fn contest(
 ) -> (Choice, Vec<String>) {
     let policy = policy(spec);
     let mut chooser = policy.chooser(most_refused);
-    tags.iter().for_each(|tag| chooser.offer(tag));
+    tags.iter().for_each(|tag| chooser.offer_text(tag));
     let contest = chooser.finish();
     let (mut seen, mut looks) = (Facts::new(), Vec::new());
     loop {
@@ -79,7 +79,7 @@ fn an_image_that_is_not_known_is_never_passed_over() {
     for spec in [for_platforms(semver("1.x"), &[AMD]), newest_build()] {
         let policy = policy(&spec);
         let mut chooser = policy.chooser(10);
-        ["1.4.0", "1.5.0"].iter().for_each(|tag| chooser.offer(tag));
+        ["1.4.0", "1.5.0"].iter().for_each(|tag| chooser.offer_text(tag));
         let contest = chooser.finish();
         assert_eq!(contest.unknown(&known), [Tag::parse("1.5.0").unwrap()]);
         let choice = contest.decide(&known);

@@ -121,7 +121,7 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
         if let Owner::Policy(policy) = &site.owner {
             let image = match site.part {
                 Part::Image => ImageReference::ending(&site.value).map(|reference| reference.name),
-                Part::Name => ImageName::parse(&site.value).ok(),
+                Part::Name => ImageName::parse(ImageReference::split_end(&site.value).1).ok(),
                 Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => {
                     images.get(&site.line).cloned()
                 }
@@ -211,9 +211,10 @@ impl Listing {
 /// The tag that a value holds, and whether there is a digest; `None` where it holds neither and is not empty.
 fn held(part: Part, value: &str) -> Option<(Option<Tag>, bool)> {
     let tag = |text: &str| Tag::parse(text).ok().map(Some);
+    let (_, value) = ImageReference::split_end(value);
     match part {
         Part::Image => {
-            let reference = ImageReference::ending(value)?;
+            let reference = ImageReference::parse(value)?;
             Some((reference.tag, reference.digest.is_some()))
         }
         Part::Name => Some((None, false)),

@@ -1,35 +1,74 @@
-//! What stands before an image in its value and stays, as in `--image=ghcr.io/acme/api:1.9.3`: to the byte, in whatever
-//! quotes and with whatever escapes it is written.
+//! What stands before a version in its value and stays, as in `--image=ghcr.io/acme/api:1.9.3` and `VERSION=1.9.3`: to
+//! the byte, in whatever quotes and with whatever escapes it is written.
 
 use std::ops::Range;
 
 use super::splice::Splice;
 use super::{Obstacle, Part, ProblemReason, Site, Style};
-use crate::image::ImageReference;
+use crate::image::{Digest, ImageName, ImageReference, Tag};
 
 /// What stays of a value, up to its last `=`; `None` where there is none.
 pub(super) fn before(value: &str) -> Option<&str> {
     Some(ImageReference::split_end(value).0).filter(|before| !before.is_empty())
 }
 
-/// Why the image at the end of a value can not be replaced by itself. A value without a `=` is replaced as a whole.
+/// Whether a text is the part of a reference, with nothing before it. A tag may have its digest behind it.
+pub(super) fn is_part(part: Part, text: &str) -> bool {
+    match part {
+        Part::Image => ImageReference::parse(text).is_some(),
+        Part::Name => ImageName::parse(text).is_ok(),
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => match text.split_once('@') {
+            Some((tag, digest)) => Tag::is_valid(tag) && Digest::parse(digest).is_ok(),
+            None => Tag::is_valid(text),
+        },
+        Part::Digest => Digest::parse(text).is_ok() || Digest::is_hex(text),
+    }
+}
+
+/// Whether a text is the name of a flag or of a variable: `--tag`, `VERSION`, `image.tag`.
+pub(super) fn is_name(text: &str) -> bool {
+    let name = text.strip_prefix("--").unwrap_or(text);
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+/// Whether the last word of what stands before a `=` says by its names what stands behind it: `--tag=`, `export VERSION=`,
+/// `--set=image.tag=`. That of a range says nothing: `>=`.
+fn ends_in_names(before: &str) -> bool {
+    let word = before.rsplit([' ', '\t']).next().unwrap_or_default();
+    word.strip_suffix('=').is_some_and(|names| names.split('=').all(is_name))
+}
+
+/// Why the version at the end of a value can not be replaced by itself. A value without a `=` is replaced as a whole, and
+/// one with a `=` never is. An image tells what it is, whatever stands before it.
 pub(super) fn obstacle(site: &Site, text: &str) -> Option<Obstacle> {
-    let before = before(&site.value).filter(|_| site.part == Part::Image)?;
-    if ImageReference::ending(&site.value).is_none() {
+    let before = before(&site.value)?;
+    let (part, behind_it) = (site.part, site.value.strip_prefix(before).unwrap_or_default());
+    if !is_part(part, behind_it) || (part != Part::Image && !ends_in_names(before)) {
+        let place = if part == Part::Image { "the last =" } else { "the = of a flag or a variable" };
         let message = format!(
-            "{:?} has no image at its end, behind the last =; write one there, such as ghcr.io/acme/api:1.9.3",
-            site.value
+            "{:?} has no {part} at its end, behind {place}; write one there, such as {}",
+            site.value,
+            example(part)
         );
         return Some(Obstacle { reason: ProblemReason::NotAnImage, message });
     }
     let written = behind(text, &site.span, site.style).and_then(|span| text.get(span));
-    (written != site.value.strip_prefix(before)).then(|| Obstacle {
+    (written != Some(behind_it)).then(|| Obstacle {
         reason: ProblemReason::NoValue,
-        message: "the image, or the = before it, is written with escapes; write both as they are".to_owned(),
+        message: format!("the {part}, or the = before it, is written with escapes; write both as they are"),
     })
 }
 
-/// The bytes that make a value what it is to be: those of the image alone where something stands before it, else those that
+const fn example(part: Part) -> &'static str {
+    match part {
+        Part::Image => "ghcr.io/acme/api:1.9.3",
+        Part::Name => "--repository=ghcr.io/acme/api",
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => "--tag=1.9.3",
+        Part::Digest => "--digest=sha256:…",
+    }
+}
+
+/// The bytes that make a value what it is to be: those of the version alone where something stands before it, else those that
 /// `write` gives. `None` where the text is not the one that the value was found in.
 pub(super) fn spliced(
     text: &str,
@@ -40,8 +79,8 @@ pub(super) fn spliced(
 ) -> Option<Splice> {
     match before(value) {
         Some(before) => {
-            let image = value.strip_prefix(before)?.to_owned();
-            Some(Splice { span: behind(text, span, style)?, text: image })
+            let version = value.strip_prefix(before)?.to_owned();
+            Some(Splice { span: behind(text, span, style)?, text: version })
         }
         None => Some(Splice { span: span.clone(), text: write(value, style) }),
     }
@@ -78,7 +117,44 @@ mod tests {
     }
 
     #[test]
-    fn only_the_image_is_written_where_something_stands_before_it() {
+    fn a_flag_or_a_variable_names_what_stands_behind_its_sign_of_equality() {
+        for before in ["--tag=", "-t=", "VERSION=", "export VERSION=", "--set=image.tag=", "--a=b --c="] {
+            assert!(ends_in_names(before), "{before}");
+        }
+        for before in ["", "=", ">=", "--=", "a==", "a =", "https://acme.example/?ref=", "é=", "{\"a=", "--tag"] {
+            assert!(!ends_in_names(before), "{before}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_known_by_its_grammar() {
+        let digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+        let pinned = format!("1.9.3@{digest}");
+        for (part, text) in [
+            (Part::Tag, "1.9.3"),
+            (Part::TagBesideDigest, &pinned),
+            (Part::Digest, digest),
+            (Part::Digest, digest.trim_start_matches("sha256:")),
+            (Part::Name, "ghcr.io/acme/api"),
+            (Part::Image, "ghcr.io/acme/api:1.9.3"),
+        ] {
+            assert!(is_part(part, text), "{part} {text}");
+        }
+        for (part, text) in [
+            (Part::Tag, ""),
+            (Part::Tag, "1.9.3 --verbose"),
+            (Part::Tag, "1.9.3@x"),
+            (Part::Tag, "ghcr.io/acme/api:1.9.3"),
+            (Part::Digest, "1.9.3"),
+            (Part::Name, "ghcr.io/acme/api:1.9.3"),
+            (Part::Image, ""),
+        ] {
+            assert!(!is_part(part, text), "{part} {text}");
+        }
+    }
+
+    #[test]
+    fn only_the_version_is_written_where_something_stands_before_it() {
         let write: fn(&str, Style) -> String = |value, _| format!("<{value}>");
         let spliced = |text, value| spliced(text, &(0..5), Style::SingleQuoted, value, write);
         assert_eq!(spliced("'a=b'", "a=c"), Some(Splice { span: 3..4, text: "c".to_owned() }));

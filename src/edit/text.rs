@@ -169,7 +169,7 @@ fn take(lines: &Lines, placed: Placed<'_>, found: &mut FileSites) {
 pub(super) fn part_held(value: &str, image: &ImageName) -> Part {
     match ImageReference::ending(value) {
         Some(reference) if reference.name == *image => Part::Image,
-        Some(_) | None if Digest::parse(value).is_ok() => Part::Digest,
+        Some(_) | None if Digest::parse(ImageReference::split_end(value).1).is_ok() => Part::Digest,
         Some(_) | None => Part::Tag,
     }
 }
@@ -180,7 +180,7 @@ impl Leaf {
             Some("the value is empty; write a first version, which is lifted from then on")
         } else if self.value.contains("${") || self.value.contains("{{") || self.value.contains("$(") {
             Some("the value is a template; write it out")
-        } else if !is_plain(&self.value) && (part != Part::Image || kept::before(&self.value).is_none()) {
+        } else if !is_plain(&self.value) && kept::before(&self.value).is_none() {
             Some(
                 "the value is none of an image, a tag and a digest; write a first version, which is lifted from then on",
             )

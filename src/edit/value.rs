@@ -22,7 +22,17 @@ pub(super) enum Verdict {
 ///
 /// A policy without `pin` writes a known digest into a whole reference but not into a tag, as Flux does. A tag field
 /// cannot hold a digest alone, so there `pin: Digest` means tag and digest.
+///
+/// What stands before the part and a `=` stays. A value in which only that stands never comes here.
 pub(super) fn judge(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
+    let (before, held) = ImageReference::split_end(held);
+    match judge_part(part, held, wanted) {
+        Verdict::Write(value) => Verdict::Write(format!("{before}{value}")),
+        other @ (Verdict::Held | Verdict::NoDigest | Verdict::Above(_)) => other,
+    }
+}
+
+fn judge_part(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
     match part {
         Part::Image => judge_image(held, wanted),
         Part::Name => judge_name(held, wanted),
@@ -109,9 +119,7 @@ fn judge_image(held: &str, wanted: &Wanted<'_>) -> Verdict {
         return Verdict::NoDigest;
     }
     let digest = wanted.digest.filter(|_| wants_digest).map(ToString::to_string);
-    // What stands before the reference stays. A value in which only that stands never comes here.
-    let before = ImageReference::at_end_of(held).map_or("", |(before, _)| before);
-    let (reference, held_digest) = split_digest(held.strip_prefix(before).unwrap_or(held));
+    let (reference, held_digest) = split_digest(held);
     let (name, tag) = split_tag(reference);
     let is_same_image = ImageName::parse(name).is_ok_and(|name| name == *wanted.image);
     let name = if is_same_image { name } else { wanted.image.as_str() };
@@ -122,7 +130,7 @@ fn judge_image(held: &str, wanted: &Wanted<'_>) -> Verdict {
         }
         Comparison::Same | Comparison::Other => {
             let tag = if writes_tag { format!(":{}", wanted.tag) } else { String::new() };
-            held_or(held, with_digest(&format!("{before}{name}{tag}"), digest.as_deref()))
+            held_or(held, with_digest(&format!("{name}{tag}"), digest.as_deref()))
         }
     }
 }
@@ -251,6 +259,18 @@ mod tests {
         let wanted = format!("--image=ghcr.io/acme/api@{NEW}");
         assert_eq!(pinned.judge(Part::Image, "--image=ghcr.io/acme/api:4"), write(&wanted));
         assert_eq!(pinned.judge(Part::Image, &wanted), Verdict::Held);
+    }
+
+    #[test]
+    fn what_stands_before_any_other_part_stays_too() {
+        assert_eq!(PLAIN.judge(Part::Tag, "--tag=4"), write("--tag=5"));
+        assert_eq!(PLAIN.judge(Part::Tag, "A=B=x5"), Verdict::Held);
+        assert_eq!(PLAIN.judge(Part::Tag, "VERSION=6"), Verdict::Above("6".to_owned()));
+        assert_eq!(PLAIN.judge(Part::Name, "NAME=busybox"), write("NAME=ghcr.io/acme/api"));
+        let pinned = Policy { pin: Some(Pin::TagAndDigest), digest: Some(NEW), ..PLAIN };
+        assert_eq!(pinned.judge(Part::Tag, &format!("--tag=4@{OLD}")), write(format!("--tag=5@{NEW}")));
+        assert_eq!(pinned.judge(Part::Digest, &format!("--digest={OLD}")), write(format!("--digest={NEW}")));
+        assert_eq!(pinned.judge(Part::TagBesideDigest, "VERSION=4"), write("VERSION=5"));
     }
 
     #[test]

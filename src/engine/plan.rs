@@ -266,7 +266,7 @@ fn held_tag(change: &Change) -> Option<String> {
     match change.part {
         Part::Image => ImageReference::ending(&change.from)?.tag.map(|tag| tag.to_string()),
         Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
-            change.from.split('@').next().map(str::to_owned)
+            ImageReference::split_end(&change.from).1.split('@').next().map(str::to_owned)
         }
         Part::Name | Part::Digest => None,
     }

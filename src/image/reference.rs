@@ -29,25 +29,18 @@ impl ImageReference {
         Some(Self { name: ImageName::parse(name).ok()?, tag, digest })
     }
 
-    /// Splits a value behind its last `=`, where a reference may follow; nothing stands before it where there is no `=`.
+    /// Splits a value behind its last `=`, where a reference or a part of one may follow; nothing stands before it where there is no `=`.
     #[must_use]
     pub fn split_end(value: &str) -> (&str, &str) {
         let end = value.rfind('=').map_or(0, |at| at + 1);
         value.split_at_checked(end).unwrap_or(("", value))
     }
 
-    /// Reads the reference that a value ends in, and what stands before it: nothing, or a name and `=`, as where Argo CD
+    /// Reads the reference that a value ends in, whatever stands before it: nothing, or a name and `=`, as where Argo CD
     /// puts one image in another's place (`web=ghcr.io/acme/web:8.0.3`).
     #[must_use]
-    pub fn at_end_of(value: &str) -> Option<(&str, Self)> {
-        let (before, reference) = Self::split_end(value);
-        Some((before, Self::parse(reference)?))
-    }
-
-    /// Reads the reference that a value ends in, whatever stands before it.
-    #[must_use]
     pub fn ending(value: &str) -> Option<Self> {
-        Self::at_end_of(value).map(|(_, reference)| reference)
+        Self::parse(Self::split_end(value).1)
     }
 }
 
@@ -57,10 +50,9 @@ mod tests {
 
     #[test]
     fn finds_the_reference_behind_the_name_that_it_replaces() {
-        let read =
-            |value| ImageReference::at_end_of(value).map(|(before, image)| (before, image.name.to_string()));
-        assert_eq!(read("web=ghcr.io/acme/web:1"), Some(("web=", "ghcr.io/acme/web".to_owned())));
-        assert_eq!(read("ghcr.io/acme/web"), Some(("", "ghcr.io/acme/web".to_owned())));
+        let read = |value| ImageReference::ending(value).map(|image| image.name.to_string());
+        assert_eq!(read("web=ghcr.io/acme/web:1").as_deref(), Some("ghcr.io/acme/web"));
+        assert_eq!(read("ghcr.io/acme/web").as_deref(), Some("ghcr.io/acme/web"));
         assert_eq!((read("web="), read("web=No Image"), read("")), (None, None, None));
     }
 

@@ -192,7 +192,7 @@ impl<'f> Policies<'f> {
 
 fn held_image(site: &Site) -> Option<ImageName> {
     match site.part {
-        Part::Name => ImageName::parse(&site.value).ok(),
+        Part::Name => ImageName::parse(ImageReference::split_end(&site.value).1).ok(),
         _ => ImageReference::ending(&site.value).map(|reference| reference.name),
     }
 }

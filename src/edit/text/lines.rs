@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Format, Leaf, Step};
-use crate::edit::Style;
+use crate::edit::{Style, kept};
 use crate::image::ImageReference;
 
 /// The values of all lines. What these formats can not tell apart without running them, such as here-documents, reads as
@@ -82,11 +82,7 @@ fn words(line: &str) -> Vec<Range<usize>> {
 /// `KEY=value`, or a word that is an image with a version, as in `FROM ghcr.io/acme/api:1.9.3`.
 fn in_word<'a>(format: Format, line: &'a str, word: Range<usize>) -> Option<Found<'a>> {
     let text = line.get(word.clone())?;
-    let is_name = |key: &str| {
-        let key = key.strip_prefix("--").unwrap_or(key);
-        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-    };
-    if let Some((key, value)) = text.split_once('=').filter(|(key, _)| is_name(key)) {
+    if let Some((key, value)) = text.split_once('=').filter(|(key, _)| kept::is_name(key)) {
         let start = word.end - value.len();
         return quoted(line, start..word.end).map(|(value, style)| Found {
             key: Some(key),

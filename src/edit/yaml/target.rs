@@ -5,8 +5,8 @@ use std::ops::Range;
 use granit_parser::ScalarStyle;
 
 use super::reader::{Comment, Kind, Node, Reading, is_null};
-use crate::edit::{Part, ProblemReason, Style, marker};
-use crate::image::{Digest, ImageName, ImageReference, Tag};
+use crate::edit::{Part, ProblemReason, Style, kept, marker};
+use crate::image::{Digest, ImageReference};
 
 /// How SOPS begins a value that it has encrypted.
 pub(super) const SOPS_VALUE: &str = "ENC[AES256_GCM,";
@@ -165,10 +165,11 @@ fn fits(part: Part, value: &str) -> bool {
     match part {
         Part::Image => ImageReference::ending(value)
             .is_some_and(|reference| reference.tag.is_some() || reference.digest.is_some()),
-        Part::Name => ImageName::parse(value).is_ok(),
-        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
-            Tag::is_valid(value.split_once('@').map_or(value, |(tag, _)| tag))
-        }
-        Part::Digest => Digest::parse(value).is_ok(),
+        Part::Name
+        | Part::Tag
+        | Part::TagBesideDigest
+        | Part::TagAlone
+        | Part::Version
+        | Part::Digest => kept::is_part(part, ImageReference::split_end(value).1),
     }
 }

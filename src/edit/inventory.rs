@@ -180,18 +180,13 @@ impl Listing {
         }
         self.taken.insert(site.span.start, is_good);
         let (line, part) = (site.line, site.part);
-        match (&site.obstacle, held(part, &site.value)) {
-            (Some(obstacle), _) => {
+        match &site.obstacle {
+            Some(obstacle) => {
                 let (reason, message) = (obstacle.reason, obstacle.message.clone());
                 self.passed_over.insert(PassedOver { line, image, reason, message });
             }
-            (None, None) => {
-                let message =
-                    format!("{:?} is no {part}; write a first version to have it lifted", site.value);
-                let reason = ProblemReason::NotAnImage;
-                self.passed_over.insert(PassedOver { line, image, reason, message });
-            }
-            (None, Some((tag, has_digest))) => {
+            None => {
+                let (tag, has_digest) = held(part, &site.value);
                 let (value, start) = (site.value.clone(), site.span.start);
                 self.places.push(Place { line, found_by, image, part, value, tag, has_digest, start });
             }
@@ -208,26 +203,24 @@ impl Listing {
     }
 }
 
-/// The tag that a value holds, and whether there is a digest; `None` where it holds neither and is not empty.
-fn held(part: Part, value: &str) -> Option<(Option<Tag>, bool)> {
-    let tag = |text: &str| Tag::parse(text).ok().map(Some);
+/// The tag that a value holds, and whether there is a digest. A value that is neither is written over as any other.
+fn held(part: Part, value: &str) -> (Option<Tag>, bool) {
+    let tag = |text: &str| Tag::parse(text).ok();
     let (_, value) = ImageReference::split_end(value);
     match part {
-        Part::Image => {
-            let reference = ImageReference::parse(value)?;
-            Some((reference.tag, reference.digest.is_some()))
-        }
-        Part::Name => Some((None, false)),
-        Part::Digest => Some((None, true)),
-        Part::Tag if value.is_empty() => Some((None, false)),
-        Part::Tag => match value.split_once('@') {
-            Some((text, digest)) if Digest::parse(digest).is_ok() => Some((tag(text)?, true)),
-            Some(_) => None,
-            None => Some((tag(value)?, false)),
+        Part::Image => match ImageReference::parse(value) {
+            Some(reference) => (reference.tag, reference.digest.is_some()),
+            None => (None, false),
         },
-        Part::TagBesideDigest => Some((tag(value)?, true)),
-        Part::TagAlone => Some((tag(value)?, false)),
-        Part::Version => Some((tag(&value.replace('+', "_"))?, false)),
+        Part::Name => (None, false),
+        Part::Digest => (None, true),
+        Part::Tag => match value.split_once('@') {
+            Some((text, digest)) => (tag(text), Digest::parse(digest).is_ok()),
+            None => (tag(value), false),
+        },
+        Part::TagBesideDigest => (tag(value), true),
+        Part::TagAlone => (tag(value), false),
+        Part::Version => (tag(&value.replace('+', "_")), false),
     }
 }
 

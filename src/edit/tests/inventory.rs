@@ -84,7 +84,6 @@ fn what_can_not_be_written_is_told_here_and_templates_nowhere_else() {
         (pod("no image"), 5, ProblemReason::NotAnImage, false),
         (format!("{}sops: {{mac: x}}\n", pod("a:1")), 5, ProblemReason::Encrypted, false),
         ("image: {repository: a, tag: ''}\n".to_owned(), 1, ProblemReason::NoValue, false),
-        ("image: {repository: a, tag: 'no tag'}\n".to_owned(), 1, ProblemReason::NotAnImage, false),
         ("kind: ConfigMap\ndata: {a.yaml: 'image: a:1'}\n".to_owned(), 2, ProblemReason::NoValue, false),
     ] {
         let found = inventory("a.yaml", text.as_bytes());
@@ -94,6 +93,29 @@ fn what_can_not_be_written_is_told_here_and_templates_nowhere_else() {
         let sites = find_sites("a.yaml", text.as_bytes(), &Targets::compile(&updates, "shop").unwrap());
         assert_eq!(sites.is_empty(), is_silent, "{text}");
     }
+}
+
+#[test]
+fn a_value_that_a_plan_writes_over_is_a_place_whatever_it_holds() {
+    let marked = |value: &str, part: &str| format!("a: {value} # {{\"$tagtide\": \"shop:api{part}\"}}\n");
+    for (text, place) in [
+        (marked("no image", ""), "1 shop/api image  "),
+        (marked("no tag", ":tag"), "1 shop/api tag  "),
+        ("{repository: ghcr.io/acme/web, tag: 'no tag'}\n".to_owned(), "1 helmValues tag ghcr.io/acme/web "),
+        ("{repository: ghcr.io/acme/web, tag: 1@x}\n".to_owned(), "1 helmValues tag ghcr.io/acme/web 1"),
+    ] {
+        let found = inventory("a.yaml", text.as_bytes());
+        assert_eq!((told(&found.places), found.passed_over), (vec![place.to_owned()], vec![]), "{text}");
+        let targets = Targets::compile(&crate::edit::targets::every_switch(), "shop").unwrap();
+        let policies = Policies::all(BTreeMap::from([
+            ("api", Policy::new("ghcr.io/acme/api", "2")),
+            ("web", Policy::new("ghcr.io/acme/web", "2")),
+        ]));
+        let plan = policies.plan_for(&targets, "a.yaml", text.as_bytes());
+        assert_eq!((plan.changes.len(), plan.problems), (1, vec![]), "{text}");
+    }
+    let found = inventory("a.yaml", marked("--tag=no tag", ":tag").as_bytes());
+    assert_eq!((found.places.len(), found.passed_over.len()), (0, 1), "and one that it leaves alone is none");
 }
 
 #[test]

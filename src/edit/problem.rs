@@ -47,6 +47,8 @@ pub enum ProblemReason {
     NotAnImage,
     /// The value is encrypted, or covered by a checksum, with SOPS.
     Encrypted,
+    /// The value is in an object that the API server lets nobody change.
+    Immutable,
     /// The new text did not read as it should have. The file is left alone entirely.
     NotVerified,
     /// The file is a symbolic link, which is never followed.
@@ -86,6 +88,7 @@ impl ProblemReason {
             Self::Downgrade => "Downgrade",
             Self::NotAnImage => "NotAnImage",
             Self::Encrypted => "Encrypted",
+            Self::Immutable => "Immutable",
             Self::NotVerified => "NotVerified",
             Self::Symlink => "Symlink",
             Self::FileName => "FileName",

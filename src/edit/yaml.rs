@@ -5,6 +5,7 @@ mod below_comment;
 mod block;
 mod document;
 mod embedded;
+mod immutable;
 mod path;
 mod place;
 mod quote;
@@ -77,6 +78,7 @@ fn find_in(path: &str, holds: Holds, text: &str, targets: &Targets) -> FileSites
             let marked = has_marker.then(|| found.lines_behind(before));
             place::find_in_document(&mut search, document, marked.as_ref(), &mut found);
         }
+        immutable::hinder(document, found.sites.get_mut(before.0..).unwrap_or_default());
     }
     search.finish(&mut found);
     found.settle(text);

@@ -55,6 +55,8 @@ pub enum Rule {
     OtherImage,
     /// A value is encrypted, or covered by a checksum.
     Encrypted,
+    /// A value is in an object that can not be changed.
+    Immutable,
     /// A change to a file could not be proven.
     Unproven,
     /// A file that might hold an image version is a symbolic link, which is never followed.
@@ -93,6 +95,7 @@ impl Rule {
         Self::NotAnImage,
         Self::OtherImage,
         Self::Encrypted,
+        Self::Immutable,
         Self::Unproven,
         Self::Symlink,
         Self::FileName,
@@ -125,6 +128,7 @@ impl Rule {
             Self::NotAnImage => "not-an-image",
             Self::OtherImage => "other-image",
             Self::Encrypted => "encrypted",
+            Self::Immutable => "immutable",
             Self::Unproven => "unproven",
             Self::Symlink => "symlink",
             Self::FileName => "file-name",
@@ -162,6 +166,7 @@ impl Rule {
             Self::NotAnImage => "A field for an image holds something else.",
             Self::OtherImage => "A value holds another image than the policy follows.",
             Self::Encrypted => "A value is encrypted, or covered by a checksum.",
+            Self::Immutable => "A value is in an object that can not be changed.",
             Self::Unproven => "A change to a file could not be proven.",
             Self::Symlink => {
                 "A file that might hold an image version is a symbolic link, which is never followed."
@@ -197,6 +202,7 @@ impl Rule {
             Self::NotAnImage => "write an image, such as ghcr.io/acme/api:1.9.3",
             Self::OtherImage => "name the policy of this image",
             Self::Encrypted => "keep the image version out of the encrypted part",
+            Self::Immutable => "let a generator of kustomize make the object, or remove immutable",
             Self::Unproven => "write the value in a simpler way",
             Self::Symlink => "put the file itself there, or let spec.paths name what the link leads to",
             Self::FileName => "rename it",
@@ -240,6 +246,7 @@ impl Rule {
             | Self::NoDigest
             | Self::NotAnImage
             | Self::Encrypted
+            | Self::Immutable
             | Self::Unproven => Severity::Error,
         }
     }
@@ -258,6 +265,7 @@ impl Rule {
             ProblemReason::NoDigest => Some(Self::NoDigest),
             ProblemReason::NotAnImage => Some(Self::NotAnImage),
             ProblemReason::Encrypted => Some(Self::Encrypted),
+            ProblemReason::Immutable => Some(Self::Immutable),
             ProblemReason::NotVerified => Some(Self::Unproven),
             ProblemReason::Symlink => Some(Self::Symlink),
             ProblemReason::FileName => Some(Self::FileName),

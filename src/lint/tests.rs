@@ -223,6 +223,14 @@ fn what_stands_in_the_way_of_a_value_is_told_with_its_columns() {
             ],
         ),
         (API, encrypted, &["a.yaml:1:1: error encrypted: "]),
+        (
+            API,
+            "kind: ConfigMap\nimmutable: true\ndata:\n  TAG: 1.0.0 # {\"$imagepolicy\": \"shop:api:tag\"}\n",
+            &[
+                "a.yaml:4:8: error immutable: the value is in a ConfigMap with immutable: true, which the API server lets \
+               nobody change; let a generator of kustomize make it under a new name each time, or remove immutable",
+            ],
+        ),
         (API, "- a: # {\"$imagepolicy\": \"shop:api\"}\n", &["a.yaml:1:8: error no-value: "]),
         (API, "a: [\nb: c # {\"$imagepolicy\": \"shop:api\"}\n", &["a.yaml:"]),
         (

@@ -31,7 +31,9 @@ mod split;
 mod turns;
 mod world;
 
-pub use access::{AccessError, access_for, check_registry};
+pub use access::{
+    AccessError, access_for, check_registry, policy_lacks, registry_faults, registry_lacks,
+};
 pub use asker::Asker;
 pub use choosing::{LookError, Looked, choose};
 pub use desk::Engine;
@@ -41,7 +43,7 @@ pub use inquiry::{Asked, PassedOver, ScanError, Tools, ask};
 pub use message::{InvalidTemplate, Move, Wording, compose};
 pub use metrics::Metrics;
 pub use plan::{FileProblem, Known, NoWish, Plan, PlannedFile, Wish, Wishes, plan};
-pub use repository_settings::{InvalidRepository, check_repository, takes};
+pub use repository_settings::{InvalidRepository, check_repository, repository_lacks, takes};
 pub use scope::Scope;
 pub use selection::Selection;
 pub use settings::Settings;

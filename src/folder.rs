@@ -25,7 +25,7 @@ use self::held::Held;
 use self::node::{Node, Origin};
 use self::object::{Holder, Misfit, Object, Type};
 use crate::api::{ClusterImageRegistry, GROUP, ImagePolicy, InfraRepository, ObjectKey};
-use crate::engine::{ConfigMapError, Kind, SecretData, SecretError};
+use crate::engine::{ConfigMapError, Kind, SecretData, SecretError, SecretSource};
 
 pub use self::node::Spot;
 
@@ -298,6 +298,21 @@ impl Folder {
 impl Place {
     fn defines_it_too(&self) -> String {
         format!("{}:{} defines it too; keep one of them", self.file, self.line)
+    }
+}
+
+/// What is at hand is given at once.
+impl SecretSource for Folder {
+    async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
+        self.secret(key)
+    }
+
+    async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        self.config_map(key)
+    }
+
+    fn operator_namespace(&self) -> &str {
+        OPERATOR_NAMESPACE
     }
 }
 

@@ -34,3 +34,4 @@ pub use identity::{Account, Cloud, Identities, IdentityError, TokenSource, Varia
 pub use listing::{ListVersion, Listed, Listing};
 pub use manifest::{Depth, Inspector};
 pub use pull_secret::{CredentialError, credential_from_secret};
+pub use realm::is_realm_host;

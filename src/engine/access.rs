@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::asker::Asker;
-use super::hooks::check_webhook;
+use super::hooks::{check_webhook, secret_of_webhook};
 use super::settings::Settings;
 use super::sources::sources_of;
 use super::world::{AccountError, ConfigMapError, SecretData, SecretError, SecretSource};
-use crate::api::{ClusterImageRegistry, ObjectKey, Reason};
+use crate::api::{
+    ClusterImageRegistry, ClusterImageRegistrySpec, ConfigMapRef, ImagePolicy, ObjectKey, Reason, SecretRef,
+};
 use crate::image::ImageName;
 use crate::net::{self, ClientCertificate};
 use crate::registry::webhook::UnusableToken;
@@ -136,6 +138,26 @@ impl AccessError {
         )
     }
 
+    /// Whether a Secret or ConfigMap is there and lacks a key.
+    const fn is_of_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::NoKey { .. }
+                | Self::Credentials {
+                    source: CredentialError::NoKnownKey | CredentialError::HalfPair { .. },
+                    ..
+                }
+        )
+    }
+
+    /// The field of the object that it is about.
+    #[must_use]
+    pub fn field(&self) -> String {
+        let message = self.to_string();
+        let field = message.split([':', ' ']).next().filter(|field| field.starts_with("spec."));
+        field.unwrap_or("spec.credentials").to_owned()
+    }
+
     /// The word for conditions, events and metrics.
     #[must_use]
     pub const fn reason(&self) -> Reason {
@@ -203,13 +225,13 @@ pub async fn check_registry<S: SecretSource>(
     settings: &Settings,
     registry: &ClusterImageRegistry,
 ) -> Result<(), AccessError> {
-    let host = &registry.spec.host;
-    let probe = ImageName::parse(&format!("{host}/x/x")).ok().filter(|name| name.host() == host);
-    let image = probe.ok_or_else(|| AccessError::Host(host.chars().take(80).collect()))?;
+    if let Some(fault) = registry_faults(registry).into_iter().next() {
+        return Err(fault);
+    }
     if registry.spec.insecure && !settings.allow_http {
         return Err(AccessError::PlainHttp);
     }
-    sources_of(&image, |asked| (asked == host).then(|| Arc::new(registry.clone())))?;
+    let image = image_at(&registry.spec.host)?;
     match access_for(source, client, identities, &image, None, Some(registry)).await {
         // The entries may all be for paths of the host, which the probe is not in.
         Ok(_) | Err(AccessError::NoEntry { .. } | AccessError::NoPullSecret { .. }) => {}
@@ -221,28 +243,70 @@ pub async fn check_registry<S: SecretSource>(
     }
 }
 
-async fn host_settings<S: SecretSource>(
-    source: &S,
-    client: &Client,
-    registry: &ClusterImageRegistry,
-) -> Result<HostSettings, AccessError> {
+/// What is wrong with a ClusterImageRegistry by itself: with its host, its mirrors, its credentials, and what it says of
+/// certificates and webhooks. Nothing that it names is looked at, and nobody is asked.
+#[must_use]
+pub fn registry_faults(registry: &ClusterImageRegistry) -> Vec<AccessError> {
     let spec = &registry.spec;
+    let sources = image_at(&spec.host)
+        .and_then(|image| sources_of(&image, |host| (host == spec.host).then(|| Arc::new(registry.clone()))));
+    let asker = spec.credentials.clone().map(|credentials| Asker::of_operator("", credentials));
+    let faults = [
+        sources.err(),
+        bundle_of(spec).err(),
+        asker.and_then(|asker| asker.check().err()),
+        spec.webhook.as_ref().and_then(|webhook| secret_of_webhook(webhook).err()),
+    ];
+    faults.into_iter().flatten().collect()
+}
+
+/// An image of this host, to try things with.
+pub(super) fn image_at(host: &str) -> Result<ImageName, AccessError> {
+    let image = ImageName::parse(&format!("{host}/x/x")).ok().filter(|name| name.host() == host);
+    image.ok_or_else(|| AccessError::Host(host.chars().take(80).collect()))
+}
+
+/// Where the certificates of a registry are.
+enum Bundle<'a> {
+    Secret(&'a SecretRef),
+    ConfigMap(&'a ConfigMapRef),
+}
+
+fn bundle_of(spec: &ClusterImageRegistrySpec) -> Result<Option<Bundle<'_>>, AccessError> {
+    match (&spec.ca_secret_ref, &spec.ca_config_map_ref) {
+        (None, None) => Ok(None),
+        (Some(secret), None) => Ok(Some(Bundle::Secret(secret))),
+        (None, Some(config_map)) => Ok(Some(Bundle::ConfigMap(config_map))),
+        (Some(_), Some(_)) => Err(AccessError::TwoBundles),
+    }
+}
+
+/// Certificates with the place where they are, for messages.
+#[derive(Default)]
+struct Certificates {
+    bundle: Option<(Arc<[u8]>, String)>,
+    own: Option<(Arc<ClientCertificate>, String)>,
+}
+
+async fn certificates<S: SecretSource>(
+    source: &S,
+    spec: &ClusterImageRegistrySpec,
+) -> Result<Certificates, AccessError> {
     let of_operator = |name: &str| ObjectKey::new(source.operator_namespace(), name);
-    let bundle = match (&spec.ca_secret_ref, &spec.ca_config_map_ref) {
-        (None, None) => None,
-        (Some(secret), None) => {
+    let bundle = match bundle_of(spec)? {
+        None => None,
+        Some(Bundle::Secret(secret)) => {
             let key = of_operator(&secret.name);
             let data = source.secret(&key).await?;
             Some(pem_of(data, format!("spec.caSecretRef: the Secret {key}"))?)
         }
-        (None, Some(config_map)) => {
+        Some(Bundle::ConfigMap(config_map)) => {
             let key = of_operator(&config_map.name);
             let data = source.config_map(&key).await?;
             Some(pem_of(data, format!("spec.caConfigMapRef: the ConfigMap {key}"))?)
         }
-        (Some(_), Some(_)) => return Err(AccessError::TwoBundles),
     };
-    let certificate = match &spec.client_certificate_secret_ref {
+    let own = match &spec.client_certificate_secret_ref {
         None => None,
         Some(secret) => {
             let key = of_operator(&secret.name);
@@ -256,8 +320,41 @@ async fn host_settings<S: SecretSource>(
             Some((Arc::new(ClientCertificate { chain_pem, key_pem }), place))
         }
     };
+    Ok(Certificates { bundle, own })
+}
+
+/// The Secrets and ConfigMaps of a ClusterImageRegistry that are there and lack a key, as a scan would find. What is not
+/// there, or can not be read, is left to the scan.
+pub async fn registry_lacks<S: SecretSource>(source: &S, registry: &ClusterImageRegistry) -> Vec<AccessError> {
+    let spec = &registry.spec;
+    let mut faults: Vec<_> = certificates(source, spec).await.err().into_iter().collect();
+    if let Some(webhook) = &spec.webhook {
+        faults.extend(check_webhook(source, webhook).await.err());
+    }
+    if let (Some(credentials), Ok(image)) = (spec.credentials.clone(), image_at(&spec.host)) {
+        let asker = Asker::of_operator(source.operator_namespace(), credentials);
+        faults.extend(asker.unusable_secrets(source, &image).await);
+    }
+    faults.retain(AccessError::is_of_keys);
+    faults
+}
+
+/// The same of the Secret that an ImagePolicy names.
+pub async fn policy_lacks<S: SecretSource>(source: &S, policy: &ImagePolicy) -> Option<AccessError> {
+    let image = ImageName::parse(&policy.spec.image).ok()?;
+    let fault = Asker::of_policy(policy)?.unusable_secrets(source, &image).await?;
+    fault.is_of_keys().then_some(fault)
+}
+
+async fn host_settings<S: SecretSource>(
+    source: &S,
+    client: &Client,
+    registry: &ClusterImageRegistry,
+) -> Result<HostSettings, AccessError> {
+    let spec = &registry.spec;
+    let Certificates { bundle, own } = certificates(source, spec).await?;
     let (ca_pem, ca_place) = bundle.unzip();
-    let (certificate, certificate_place) = certificate.unzip();
+    let (certificate, certificate_place) = own.unzip();
     let settings = HostSettings {
         insecure: spec.insecure,
         ca_pem,

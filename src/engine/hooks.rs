@@ -57,12 +57,23 @@ impl Hooks {
 /// # Errors
 /// The first thing that is wrong.
 pub(super) async fn check_webhook<S: SecretSource>(source: &S, webhook: &Webhook) -> Result<(), AccessError> {
+    match secret_of_webhook(webhook)? {
+        None => Ok(()),
+        Some(reference) => webhook_token(source, reference).await.map(drop),
+    }
+}
+
+/// The Secret that says who may call; `None` where an identity token does.
+///
+/// # Errors
+/// `AccessError::WebhookOfNobody`, where neither does or both do.
+pub(super) const fn secret_of_webhook(webhook: &Webhook) -> Result<Option<&SecretRef>, AccessError> {
     match (&webhook.secret_ref, &webhook.oidc, webhook.kind) {
-        (None, Some(_), WebhookKind::ArtifactRegistry) => Ok(()),
+        (None, Some(_), WebhookKind::ArtifactRegistry) => Ok(None),
         (None, _, _) | (_, Some(_), _) | (_, _, WebhookKind::ArtifactRegistry) => {
             Err(AccessError::WebhookOfNobody)
         }
-        (Some(reference), None, _) => webhook_token(source, reference).await.map(drop),
+        (Some(reference), None, _) => Ok(Some(reference)),
     }
 }
 

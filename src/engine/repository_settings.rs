@@ -10,7 +10,7 @@ use super::message::{InvalidTemplate, Wording};
 use super::scope::{InvalidGlob, Scope};
 use super::settings::Settings;
 use super::signing::KeptSigner;
-use super::world::{SecretError, World};
+use super::world::{SecretData, SecretError, SecretSource, World};
 use crate::api::{Grouping, ImagePolicy, InfraRepository, InvalidInterval, ObjectKey, Reason, SecretRef};
 use crate::edit::{InvalidFieldUpdate, Targets};
 use crate::git::{
@@ -132,6 +132,31 @@ pub fn check_repository(object: &InfraRepository) -> Result<(), InvalidRepositor
         field: field.trim_end_matches(',').to_owned(),
         problem: problem.trim_start().to_owned(),
     })
+}
+
+/// The Secrets of an InfraRepository that are there and lack a key, as its next cycle would find. What is not there, or can
+/// not be read, is left to the cycle.
+pub async fn repository_lacks<S: SecretSource>(
+    source: &S,
+    object: &InfraRepository,
+) -> Vec<InvalidRepository> {
+    type Read = fn(&SecretData) -> Option<InvalidGitSecret>;
+    let spec = &object.spec;
+    let signing = spec.commit.signing.as_ref().map(|signing| &signing.secret_ref);
+    let secrets: [(_, _, Read); 3] = [
+        ("spec.secretRef", spec.secret_ref.as_ref(), |data| GitSecret::read(data).err()),
+        ("spec.proxySecretRef", spec.proxy_secret_ref.as_ref(), |data| proxy_from_secret(data).err()),
+        ("spec.commit.signing", signing, |data| Signer::read(data).err()),
+    ];
+    let namespace = ObjectKey::of(object).namespace;
+    let mut faults = Vec::new();
+    for (field, reference, read) in secrets {
+        let Some(reference) = reference else { continue };
+        let Ok(data) = source.secret(&ObjectKey::new(&namespace, &reference.name)).await else { continue };
+        let problem = read(&data).filter(InvalidGitSecret::is_of_keys).map(|error| error.to_string());
+        faults.extend(problem.map(|problem| InvalidRepository { field: field.to_owned(), problem }));
+    }
+    faults
 }
 
 /// Whether an InfraRepository lets a policy write: by its namespace, and by `spec.policies`.

@@ -126,6 +126,14 @@ pub enum InvalidGitSecret {
     },
 }
 
+impl InvalidGitSecret {
+    /// Whether it lacks a key, whatever the others hold.
+    #[must_use]
+    pub const fn is_of_keys(&self) -> bool {
+        matches!(self, Self::Empty | Self::Half { .. } | Self::NoProxyAddress | Self::NoSigningKey)
+    }
+}
+
 impl GitSecret {
     /// Reads the data of a Secret: `username` and `password`, or `bearerToken`, or the keys of a GitHub App; `tls.crt` with
     /// `tls.key`, and `ca.crt`, beside them or alone; or, for SSH, `identity` and `known_hosts`, with the `password` of an

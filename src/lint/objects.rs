@@ -1,21 +1,19 @@
 //! What is wrong with each object by itself.
 
+use futures::FutureExt as _;
+
 use super::{Finding, Rule, Severity};
-use crate::api::{ObjectKey, RegistryLimits};
-use crate::engine::{Asker, Kind, check_repository};
+use crate::api::{ClusterImageRegistrySpec, ObjectKey, RegistryLimits};
+use crate::engine::{
+    Asker, Kind, check_repository, policy_lacks, registry_faults, registry_lacks, repository_lacks,
+};
 use crate::folder::{Fault, Folder, FolderProblem};
 use crate::policy::{Advice, InvalidPolicy, compile};
+use crate::registry::is_realm_host;
+use crate::registry::webhook::check_issuer;
 
 pub(super) fn findings(folder: &Folder) -> Vec<Finding> {
     let problems = folder.problems.iter().map(of_problem);
-    let credentials = credentials(folder);
-    let limits = folder.registries.iter().filter_map(|(key, registry)| {
-        let RegistryLimits { requests_per_second: None, concurrency: None } = registry.spec.limits? else {
-            return None;
-        };
-        let message = "spec.limits: it limits nothing; write requestsPerSecond or concurrency, or both";
-        Some(at(folder, Rule::InvalidObject, Kind::Registry, key, "spec.limits", message))
-    });
     let policies = folder.policies.iter().flat_map(|(key, policy)| match compile(&policy.spec) {
         Ok(policy) => policy.advice().into_iter().map(|advice| of_advice(folder, key, advice)).collect(),
         Err(error) => vec![of_invalid_policy(folder, key, &error)],
@@ -24,22 +22,64 @@ pub(super) fn findings(folder: &Folder) -> Vec<Finding> {
         let error = check_repository(repository).err()?;
         Some(at(folder, Rule::InvalidObject, Kind::Repository, key, &error.field, &error.to_string()))
     });
-    problems.chain(policies).chain(repositories).chain(credentials).chain(limits).collect()
+    let secrets = folder.repositories.iter().flat_map(|(key, repository)| {
+        let lacks = repository_lacks(folder, repository).now_or_never().unwrap_or_default();
+        lacks.into_iter().map(|fault| {
+            at(folder, Rule::InvalidObject, Kind::Repository, key, &fault.field, &fault.to_string())
+        })
+    });
+    let registries = registries(folder);
+    problems.chain(policies).chain(repositories).chain(credentials(folder)).chain(secrets).chain(registries).collect()
 }
 
-/// Credentials that say nothing, or two things: the API server refuses them, and a registry is never asked with them.
-fn credentials(folder: &Folder) -> Vec<Finding> {
-    let of_policies =
-        folder.policies.iter().map(|(key, policy)| (Kind::Policy, key, Asker::of_policy(policy)));
-    let of_registries = folder.registries.iter().map(|(key, registry)| {
-        let credentials = registry.spec.credentials.clone();
-        (Kind::Registry, key, credentials.map(|credentials| Asker::of_operator("", credentials)))
-    });
-    let checked = of_policies.chain(of_registries).filter_map(|(kind, key, asker)| {
-        let error = asker?.check().err()?;
-        Some(at(folder, Rule::InvalidObject, kind, key, "spec.credentials", &error.to_string()))
-    });
-    checked.collect()
+/// Credentials of policies that say nothing, or two things, or name a Secret that lacks a key: a registry is never asked
+/// with them.
+fn credentials(folder: &Folder) -> impl Iterator<Item = Finding> {
+    folder.policies.iter().filter_map(|(key, policy)| {
+        let said = Asker::of_policy(policy)?.check().err();
+        let error = said.or_else(|| policy_lacks(folder, policy).now_or_never().flatten())?;
+        Some(at(folder, Rule::InvalidObject, Kind::Policy, key, &error.field(), &error.to_string()))
+    })
+}
+
+/// What the operator would say of a ClusterImageRegistry, or the API server before it.
+fn registries(folder: &Folder) -> impl Iterator<Item = Finding> {
+    folder.registries.iter().flat_map(move |(key, registry)| {
+        let faults = registry_faults(registry);
+        // What a field says wrongly is told, and not what comes of it.
+        let lacks = match faults.as_slice() {
+            [] => registry_lacks(folder, registry).now_or_never().unwrap_or_default(),
+            [..] => Vec::new(),
+        };
+        let of_operator = faults.into_iter().chain(lacks).map(|error| (error.field(), error.to_string()));
+        let told = of_operator.chain(without_effect(&registry.spec));
+        told.map(|(field, message)| at(folder, Rule::InvalidObject, Kind::Registry, key, &field, &message))
+            .collect::<Vec<_>>()
+    })
+}
+
+/// What the operator takes, and nothing comes of: the field and what is wrong with it.
+fn without_effect(spec: &ClusterImageRegistrySpec) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    if let Some(RegistryLimits { requests_per_second: None, concurrency: None }) = spec.limits {
+        let message = "spec.limits: it limits nothing; write requestsPerSecond or concurrency, or both";
+        told.push(("spec.limits".to_owned(), message.to_owned()));
+    }
+    let caller = spec.webhook.as_ref().and_then(|webhook| webhook.oidc.as_ref());
+    if let Some(error) = caller.and_then(|caller| check_issuer(caller).err()) {
+        let field = "spec.webhook.oidc.issuer";
+        let hint = "write its address, such as https://accounts.google.com";
+        told.push((field.to_owned(), format!("{field}: {error}; {hint}")));
+    }
+    for (index, realm) in spec.allowed_realms.iter().enumerate().filter(|(_, realm)| !is_realm_host(realm)) {
+        let field = format!("spec.allowedRealms[{index}]");
+        let message = format!(
+            "{field}: {realm:?} is not a host with an optional port, so no realm is on it; write one such as \
+             auth.acme.example"
+        );
+        told.push((field, message));
+    }
+    told
 }
 
 /// A finding at a field of an object.

@@ -163,22 +163,13 @@ fn hosts(folder: &Folder) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (key, registry) in &folder.registries {
         let host = registry.spec.host.as_str();
-        let is_host = ImageName::parse(&format!("{host}/x/x")).is_ok_and(|name| name.host() == host);
-        let (rule, message) = match first.get(host) {
-            _ if !is_host => {
-                let example =
-                    "write a host with an optional port, such as ghcr.io or registry.acme.example:5000";
-                (Rule::InvalidObject, format!("spec.host: {host:?} is no host; {example}"))
-            }
+        match first.get(host) {
+            None => drop(first.insert(host, key)),
             Some(other) => {
-                (Rule::DuplicateHost, format!("spec.host: {other} already says how {host} is spoken to"))
+                let message = format!("spec.host: {other} already says how {host} is spoken to");
+                findings.push(at(folder, Rule::DuplicateHost, Kind::Registry, key, "spec.host", &message));
             }
-            None => {
-                first.insert(host, key);
-                continue;
-            }
-        };
-        findings.push(at(folder, rule, Kind::Registry, key, "spec.host", &message));
+        }
     }
     findings
 }

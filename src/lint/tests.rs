@@ -135,12 +135,124 @@ fn what_the_api_server_would_refuse_is_an_error_at_its_field() {
 }
 
 #[test]
+fn what_the_operator_would_say_of_a_registry_is_told_at_its_field() {
+    let oidc = "{kind: ArtifactRegistry, oidc: {audience: a, email: b, issuer: ISSUER}}";
+    for (spec, wanted) in [
+        ("mirrors: [{host: ghcr.io}]", "12: error invalid-object: spec.mirrors[0]: \"ghcr.io\" can not be asked: "),
+        ("mirrors: [{host: a.example}, {host: x}]", "29: error invalid-object: spec.mirrors[1]: \"x\" can not be asked: "),
+        ("fallback: Never", "13: error invalid-object: spec.fallback is Never, and there are no spec.mirrors"),
+        (
+            "webhook: {kind: Harbor}",
+            "3: error invalid-object: spec.webhook must have secretRef, or oidc where its kind is ArtifactRegistry, and \
+             not both",
+        ),
+        ("webhook: {kind: ArtifactRegistry, secretRef: {name: x}}", "3: error invalid-object: spec.webhook must have "),
+        (
+            &oidc.replace("ISSUER", "accounts.google.com").replacen('{', "webhook: {", 1),
+            "66: error invalid-object: spec.webhook.oidc.issuer: the keys of accounts.google.com",
+        ),
+        (
+            "caSecretRef: {name: x}\n  caConfigMapRef: {name: x}",
+            "3: error invalid-object: spec.caSecretRef and spec.caConfigMapRef exclude each other",
+        ),
+        ("credentials: {}", "3: error invalid-object: spec.credentials must have exactly one of "),
+        (
+            "allowedRealms: [auth.acme.example, 'https://auth.acme.example']",
+            "38: error invalid-object: spec.allowedRealms[1]: \"https://auth.acme.example\" is not a host",
+        ),
+    ] {
+        let told = of_objects(&format!("{GHCR}  {spec}\n"));
+        let told: Vec<&str> = told.iter().map(|told| told.split_once(':').unwrap().1).collect();
+        assert!(matches!(told.as_slice(), [one] if one.starts_with(&format!("7:{wanted}"))), "{spec}: {told:?}");
+    }
+    let told = of_objects(&GHCR.replace("ghcr.io", "ghcr.io/acme"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("o.yaml:6:9: error invalid-object: spec.host: \"ghcr.io/acme\" is not a host "), "{told:?}");
+}
+
+/// A Secret of these keys, with the namespace and name that all objects here mean.
+fn secret(namespace: &str, keys: &str) -> String {
+    format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {namespace}}}\nstringData: {{{keys}}}\n")
+}
+
+#[test]
+fn a_secret_among_the_objects_that_lacks_a_key_is_told_where_it_is_named() {
+    for (object, namespace, keys, right, wanted) in [
+        (
+            format!("{GHCR}  webhook: {{kind: Harbor, secretRef: {{name: s}}}}\n"),
+            "tagtide",
+            "tokn: x",
+            "token: 0123456789abcdef",
+            "error invalid-object: spec.webhook.secretRef: the Secret tagtide/s has no key token",
+        ),
+        (
+            format!("{GHCR}  caSecretRef: {{name: s}}\n"),
+            "tagtide",
+            "ca.pem: x",
+            "ca.crt: x",
+            "error invalid-object: spec.caSecretRef: the Secret tagtide/s has no key ca.crt",
+        ),
+        (
+            format!("{GHCR}  clientCertificateSecretRef: {{name: s}}\n"),
+            "tagtide",
+            "tls.crt: x",
+            "tls.crt: x, tls.key: x",
+            "error invalid-object: spec.clientCertificateSecretRef: the Secret tagtide/s has no key tls.key",
+        ),
+        (
+            format!("{GHCR}  credentials: {{secretRef: {{name: s}}}}\n"),
+            "tagtide",
+            "username: x",
+            "username: x, password: x",
+            "error invalid-object: the Secret tagtide/s holds no credentials: it has the key username without",
+        ),
+        (
+            format!("{API}  credentials: {{secretRef: {{name: s}}}}\n"),
+            "shop",
+            "user: x",
+            ".dockerconfigjson: ENC[AES256_GCM]",
+            "error invalid-object: the Secret shop/s holds no credentials: it has neither",
+        ),
+        (
+            format!("{INFRA}  secretRef: {{name: s}}\n"),
+            "shop",
+            "password: x",
+            "password: x, username: y",
+            "error invalid-object: spec.secretRef: the Secret has the key password but not username",
+        ),
+        (
+            format!("{INFRA}  proxySecretRef: {{name: s}}\n"),
+            "shop",
+            "url: x",
+            "address: 'http://proxy.acme.example:3128'",
+            "error invalid-object: spec.proxySecretRef: the Secret has no key address",
+        ),
+        (
+            format!("{INFRA}  commit: {{signing: {{secretRef: {{name: s}}}}}}\n"),
+            "shop",
+            "key: x",
+            "identity: ENC[AES256_GCM]",
+            "error invalid-object: spec.commit.signing: the Secret has neither",
+        ),
+    ] {
+        let told = of_objects(&format!("{object}{}", secret(namespace, keys)));
+        assert!(matches!(told.as_slice(), [one] if one.contains(wanted)), "{told:?}\n is not\n{wanted}");
+        for others in [secret(namespace, right), secret("elsewhere", keys)] {
+            assert_eq!(of_objects(&format!("{object}{others}")), [""; 0], "{object}{others}");
+        }
+    }
+}
+
+#[test]
 fn what_is_in_order_is_left_alone() {
     for objects in [
         API.to_owned(),
         format!("{API}{INFRA}"),
         format!("{API}{INFRA}  proxySecretRef: {{name: proxy}}\n  secretRef: {{name: nowhere}}\n"),
         format!("{API}{GHCR}  credentials: {{provider: Aws}}\n  limits: {{concurrency: 3}}\n"),
+        format!("{API}{GHCR}  mirrors: [{{host: a.example, prefix: hub}}]\n  fallback: Never\n  allowedRealms: [a.b:1]\n"),
+        format!("{API}{GHCR}  insecure: true\n  webhook: {{kind: Quay, secretRef: {{name: nowhere}}}}\n"),
+        format!("{API}{GHCR}  webhook: {{kind: ArtifactRegistry, oidc: {{audience: a, email: b}}}}\n"),
         format!("{API}{}  insecureCredentials: true\n", INFRA.replace("https", "http")),
         format!("{API}{}", INFRA.replace("https://git.example.com", "file:///srv")),
         format!("{API}{INFRA}  updates: {{workloads: true, fields: [{{glob: a, policy: api, path: b}}]}}\n"),

@@ -61,8 +61,17 @@ pub(super) fn authority(url: &Url) -> String {
 /// Whether `allowed` (`host` or `host:port`) is where the URL leads. Read as a URL itself, so that letter case and the
 /// scheme's own port make no difference.
 fn names(allowed: &str, url: &Url) -> bool {
-    let allowed = Url::parse(&format!("{}://{allowed}", url.scheme()));
-    allowed.is_ok_and(|allowed| allowed.path() == "/" && authority(&allowed) == authority(url))
+    read_allowed(url.scheme(), allowed).is_some_and(|allowed| authority(&allowed) == authority(url))
+}
+
+fn read_allowed(scheme: &str, allowed: &str) -> Option<Url> {
+    Url::parse(&format!("{scheme}://{allowed}")).ok().filter(|url| url.path() == "/")
+}
+
+/// Whether an entry of `allowedRealms` is a host with an optional port. No realm lies on anything else.
+#[must_use]
+pub fn is_realm_host(allowed: &str) -> bool {
+    read_allowed("https", allowed).is_some()
 }
 
 #[cfg(test)]
@@ -117,6 +126,22 @@ mod tests {
         assert!(is_trusted("https://r.acme.example", "https://other.example:8443/t", &allowed));
         assert!(!is_trusted("https://r.acme.example", "https://other.example/t", &allowed));
         assert!(!is_trusted("https://r.acme.example", "http://auth.acme.example/t", &allowed));
+    }
+
+    #[test]
+    fn what_is_no_host_allows_nothing() {
+        for (allowed, is_host) in [
+            ("auth.acme.example", true),
+            ("Auth.acme.example:8443", true),
+            ("[::1]:8443", true),
+            ("https://auth.acme.example", false),
+            ("auth.acme.example/token", false),
+            ("auth.acme.example:port", false),
+            ("*.acme.example:", true),
+            ("", false),
+        ] {
+            assert_eq!(is_realm_host(allowed), is_host, "{allowed}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::WebhookKind;
 use crate::image::{ImageName, ImageReference, Tag};
-pub use oidc::{Oidc, OidcError};
+pub use oidc::{Oidc, OidcError, check_issuer};
 pub use proof::{ProofToken, Sender, UnusableToken, is_proven_in_path};
 
 /// The most pushes of which one delivery may tell; what is beyond is left to the interval.

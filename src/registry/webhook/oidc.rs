@@ -152,24 +152,12 @@ impl Oidc {
             jwks_uri: String,
         }
         let failed = |Problem(problem)| OidcError::Issuer { issuer: issuer.to_owned(), problem };
-        let discovery = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let found: Discovered = self.read(&self.allowed(&discovery)?).await.map_err(failed)?;
+        let discovery = discovery_of(issuer, self.allow_http)?;
+        let found: Discovered = self.read(&discovery).await.map_err(failed)?;
         if found.issuer != issuer {
             return Err(failed(Problem("its configuration names another issuer".to_owned())));
         }
-        self.read(&self.allowed(&found.jwks_uri)?).await.map_err(failed)
-    }
-
-    fn allowed(&self, url: &str) -> Result<Url, OidcError> {
-        let url = Url::parse(url).map_err(|error| OidcError::Issuer {
-            issuer: url.chars().take(200).collect(),
-            problem: error.to_string(),
-        })?;
-        match url.scheme() {
-            "https" => Ok(url),
-            "http" if self.allow_http => Ok(url),
-            _ => Err(OidcError::PlainHttp),
-        }
+        self.read(&address(&found.jwks_uri, self.allow_http)?).await.map_err(failed)
     }
 
     async fn read<T: DeserializeOwned>(&self, url: &Url) -> Result<T, Problem> {
@@ -183,6 +171,31 @@ impl Oidc {
         let body = read_capped(response, limits).await?;
         serde_json::from_slice(&body)
             .map_err(|_| Problem("its answer is not of the documented form".to_owned()))
+    }
+}
+
+/// Checks that keys could be asked for at the issuer's address, as if the operator allowed plain HTTP. Nobody is asked.
+///
+/// # Errors
+/// [`OidcError`], where it is no such address.
+pub fn check_issuer(caller: &OidcCaller) -> Result<(), OidcError> {
+    discovery_of(&caller.issuer, true).map(drop)
+}
+
+/// Where an issuer says where its keys are (OpenID Connect Discovery 1.0, 4).
+fn discovery_of(issuer: &str, allow_http: bool) -> Result<Url, OidcError> {
+    address(&format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')), allow_http)
+}
+
+fn address(url: &str, allow_http: bool) -> Result<Url, OidcError> {
+    let url = Url::parse(url).map_err(|error| OidcError::Issuer {
+        issuer: url.chars().take(200).collect(),
+        problem: error.to_string(),
+    })?;
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if allow_http => Ok(url),
+        _ => Err(OidcError::PlainHttp),
     }
 }
 

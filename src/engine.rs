@@ -29,6 +29,7 @@ mod signing;
 mod sources;
 mod split;
 mod turns;
+mod unread;
 mod world;
 
 pub use access::{
@@ -48,6 +49,7 @@ pub use scope::Scope;
 pub use selection::Selection;
 pub use settings::Settings;
 pub use sources::{Source, sources_of};
+pub use unread::{NotRead, Unread};
 pub use world::{
     AccountData, AccountError, ConfigMapError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource,
     Status, Update, World, WorldError,

@@ -22,8 +22,8 @@ use std::path::Path;
 
 use self::source::Sources;
 use crate::api::InfraRepository;
-use crate::edit::{FileSites, MAX_FILE_BYTES, Problem, ProblemReason};
-use crate::engine::FileProblem;
+use crate::edit::FileSites;
+use crate::engine::Unread;
 use crate::folder::Folder;
 
 pub use self::finding::{Finding, Report, Severity};
@@ -38,61 +38,13 @@ pub struct Files<'a> {
     /// Gives the text of such a file, for the lines that findings show.
     pub read: &'a dyn Fn(&str) -> Option<Vec<u8>>,
     /// Files that were not read.
-    pub passed_over: &'a [PassedOver],
+    pub passed_over: &'a [Unread],
     /// How many files were looked at.
     pub searched: usize,
     /// What a path is put behind, so that it leads from the working directory to the file: `infra/`, or nothing.
     pub prefix: String,
     /// The InfraRepository as which they were searched; without one, every policy counts.
     pub repository: Option<&'a InfraRepository>,
-}
-
-/// A file that might hold an image version, and is not read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassedOver {
-    /// The path, with `/`.
-    pub path: String,
-    /// Why.
-    pub why: NotRead,
-}
-
-/// Why a file is not read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotRead {
-    /// It is a symbolic link to this, which no file that is looked at is.
-    Link {
-        /// What the link says.
-        to: String,
-    },
-    /// It has more bytes than are read.
-    TooLarge,
-    /// Its name has a control character or a backslash, or is not UTF-8.
-    Name,
-}
-
-impl PassedOver {
-    /// What is to be told of it.
-    #[must_use]
-    pub fn problem(&self) -> FileProblem {
-        let (reason, message) = match &self.why {
-            NotRead::Link { to } => (
-                ProblemReason::Symlink,
-                format!("the file is a link to {to}, which is not followed and not looked at by itself"),
-            ),
-            NotRead::TooLarge => (
-                ProblemReason::TooLarge,
-                format!(
-                    "the file is far larger than the {MAX_FILE_BYTES} bytes up to which files are written, and is not read"
-                ),
-            ),
-            NotRead::Name => (
-                ProblemReason::FileName,
-                "the file is passed over: its name has a control character or a backslash, or is not UTF-8"
-                    .to_owned(),
-            ),
-        };
-        FileProblem { file: self.path.clone(), problem: Problem { line: 1, reason, message, policy: None } }
-    }
 }
 
 /// Looks for what is wrong: with the objects of a folder, and with files that they write to.

@@ -12,11 +12,12 @@ use super::repo_files::{MarkedFiles, Repo, Searched};
 use super::{BadInput, object_key, output};
 use crate::api::{Author, InfraRepository, ObjectKey};
 use crate::edit::{Owner, Targets};
-use crate::engine::{Kind, Known, NoWish, Plan, Scope, Selection, Wish, Wishes, Wording, plan, takes};
+use crate::engine::{
+    Kind, Known, NoWish, Plan, Scope, Selection, Unread, Wish, Wishes, Wording, plan, takes,
+};
 use crate::folder::{Folder, FolderProblem};
 use crate::git::BranchName;
 use crate::image::{Digest, ImageName, Tag};
-use crate::lint::PassedOver;
 use crate::policy::{InvalidPolicy, compile};
 
 /// A person who asks for a plan hears of every marker that leads nowhere.
@@ -131,7 +132,7 @@ impl PlanningArgs {
         }
 
         let (mut plan, old) = planned(&searched, &wishes)?;
-        searched.passed_over.iter().map(PassedOver::problem).for_each(|problem| plan.add_problem(problem));
+        searched.passed_over.iter().map(Unread::problem).for_each(|problem| plan.add_problem(problem));
         let author = repository.map(|repository| repository.spec.commit.author.clone());
         Ok(Planned {
             repo,

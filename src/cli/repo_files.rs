@@ -15,9 +15,8 @@ use self::files::{Files, Take};
 use super::BadInput;
 use super::progress::Progress;
 use crate::edit::{FileSites, Targets, find_sites};
-use crate::engine::Scope;
+use crate::engine::{Scope, Unread};
 use crate::git::{Branch, BranchName, CommitId, Error, Ignored, head_branch};
-use crate::lint::PassedOver;
 
 /// How many texts are read ahead of the search; each may take [`crate::engine::MAX_FILE`] bytes.
 const TEXTS_AHEAD: usize = 16;
@@ -63,7 +62,7 @@ pub(super) type MarkedFiles = BTreeMap<String, MarkedFile>;
 pub(super) struct Searched {
     pub(super) marked: MarkedFiles,
     /// Files that were not read.
-    pub(super) passed_over: Vec<PassedOver>,
+    pub(super) passed_over: Vec<Unread>,
     /// How many files were read.
     pub(super) files: usize,
     /// Where files on disk can be read again.
@@ -127,7 +126,7 @@ impl Repo {
                     // Refused only where every worker has panicked, which is told below.
                     texts.send((path, text)).ok();
                 }
-                Err(why) => passed_over.push(PassedOver { path, why }),
+                Err(why) => passed_over.push(Unread { path, why }),
             });
             // Nothing more comes: the workers end.
             drop(texts);
@@ -206,8 +205,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::engine::MAX_FILE;
-    use crate::lint::NotRead;
+    use crate::engine::{MAX_FILE, NotRead};
 
     #[test]
     fn only_files_that_git_would_hold_are_read() {

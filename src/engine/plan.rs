@@ -263,10 +263,11 @@ impl Plan {
 
 /// The tag that a changed value held, where it held one.
 fn held_tag(change: &Change) -> Option<String> {
+    let (_, held) = ImageReference::split_end(&change.from);
     match change.part {
-        Part::Image => ImageReference::ending(&change.from)?.tag.map(|tag| tag.to_string()),
+        Part::Image => ImageReference::parse(held)?.tag.map(|tag| tag.to_string()),
         Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
-            ImageReference::split_end(&change.from).1.split('@').next().map(str::to_owned)
+            held.split('@').next().map(str::to_owned)
         }
         Part::Name | Part::Digest => None,
     }
@@ -274,12 +275,37 @@ fn held_tag(change: &Change) -> Option<String> {
 
 /// The digest that a changed value held, where it held one.
 fn held_digest(change: &Change) -> Option<String> {
+    let (_, held) = ImageReference::split_end(&change.from);
     let digest = match change.part {
         Part::Image | Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
-            change.from.split_once('@')?.1
+            held.split_once('@')?.1
         }
-        Part::Digest => &change.from,
+        Part::Digest => held,
         Part::Name => return None,
     };
     Digest::parse(digest).ok().map(|digest| digest.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_value_held_stands_behind_its_last_sign_of_equality() {
+        let digest = Digest::sha256_of(b"x").to_string();
+        let (tag, pinned) = (Some("1.9.3".to_owned()), Some(digest.clone()));
+        for (part, from, held) in [
+            (Part::Image, format!("--mail=a@b --image=ghcr.io/acme/api:1.9.3@{digest}"), (&tag, &pinned)),
+            (Part::Image, format!("ghcr.io/acme/api:1.9.3@{digest}"), (&tag, &pinned)),
+            (Part::Image, "a@b=ghcr.io/acme/api:1.9.3".to_owned(), (&tag, &None)),
+            (Part::Tag, format!("--mail=a@b --tag=1.9.3@{digest}"), (&tag, &pinned)),
+            (Part::TagBesideDigest, "VERSION=1.9.3".to_owned(), (&tag, &None)),
+            (Part::Digest, format!("--digest={digest}"), (&None, &pinned)),
+            (Part::Name, "--name=ghcr.io/acme/api".to_owned(), (&None, &None)),
+        ] {
+            let policy = ObjectKey::new("shop", "api");
+            let change = Change { line: 1, policy, part, from, to: String::new() };
+            assert_eq!((&held_tag(&change), &held_digest(&change)), held, "{}", change.from);
+        }
+    }
 }

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use super::references::is_unreadable;
 use super::source::Sources;
-use super::{Files, Finding, PassedOver, Rule, Severity};
+use super::{Files, Finding, Rule, Severity};
 use crate::api::{ObjectKey, Pin};
 use crate::edit::{FileSites, Owner, Part, Problem, Site};
-use crate::engine::{FileProblem, Known, NoWish, Plan, Wishes, plan, takes};
+use crate::engine::{FileProblem, Known, NoWish, Plan, Unread, Wishes, plan, takes};
 use crate::folder::Folder;
 use crate::image::{ImageName, ImageReference};
 use crate::policy::{Policy, compile};
@@ -116,7 +116,7 @@ fn columns_of(line: &str, bytes: Range<usize>) -> Range<u64> {
     column(bytes.start)..column(bytes.end)
 }
 
-fn of_passed_over(files: &Files<'_>, file: &PassedOver) -> Option<Finding> {
+fn of_passed_over(files: &Files<'_>, file: &Unread) -> Option<Finding> {
     let FileProblem { file, problem } = file.problem();
     let rule = Rule::of_problem(problem.reason)?;
     let finding = Finding::new(rule, files.path(&file), problem.line, 0..0, &problem.message);

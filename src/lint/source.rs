@@ -114,9 +114,9 @@ fn read(file: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{NotRead, PassedOver};
     use super::*;
     use crate::edit::FileSites;
+    use crate::engine::{NotRead, Unread};
 
     #[test]
     fn columns_are_those_of_what_is_at_fault() {
@@ -158,7 +158,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("x.yaml"), "secret\n").unwrap();
         let link = NotRead::Link { to: "y".to_owned() };
-        let passed_over = [PassedOver { path: "x.yaml".to_owned(), why: link }];
+        let passed_over = [Unread { path: "x.yaml".to_owned(), why: link }];
         let prefix = format!("{}/", folder.path().display());
         let file = format!("{prefix}x.yaml");
         assert_eq!(Sources::new(None).line(&file, 1), Some("secret"));

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::repo_files::Repo;
 use crate::edit::{Place, Targets, inventory};
-use crate::engine::Scope;
-use crate::lint::NotRead;
+use crate::engine::{NotRead, Scope};
 
 /// A place and its file.
 #[derive(Clone, Debug)]

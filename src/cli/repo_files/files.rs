@@ -6,9 +6,8 @@ use std::{fs, io};
 use anyhow::anyhow;
 
 use crate::edit::Targets;
-use crate::engine::{MAX_FILE, Scope};
+use crate::engine::{MAX_FILE, NotRead, Scope};
 use crate::git::{Branch, CommitId, Error, FileChange, Ignored};
-use crate::lint::NotRead;
 
 /// The longest path that a link may hold, in bytes; Linux has no longer ones (`PATH_MAX`).
 const MAX_LINK: usize = 4096;

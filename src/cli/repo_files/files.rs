@@ -27,16 +27,15 @@ impl Files<'_> {
         self.scope.admits(path) && self.targets.search(path)
     }
 
-    /// Why a link is not read, unless it leads to a file that is looked at itself.
-    fn refuse_link(self, folder: &str, to: &Path, is_file: impl Fn(&str) -> bool) -> Option<NotRead> {
-        let target = within(folder, to).filter(|target| self.include(target));
-        let is_read = target.is_some_and(|target| is_file(&target));
-        (!is_read).then(|| NotRead::Link { to: to.to_string_lossy().into_owned() })
+    /// The path to which a link in a folder leads, where what is there is looked at.
+    fn target(self, folder: &str, to: &Path) -> Option<String> {
+        within(folder, to).filter(|target| self.include(target))
     }
 
     /// Those of a commit.
     pub(super) fn read_branch(self, branch: &Branch, at: CommitId, take: Take<'_>) -> Result<(), Error> {
         let snapshot = branch.snapshot(at)?;
+        let mut links = Vec::new();
         snapshot.changed_files(None, &|folder| self.scope.enters(folder), &mut |change| {
             match change {
                 FileChange::Present { path, blob } if self.include(path) => {
@@ -45,18 +44,22 @@ impl Files<'_> {
                 FileChange::Link { path, blob } if self.include(path) => {
                     let to = snapshot.read(blob, MAX_LINK)?;
                     let to = to.unwrap_or_else(|| format!("a path of more than {MAX_LINK} bytes").into());
-                    let to = String::from_utf8_lossy(&to);
+                    let to = String::from_utf8_lossy(&to).into_owned();
                     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    if let Some(why) =
-                        self.refuse_link(folder, Path::new(&*to), |target| snapshot.has_file(target))
-                    {
-                        take(path.to_owned(), Err(why));
-                    }
+                    links.push((path.to_owned(), self.target(folder, Path::new(&to)), to));
                 }
                 FileChange::Present { .. } | FileChange::Link { .. } | FileChange::Gone { .. } => {}
             }
             Ok(())
-        })
+        })?;
+        let targets = links.iter().filter_map(|(_, target, _)| target.as_deref()).collect();
+        let files = snapshot.files_among(&targets)?;
+        for (path, target, to) in links {
+            if !target.is_some_and(|target| files.contains(&target)) {
+                take(path, Err(NotRead::Link { to }));
+            }
+        }
+        Ok(())
     }
 
     /// Those on disk that Git would hold: no links, no folders that are repositories of their own, and nothing ignored.
@@ -91,8 +94,8 @@ impl Files<'_> {
                     let is_file = |target: &str| {
                         fs::symlink_metadata(root.join(target)).is_ok_and(|target| target.is_file())
                     };
-                    if let Some(why) = self.refuse_link(&prefix, &to, is_file) {
-                        take(path, Err(why));
+                    if !self.target(&prefix, &to).is_some_and(|target| is_file(&target)) {
+                        take(path, Err(NotRead::Link { to: to.to_string_lossy().into_owned() }));
                     }
                 } else if kind.is_file() && self.include(&path) {
                     take(path, read_file(&entry)?);

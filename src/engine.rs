@@ -32,9 +32,7 @@ mod turns;
 mod unread;
 mod world;
 
-pub use access::{
-    AccessError, access_for, check_registry, policy_lacks, registry_faults, registry_lacks,
-};
+pub use access::{AccessError, access_for, check_registry, policy_lacks, registry_faults, registry_lacks};
 pub use asker::Asker;
 pub use choosing::{LookError, Looked, choose};
 pub use desk::Engine;

@@ -30,7 +30,7 @@ use crate::engine::{ConfigMapError, Kind, SecretData, SecretError, SecretSource}
 pub use self::node::Spot;
 
 /// The namespace of an object whose file names none, as `kubectl` has it.
-const DEFAULT_NAMESPACE: &str = "default";
+pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// The namespace in which the Secrets and ConfigMaps of ClusterImageRegistries are looked for, as the chart's operator has it.
 pub const OPERATOR_NAMESPACE: &str = "tagtide";
@@ -187,6 +187,11 @@ impl Folder {
             object: Some(ObjectName { kind: kind.as_str().to_owned(), key: key.clone() }),
             message,
         }
+    }
+
+    /// Takes in a file that was read elsewhere, by the name that problems give it.
+    pub fn take_file(&mut self, file: &str, content: &[u8]) {
+        self.add(&file.into(), content);
     }
 
     /// Takes in one file.

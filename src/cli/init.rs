@@ -1,6 +1,7 @@
 //! `tagtide init`: policies for a repo as it is, to be reviewed.
 
 mod draft;
+mod existing;
 mod findings;
 mod manifest;
 mod name;

@@ -99,6 +99,18 @@ impl Switch {
         }
     }
 
+    /// Whether it is on.
+    #[must_use]
+    pub const fn is_on(self, updates: &Updates) -> bool {
+        match self {
+            Self::Workloads => updates.workloads,
+            Self::Kustomize => updates.kustomize,
+            Self::HelmValues => updates.helm_values,
+            Self::OciArtifacts => updates.oci_artifacts,
+            Self::RenovateComments => updates.renovate_comments,
+        }
+    }
+
     fn turn_on(self, updates: &mut Updates) {
         match self {
             Self::Workloads => updates.workloads = true,

@@ -121,7 +121,9 @@ mod tests {
         for before in ["--tag=", "-t=", "VERSION=", "export VERSION=", "--set=image.tag=", "--a=b --c="] {
             assert!(ends_in_names(before), "{before}");
         }
-        for before in ["", "=", ">=", "--=", "a==", "a =", "https://acme.example/?ref=", "é=", "{\"a=", "--tag"] {
+        for before in
+            ["", "=", ">=", "--=", "a==", "a =", "https://acme.example/?ref=", "é=", "{\"a=", "--tag"]
+        {
             assert!(!ends_in_names(before), "{before}");
         }
     }

@@ -261,7 +261,7 @@ pub fn registry_faults(registry: &ClusterImageRegistry) -> Vec<AccessError> {
 }
 
 /// An image of this host, to try things with.
-pub(super) fn image_at(host: &str) -> Result<ImageName, AccessError> {
+fn image_at(host: &str) -> Result<ImageName, AccessError> {
     let image = ImageName::parse(&format!("{host}/x/x")).ok().filter(|name| name.host() == host);
     image.ok_or_else(|| AccessError::Host(host.chars().take(80).collect()))
 }
@@ -282,7 +282,6 @@ fn bundle_of(spec: &ClusterImageRegistrySpec) -> Result<Option<Bundle<'_>>, Acce
 }
 
 /// Certificates with the place where they are, for messages.
-#[derive(Default)]
 struct Certificates {
     bundle: Option<(Arc<[u8]>, String)>,
     own: Option<(Arc<ClientCertificate>, String)>,
@@ -325,7 +324,10 @@ async fn certificates<S: SecretSource>(
 
 /// The Secrets and ConfigMaps of a ClusterImageRegistry that are there and lack a key, as a scan would find. What is not
 /// there, or can not be read, is left to the scan.
-pub async fn registry_lacks<S: SecretSource>(source: &S, registry: &ClusterImageRegistry) -> Vec<AccessError> {
+pub async fn registry_lacks<S: SecretSource>(
+    source: &S,
+    registry: &ClusterImageRegistry,
+) -> Vec<AccessError> {
     let spec = &registry.spec;
     let mut faults: Vec<_> = certificates(source, spec).await.err().into_iter().collect();
     if let Some(webhook) = &spec.webhook {

@@ -24,18 +24,24 @@ pub(super) fn findings(folder: &Folder) -> Vec<Finding> {
     });
     let secrets = folder.repositories.iter().flat_map(|(key, repository)| {
         let lacks = repository_lacks(folder, repository).now_or_never().unwrap_or_default();
-        lacks.into_iter().map(|fault| {
+        lacks.into_iter().map(move |fault| {
             at(folder, Rule::InvalidObject, Kind::Repository, key, &fault.field, &fault.to_string())
         })
     });
     let registries = registries(folder);
-    problems.chain(policies).chain(repositories).chain(credentials(folder)).chain(secrets).chain(registries).collect()
+    problems
+        .chain(policies)
+        .chain(repositories)
+        .chain(credentials(folder))
+        .chain(secrets)
+        .chain(registries)
+        .collect()
 }
 
 /// Credentials of policies that say nothing, or two things, or name a Secret that lacks a key: a registry is never asked
 /// with them.
 fn credentials(folder: &Folder) -> impl Iterator<Item = Finding> {
-    folder.policies.iter().filter_map(|(key, policy)| {
+    folder.policies.iter().filter_map(move |(key, policy)| {
         let said = Asker::of_policy(policy)?.check().err();
         let error = said.or_else(|| policy_lacks(folder, policy).now_or_never().flatten())?;
         Some(at(folder, Rule::InvalidObject, Kind::Policy, key, &error.field(), &error.to_string()))

@@ -138,15 +138,27 @@ fn what_the_api_server_would_refuse_is_an_error_at_its_field() {
 fn what_the_operator_would_say_of_a_registry_is_told_at_its_field() {
     let oidc = "{kind: ArtifactRegistry, oidc: {audience: a, email: b, issuer: ISSUER}}";
     for (spec, wanted) in [
-        ("mirrors: [{host: ghcr.io}]", "12: error invalid-object: spec.mirrors[0]: \"ghcr.io\" can not be asked: "),
-        ("mirrors: [{host: a.example}, {host: x}]", "29: error invalid-object: spec.mirrors[1]: \"x\" can not be asked: "),
-        ("fallback: Never", "13: error invalid-object: spec.fallback is Never, and there are no spec.mirrors"),
+        (
+            "mirrors: [{host: ghcr.io}]",
+            "12: error invalid-object: spec.mirrors[0]: \"ghcr.io\" can not be asked: ",
+        ),
+        (
+            "mirrors: [{host: a.example}, {host: x}]",
+            "29: error invalid-object: spec.mirrors[1]: \"x\" can not be asked: ",
+        ),
+        (
+            "fallback: Never",
+            "13: error invalid-object: spec.fallback is Never, and there are no spec.mirrors",
+        ),
         (
             "webhook: {kind: Harbor}",
             "3: error invalid-object: spec.webhook must have secretRef, or oidc where its kind is ArtifactRegistry, and \
              not both",
         ),
-        ("webhook: {kind: ArtifactRegistry, secretRef: {name: x}}", "3: error invalid-object: spec.webhook must have "),
+        (
+            "webhook: {kind: ArtifactRegistry, secretRef: {name: x}}",
+            "3: error invalid-object: spec.webhook must have ",
+        ),
         (
             &oidc.replace("ISSUER", "accounts.google.com").replacen('{', "webhook: {", 1),
             "66: error invalid-object: spec.webhook.oidc.issuer: the keys of accounts.google.com",
@@ -163,16 +175,24 @@ fn what_the_operator_would_say_of_a_registry_is_told_at_its_field() {
     ] {
         let told = of_objects(&format!("{GHCR}  {spec}\n"));
         let told: Vec<&str> = told.iter().map(|told| told.split_once(':').unwrap().1).collect();
-        assert!(matches!(told.as_slice(), [one] if one.starts_with(&format!("7:{wanted}"))), "{spec}: {told:?}");
+        assert!(
+            matches!(told.as_slice(), [one] if one.starts_with(&format!("7:{wanted}"))),
+            "{spec}: {told:?}"
+        );
     }
     let told = of_objects(&GHCR.replace("ghcr.io", "ghcr.io/acme"));
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("o.yaml:6:9: error invalid-object: spec.host: \"ghcr.io/acme\" is not a host "), "{told:?}");
+    assert!(
+        told[0].starts_with("o.yaml:6:9: error invalid-object: spec.host: \"ghcr.io/acme\" is not a host "),
+        "{told:?}"
+    );
 }
 
 /// A Secret of these keys, with the namespace and name that all objects here mean.
 fn secret(namespace: &str, keys: &str) -> String {
-    format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {namespace}}}\nstringData: {{{keys}}}\n")
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {namespace}}}\nstringData: {{{keys}}}\n"
+    )
 }
 
 #[test]
@@ -250,7 +270,9 @@ fn what_is_in_order_is_left_alone() {
         format!("{API}{INFRA}"),
         format!("{API}{INFRA}  proxySecretRef: {{name: proxy}}\n  secretRef: {{name: nowhere}}\n"),
         format!("{API}{GHCR}  credentials: {{provider: Aws}}\n  limits: {{concurrency: 3}}\n"),
-        format!("{API}{GHCR}  mirrors: [{{host: a.example, prefix: hub}}]\n  fallback: Never\n  allowedRealms: [a.b:1]\n"),
+        format!(
+            "{API}{GHCR}  mirrors: [{{host: a.example, prefix: hub}}]\n  fallback: Never\n  allowedRealms: [a.b:1]\n"
+        ),
         format!("{API}{GHCR}  insecure: true\n  webhook: {{kind: Quay, secretRef: {{name: nowhere}}}}\n"),
         format!("{API}{GHCR}  webhook: {{kind: ArtifactRegistry, oidc: {{audience: a, email: b}}}}\n"),
         format!("{API}{}  insecureCredentials: true\n", INFRA.replace("https", "http")),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::existing::Existing;
+use crate::api::ObjectKey;
 use crate::cli::repo_files::Repo;
-use crate::edit::{Place, Targets, inventory};
+use crate::edit::{Part, Place, Targets, inventory};
 use crate::engine::{NotRead, Scope};
 
 /// A place and its file.
@@ -33,6 +35,8 @@ pub(super) struct Findings {
     pub(super) texts: BTreeMap<String, Vec<u8>>,
     /// How many files were read in each folder of the root; those in the root itself are in one without a name.
     pub(super) folders: BTreeMap<String, usize>,
+    /// The objects that the files hold.
+    pub(super) existing: Existing,
 }
 
 impl Findings {
@@ -49,6 +53,7 @@ impl Findings {
 
     fn take(&mut self, file: String, text: Vec<u8>) {
         let found = inventory(&file, &text);
+        self.existing.take(&file, &text);
         *self.folders.entry(folder_of(&file).to_owned()).or_default() += 1;
         self.passed.extend(found.passed_over.into_iter().map(|passed| Passed {
             file: file.clone(),
@@ -81,6 +86,22 @@ fn not_read(file: String, why: &NotRead) -> Option<Passed> {
 }
 
 impl Finding {
+    /// The marker that would let it follow a policy; `None` where none can.
+    pub(super) fn marker(&self, policy: &ObjectKey, is_pinned: bool) -> Option<String> {
+        let part = match self.place.part {
+            Part::Image => "",
+            Part::Tag => ":tag",
+            // A marker of a tag writes what the policy pins.
+            Part::TagAlone if !is_pinned => ":tag",
+            Part::Name | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => {
+                return None;
+            }
+        };
+        let ObjectKey { namespace, name } = policy;
+        let marker = format!("# {{\"$imagepolicy\": \"{namespace}:{name}{part}\"}}");
+        (!self.place.value.is_empty()).then_some(marker)
+    }
+
     /// Why no policy is proposed for it.
     pub(super) fn passed(&self, reason: &'static str, message: impl Into<String>) -> Passed {
         Passed {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{self, Draft, Image};
+use super::existing::Existing;
 use super::findings::{Finding, Findings, Passed, folder_of};
 use super::name;
 use super::spread::{self, Naming};
@@ -39,6 +40,8 @@ pub(super) struct Proposal {
     pub(super) passed: Vec<Passed>,
     /// How many images the repo holds.
     pub(super) images: usize,
+    /// How many of them have a policy in the repo already.
+    pub(super) followed: usize,
     /// The namespace that was asked for.
     main: String,
 }
@@ -65,9 +68,10 @@ pub(super) struct Policy {
 
 impl Proposal {
     pub(super) fn of(findings: Findings, wanted: &Wanted) -> Self {
-        let Findings { places, mut passed, texts, folders } = findings;
-        let count =
-            places.iter().filter_map(|finding| finding.place.image.as_ref()).collect::<BTreeSet<_>>().len();
+        let Findings { places, mut passed, texts, folders, existing } = findings;
+        let count = images_of(&places);
+        let (places, followed): (Vec<_>, Vec<_>) =
+            places.into_iter().partition(|finding| !finding.has_policy(&existing));
         let (mut marked, mut by_image) = (BTreeMap::new(), BTreeMap::<ImageName, Vec<Finding>>::new());
         for finding in places {
             match (&finding.place.found_by, &finding.place.image) {
@@ -82,10 +86,17 @@ impl Proposal {
         }
         // A marker that no policy is proposed for goes on meaning a policy of its own.
         let is_here = |key: &&ObjectKey| key.namespace == wanted.namespace;
-        let reserved: BTreeSet<String> = marked.keys().filter(is_here).map(|key| key.name.clone()).collect();
+        let reserved = marked.keys().filter(is_here).map(|key| key.name.as_str());
+        let reserved: BTreeSet<String> =
+            reserved.chain(existing.names(&wanted.namespace)).map(str::to_owned).collect();
         let (mut images, mut elsewhere) = (BTreeMap::<ImageName, Image>::new(), Vec::new());
         for (key, places) in marked {
             match draft::marked(&key, places) {
+                Ok((image, draft)) if existing.follows(&image) => {
+                    let told =
+                        draft.places.iter().filter_map(|finding| existing.renamed(&key, finding, &image));
+                    passed.extend(told);
+                }
                 Ok((image, draft)) if key.namespace == wanted.namespace => {
                     images.entry(image).or_default().drafts.push(draft);
                 }
@@ -102,15 +113,59 @@ impl Proposal {
         let elsewhere = elsewhere.into_iter().filter_map(|(image, draft)| draft.into_policy(image, None));
         policies.extend(elsewhere);
         policies.sort_by(|a, b| a.key.cmp(&b.key));
+        let all = repositories(&policies, wanted, &folders, &switches, &fields);
+        let repositories = not_there(all, &existing, &policies, &mut passed);
+        let followed_images = images_of(&followed);
+        let joins = |finding: &Finding, namespace: &str| {
+            repositories.iter().any(|repository| repository.finds(finding, namespace))
+        };
+        passed.extend(followed.iter().filter(|finding| finding.switch().is_some()).filter_map(|finding| {
+            existing.advice(finding, texts.get(&finding.file)?, |namespace| joins(finding, namespace))
+        }));
         passed.sort();
         Self {
-            repositories: repositories(&policies, wanted, &folders, &switches, &fields),
+            repositories,
             policies,
             passed,
             images: count,
+            followed: followed_images,
             main: wanted.namespace.clone(),
         }
     }
+}
+
+impl Repository {
+    /// Whether it would find a place for a policy of this namespace by its image.
+    fn finds(&self, finding: &Finding, namespace: &str) -> bool {
+        let is_on = finding.switch().is_some_and(|switch| self.switches.contains(&switch));
+        is_on && self.key.namespace == namespace && self.include.is_empty()
+    }
+}
+
+/// The InfraRepositories that the repo lacks. What those lack that it holds is told.
+fn not_there(
+    all: Vec<Repository>,
+    existing: &Existing,
+    policies: &[Policy],
+    passed: &mut Vec<Passed>,
+) -> Vec<Repository> {
+    let mut missing = Vec::new();
+    for repository in all {
+        let Repository { key, url, switches, fields, .. } = &repository;
+        match existing.repository(key, url.as_deref()) {
+            Some(there) => {
+                let own = policies.iter().filter(|policy| policy.key.namespace == key.namespace);
+                passed.extend(existing.lacking(there, switches, fields, &own.collect::<Vec<_>>()));
+            }
+            None => missing.push(repository),
+        }
+    }
+    missing
+}
+
+/// How many images the places hold.
+fn images_of(places: &[Finding]) -> usize {
+    places.iter().filter_map(|finding| finding.place.image.as_ref()).collect::<BTreeSet<_>>().len()
 }
 
 fn repositories(
@@ -149,9 +204,12 @@ fn include<'p>(policies: impl Iterator<Item = &'p Policy>, folders: &BTreeMap<St
 }
 
 impl Proposal {
-    /// The folder for the objects of a namespace; that of the first InfraRepository's needs none.
+    /// The folder for the objects of a namespace; the one that was asked for needs none, nor does the only one.
     pub(super) fn folder_of(&self, namespace: &str) -> String {
-        let is_main = self.main == namespace || self.repositories.len() == 1;
+        let of_policies = self.policies.iter().map(|policy| &policy.key);
+        let keys = self.repositories.iter().map(|repository| &repository.key).chain(of_policies);
+        let is_only = keys.map(|key| &key.namespace).all(|other| other == namespace);
+        let is_main = self.main == namespace || is_only;
         if is_main { String::new() } else { format!("{namespace}/") }
     }
 }
@@ -222,6 +280,14 @@ impl Policy {
 }
 
 impl Finding {
+    /// Whether a policy of the repo follows it: the one that its marker names, or else one of its image.
+    fn has_policy(&self, existing: &Existing) -> bool {
+        match &self.place.found_by {
+            FoundBy::Marker(policy) => existing.has_policy(policy),
+            FoundBy::Switch(_) => self.place.image.as_ref().is_some_and(|image| existing.follows(image)),
+        }
+    }
+
     /// The switch that finds it; `None` where a marker does.
     pub(super) fn switch(&self) -> Option<Switch> {
         match self.place.found_by {

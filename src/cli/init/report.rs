@@ -95,7 +95,7 @@ pub(super) fn summarise(proposal: &Proposal, repo: &Path, out: Option<&Path>) {
     }
     let (policies, passed) = (proposal.policies.len(), proposal.passed.len());
     let places: usize = proposal.policies.iter().map(|policy| policy.places.len()).sum();
-    if policies == 0 && passed == 0 {
+    if proposal.images == 0 && policies == 0 && passed == 0 {
         return note("no image version was found");
     }
     note(&format!(
@@ -105,6 +105,12 @@ pub(super) fn summarise(proposal: &Proposal, repo: &Path, out: Option<&Path>) {
         count(places, "place", "places"),
         count(passed, "value", "values")
     ));
+    if proposal.followed > 0 {
+        note(&format!(
+            "{} of a policy that is there already",
+            count(proposal.followed, "image is that", "images are those")
+        ));
+    }
     if let (Some(out), Some(repository)) = (out, proposal.repositories.first()) {
         let (out, repo) = (out.display(), repo.display());
         let text =

@@ -117,17 +117,9 @@ fn drop_what_is_too_much(fields: &mut Vec<FieldUpdate>, policies: &mut [Policy],
 
 /// What a person can do for a place that no field names.
 fn needs_marker(finding: &Finding, policy: &Policy) -> Passed {
-    let part = match finding.place.part {
-        Part::Image => Some(""),
-        Part::Tag => Some(":tag"),
-        Part::TagAlone if policy.pin.is_none() => Some(":tag"),
-        Part::Name | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => None,
-    };
-    let key = &policy.key;
-    let message = match part.filter(|_| !finding.place.value.is_empty()) {
-        Some(part) => format!(
-            "several policies follow this image, and no path names this value alone; put # {{\"$imagepolicy\": \"{}:{}{part}\"}} behind it",
-            key.namespace, key.name
+    let message = match finding.marker(&policy.key, policy.pin.is_some()) {
+        Some(marker) => format!(
+            "several policies follow this image, and no path names this value alone; put {marker} behind it"
         ),
         None => "several policies follow this image, and no path names this value; bring all its places to one major version"
             .to_owned(),

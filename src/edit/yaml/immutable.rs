@@ -45,8 +45,7 @@ fn is_immutable(object: View<'_, '_>) -> bool {
 /// `kustomize.toolkit.fluxcd.io/force`, Argo CD by the option `Force=true`.
 fn is_made_anew(object: View<'_, '_>) -> bool {
     let annotation = |key| object.at(&["metadata", "annotations", key]).and_then(View::text);
-    annotation("kustomize.toolkit.fluxcd.io/force")
-        .is_some_and(|value| value.eq_ignore_ascii_case("enabled"))
+    annotation("kustomize.toolkit.fluxcd.io/force").is_some_and(|value| value.eq_ignore_ascii_case("enabled"))
         || annotation("argocd.argoproj.io/sync-options")
             .is_some_and(|options| options.split(',').any(|option| option.trim() == "Force=true"))
 }

@@ -165,11 +165,8 @@ fn fits(part: Part, value: &str) -> bool {
     match part {
         Part::Image => ImageReference::ending(value)
             .is_some_and(|reference| reference.tag.is_some() || reference.digest.is_some()),
-        Part::Name
-        | Part::Tag
-        | Part::TagBesideDigest
-        | Part::TagAlone
-        | Part::Version
-        | Part::Digest => kept::is_part(part, ImageReference::split_end(value).1),
+        Part::Name | Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => {
+            kept::is_part(part, ImageReference::split_end(value).1)
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "what is printed in another shape ends the test")]
 
+mod existing;
 mod shapes;
 
 use std::fmt::Write as _;

@@ -38,7 +38,7 @@ pub struct Files<'a> {
     /// Gives the text of such a file, for the lines that findings show.
     pub read: &'a dyn Fn(&str) -> Option<Vec<u8>>,
     /// Files that were not read.
-    pub passed_over: &'a [Unread],
+    pub unread: &'a [Unread],
     /// How many files were looked at.
     pub searched: usize,
     /// What a path is put behind, so that it leads from the working directory to the file: `infra/`, or nothing.
@@ -85,7 +85,7 @@ impl Files<'_> {
         if self.marked.contains_key(path) {
             return (self.read)(path);
         }
-        self.passed_over.iter().any(|file| file.path == path).then(Vec::new)
+        self.unread.iter().any(|file| file.path == path).then(Vec::new)
     }
 
     /// The path of a file from the working directory.

@@ -110,7 +110,7 @@ impl LintArgs {
         let files = Files {
             marked,
             read: &|path| searched.read(path).ok(),
-            passed_over: &searched.passed_over,
+            unread: &searched.unread,
             searched: searched.files,
             prefix,
             repository: repository.flatten(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Effects, Style};
@@ -31,6 +31,14 @@ pub(super) fn warning(message: &dyn Display) {
     tell(WARNING, "warning", message);
 }
 
+/// The same of many things, in as few writes as there may be.
+pub(super) fn warnings(messages: impl Iterator<Item = impl Display>) {
+    let mut stderr = BufWriter::new(anstream::stderr().lock());
+    let mut texts = messages.map(|message| told(WARNING, "warning", &message));
+    // Nobody may be reading any more.
+    let _ = texts.try_for_each(|text| writeln!(stderr, "{text}")).and_then(|()| stderr.flush());
+}
+
 /// Tells something on standard error, in a style where that shows. Every `text` from outside must be `printable`.
 pub(super) fn note(text: &str) {
     // Nobody may be reading any more.
@@ -38,7 +46,11 @@ pub(super) fn note(text: &str) {
 }
 
 fn tell(style: Style, word: &str, message: &dyn Display) {
-    note(&format!("{style}{word}{style:#}: {}", printable(&message.to_string())));
+    note(&told(style, word, message));
+}
+
+fn told(style: Style, word: &str, message: &dyn Display) -> String {
+    format!("{style}{word}{style:#}: {}", printable(&message.to_string()))
 }
 
 /// Writes to standard output, with the styles in the text only where they show.

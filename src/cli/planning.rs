@@ -132,7 +132,7 @@ impl PlanningArgs {
         }
 
         let (mut plan, old) = planned(&searched, &wishes)?;
-        searched.passed_over.iter().map(Unread::problem).for_each(|problem| plan.add_problem(problem));
+        searched.unread.iter().map(Unread::problem).for_each(|problem| plan.add_problem(problem));
         let author = repository.map(|repository| repository.spec.commit.author.clone());
         Ok(Planned {
             repo,

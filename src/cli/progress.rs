@@ -1,6 +1,6 @@
 //! How far long work has come: on standard error, on a terminal only, and gone when the work is done.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,36 +12,28 @@ const PATIENCE: Duration = Duration::from_millis(400);
 pub(super) struct Progress {
     bar: ProgressBar,
     began: Instant,
-    done: Cell<u64>,
+    done: AtomicU64,
 }
 
 impl Progress {
-    /// Of work with a known end: `what` follows the count, such as `images asked for`.
+    /// Of so many steps; `what` follows the count, such as `images asked for`.
     pub(super) fn towards(total: usize, what: &'static str) -> Self {
-        let total = u64::try_from(total).unwrap_or(u64::MAX);
-        Self::new(Some(total), "{bar:24.green/dim} {pos} of {len} {msg}", what)
-    }
-
-    /// Of work whose end nobody knows.
-    pub(super) fn of(what: &'static str) -> Self {
-        Self::new(None, "{spinner} {pos} {msg}", what)
-    }
-
-    fn new(total: Option<u64>, template: &str, what: &'static str) -> Self {
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{bar:24.green/dim} {pos} of {len} {msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         // Where standard error is no terminal, this target draws nothing.
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let total = u64::try_from(total).unwrap_or(u64::MAX);
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         let bar = bar.with_style(style.progress_chars("━━─")).with_message(what);
         // Drawn once in this time, so that work that stands still is seen too.
         bar.enable_steady_tick(PATIENCE);
-        Self { bar, began: Instant::now(), done: Cell::new(0) }
+        Self { bar, began: Instant::now(), done: AtomicU64::new(0) }
     }
 
     /// One more is done.
     pub(super) fn step(&self) {
-        self.done.set(self.done.get() + 1);
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if self.began.elapsed() > PATIENCE {
-            self.bar.set_position(self.done.get());
+            self.bar.set_position(done);
         }
     }
 }

@@ -1,28 +1,25 @@
 //! The files of an infra repo that hold image versions: of a folder, a work tree, or a bare Git repository.
 
 mod files;
+mod shared_out;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::{iter, thread};
 
 use anyhow::{Context as _, anyhow, bail};
 
-use self::files::{Files, Take};
+use self::files::{Selector, read_into};
+use self::shared_out::shared_out;
 use super::BadInput;
 use super::progress::Progress;
 use crate::edit::{FileSites, Targets, find_sites};
-use crate::engine::{Scope, Unread};
+use crate::engine::{MAX_FILE, NotRead, Scope, Unread};
 use crate::git::{Branch, BranchName, CommitId, Error, Ignored, head_branch};
 
-/// How many texts are read ahead of the search; each may take [`crate::engine::MAX_FILE`] bytes.
-const TEXTS_AHEAD: usize = 16;
-
-/// The most threads that search: one that reads can not feed more.
-const MOST_WORKERS: usize = 4;
+/// The room that is made for a file before its size is known, in bytes: more than most take.
+const USUAL_FILE: usize = 16 * 1024;
 
 /// Where the files are.
 pub(super) enum Repo {
@@ -57,12 +54,22 @@ enum Kept {
 /// By path, with `/`.
 pub(super) type MarkedFiles = BTreeMap<String, MarkedFile>;
 
+/// What a look at each file came to.
+pub(super) struct Looked<T> {
+    /// Of each file that was read, in no order.
+    pub(super) results: Vec<T>,
+    /// How many files were read.
+    pub(super) files: usize,
+    /// Files that were not read, in the order of their paths.
+    pub(super) unread: Vec<Unread>,
+}
+
 /// What a search of the files came to.
 #[derive(Default)]
 pub(super) struct Searched {
     pub(super) marked: MarkedFiles,
     /// Files that were not read.
-    pub(super) passed_over: Vec<Unread>,
+    pub(super) unread: Vec<Unread>,
     /// How many files were read.
     pub(super) files: usize,
     /// Where files on disk can be read again.
@@ -106,79 +113,98 @@ impl Repo {
         Ok(Self::Bare { branch, at })
     }
 
-    /// The files with image versions that `scope` admits, and what was passed over.
+    /// The files with image versions that `scope` admits, and those that were not read.
     pub(super) fn search(&self, scope: &Scope, targets: &Targets) -> anyhow::Result<Searched> {
         let root = match self {
             Self::Folder(root) | Self::WorkTree(root) => Some(root.clone()),
             Self::Bare { .. } => None,
         };
         let mut searched = Searched { root, ..Searched::default() };
-        let (mut files, mut passed_over) = (0, Vec::new());
-        let (texts, taken) = mpsc::sync_channel(TEXTS_AHEAD);
-        let taken = Mutex::new(taken);
-        let next = || taken.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-        let search = || iter::from_fn(next).filter_map(|(path, text)| searched.mark(path, text, targets));
-        let found = thread::scope(|threads| {
-            let workers: Vec<_> = (0..workers()).map(|_| threads.spawn(|| search().collect())).collect();
-            let read = self.read(scope, targets, &mut |path, read| match read {
-                Ok(text) => {
-                    files += 1;
-                    // Refused only where every worker has panicked, which is told below.
-                    texts.send((path, text)).ok();
-                }
-                Err(why) => passed_over.push(Unread { path, why }),
-            });
-            // Nothing more comes: the workers end.
-            drop(texts);
-            let found: Vec<Vec<_>> = workers.into_iter().map(joined).collect();
-            read.map(|()| found)
-        })?;
-        searched.marked = found.into_iter().flatten().collect();
-        passed_over.sort_by(|one, other| one.path.cmp(&other.path));
-        (searched.files, searched.passed_over) = (files, passed_over);
+        let looked = self.look(scope, targets, |path, text| searched.mark(path, text, targets))?;
+        searched.files = looked.files;
+        searched.marked = looked.results.into_iter().flatten().collect();
+        searched.unread = looked.unread;
         Ok(searched)
     }
 
-    /// Reads the files that `scope` admits and in which `targets` are looked for: path, with `/`, and content, in no
-    /// order.
-    pub(super) fn read(&self, scope: &Scope, targets: &Targets, take: Take<'_>) -> anyhow::Result<()> {
-        let progress = Progress::of("files read");
-        let take = &mut |path, read| {
-            progress.step();
-            take(path, read);
-        };
-        let files = Files { scope, targets };
+    /// Reads the files that `scope` admits and in which `targets` are looked for, and gives path, with `/`, and content
+    /// to `look`, on several threads and in no order.
+    pub(super) fn look<T: Send>(
+        &self,
+        scope: &Scope,
+        targets: &Targets,
+        look: impl Fn(&str, &[u8]) -> T + Sync,
+    ) -> anyhow::Result<Looked<T>> {
+        let selector = Selector { scope, targets };
         match self {
-            Self::Folder(root) => files.read_below(root, None, take),
-            Self::WorkTree(root) => files.read_below(root, Ignored::of(root).as_ref(), take),
-            Self::Bare { branch, at } => Ok(files.read_branch(branch, *at, take)?),
+            Self::Folder(root) => look_in_folder(selector, root, None, look),
+            Self::WorkTree(root) => look_in_folder(selector, root, Ignored::of(root).as_ref(), look),
+            Self::Bare { branch, at } => {
+                let list = selector.list_commit(&branch.snapshot(*at)?)?;
+                let progress = Progress::towards(list.files.len(), "files read");
+                // libgit2 lets one thread at a time read from what it opened.
+                let open = || Ok(branch.snapshot(*at)?);
+                let results = shared_out(&list.files, open, |snapshot, (path, blob)| {
+                    progress.step();
+                    let text = snapshot.read(*blob, MAX_FILE)?;
+                    Ok(text.map(|text| look(path, &text)).ok_or_else(|| too_large(path)))
+                })?;
+                Ok(Looked::new(results, list.unread))
+            }
         }
     }
 }
 
-/// How many threads search while one reads.
-fn workers() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1)).clamp(1, MOST_WORKERS)
+fn look_in_folder<T: Send>(
+    selector: Selector<'_>,
+    root: &Path,
+    ignored: Option<&Ignored>,
+    look: impl Fn(&str, &[u8]) -> T + Sync,
+) -> anyhow::Result<Looked<T>> {
+    let list = selector.list_folder(root, ignored)?;
+    let progress = Progress::towards(list.files.len(), "files read");
+    let buffer = || Ok(Vec::with_capacity(USUAL_FILE));
+    let results = shared_out(&list.files, buffer, |text, path| {
+        progress.step();
+        let read = read_into(text, &root.join(path))?;
+        Ok(read.map(|()| look(path, text)).map_err(|why| Unread { path: path.clone(), why }))
+    })?;
+    Ok(Looked::new(results, list.unread))
 }
 
-/// What a thread came to; its panic goes on here.
-fn joined<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
-    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+fn too_large(path: &str) -> Unread {
+    Unread { path: path.to_owned(), why: NotRead::TooLarge }
+}
+
+impl<T> Looked<T> {
+    fn new(results: Vec<Result<T, Unread>>, mut unread: Vec<Unread>) -> Self {
+        let mut looked = Vec::with_capacity(results.len());
+        for result in results {
+            match result {
+                Ok(result) => looked.push(result),
+                Err(file) => unread.push(file),
+            }
+        }
+        unread.sort_by(|one, other| one.path.cmp(&other.path));
+        Self { files: looked.len(), results: looked, unread }
+    }
 }
 
 impl Searched {
     /// Searches a file; `None` where nothing is in it.
-    fn mark(&self, path: String, text: Vec<u8>, targets: &Targets) -> Option<(String, MarkedFile)> {
-        let mut found = find_sites(&path, &text, targets);
+    fn mark(&self, path: &str, text: &[u8], targets: &Targets) -> Option<(String, MarkedFile)> {
+        let mut found = find_sites(path, text, targets);
         if found.is_empty() {
             return None;
         }
         // Most files hold one site; the room that a growing list reserves would be most of what is kept.
         found.sites.shrink_to_fit();
         found.problems.shrink_to_fit();
-        let kept =
-            if self.root.is_some() { Kept::Hash(self.hash.hash_one(&text)) } else { Kept::Whole(text) };
-        Some((path, MarkedFile { found, kept }))
+        let kept = match self.root {
+            Some(_) => Kept::Hash(self.hash.hash_one(text)),
+            None => Kept::Whole(text.to_vec()),
+        };
+        Some((path.to_owned(), MarkedFile { found, kept }))
     }
 
     /// The text in which something was found.
@@ -205,7 +231,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::engine::{MAX_FILE, NotRead};
 
     #[test]
     fn only_files_that_git_would_hold_are_read() {
@@ -235,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_over_is_told_unless_it_is_looked_at_elsewhere() {
+    fn what_is_unread_is_told_unless_it_is_looked_at_elsewhere() {
         let folder = tempfile::tempdir().unwrap();
         let path = |path: &str| folder.path().join(path);
         fs::create_dir_all(path("apps/api")).unwrap();
@@ -260,7 +285,7 @@ mod tests {
         let apps = crate::api::Paths { include: vec!["apps/**".to_owned()], exclude: Vec::new() };
         let apps = Scope::compile(Some(&apps)).unwrap();
         let repo = Repo::Folder(folder.path().to_owned());
-        let passed_over = repo.search(&apps, &Targets::default()).unwrap().passed_over;
+        let unread = repo.search(&apps, &Targets::default()).unwrap().unread;
         let link = |path: &str, to: &str| (path.to_owned(), NotRead::Link { to: to.to_owned() });
         let wanted = [
             link("apps/absolute.yaml", "/etc/hostname"),
@@ -271,7 +296,7 @@ mod tests {
             link("apps/outside.yaml", "../../x.yaml"),
             link("apps/unseen.yaml", "../base/b.yaml"),
         ];
-        assert_eq!(passed_over.into_iter().map(|file| (file.path, file.why)).collect::<Vec<_>>(), wanted);
+        assert_eq!(unread.into_iter().map(|file| (file.path, file.why)).collect::<Vec<_>>(), wanted);
     }
 
     #[tokio::test]

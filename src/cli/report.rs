@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::output::{FAINT, STRONG, note, printable, warning};
+use super::output::{FAINT, STRONG, note, printable, warnings};
 use crate::engine::{Plan, Wishes};
 
 /// What scripts read: names and shape stay.
@@ -52,10 +52,10 @@ impl<'a> Report<'a> {
 
 /// Tells on standard error what stands in the way, and what becomes of each policy.
 pub(super) fn summarise(plan: &Plan, wishes: &Wishes) {
-    for one in &plan.problems {
+    warnings(plan.problems.iter().map(|one| {
         let (line, reason) = (one.problem.line, one.problem.reason.as_str());
-        warning(&format!("{}:{line}: {reason}: {}", one.file, one.problem.message));
-    }
+        format!("{}:{line}: {reason}: {}", one.file, one.problem.message)
+    }));
     for one in plan.moves(wishes) {
         let (policy, from, to) = (printable(&one.policy), printable(&one.from), printable(&one.to));
         let places = places(one.places.len() as u64);

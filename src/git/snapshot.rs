@@ -1,8 +1,5 @@
 //! Reading a commit: its message, its files, and which of them differ from another tree's.
 
-use std::collections::BTreeSet;
-use std::ops::Bound;
-
 use git2::{ObjectType, Oid, Repository, Tree};
 use jiff::Timestamp;
 
@@ -118,31 +115,6 @@ impl Snapshot {
         }
         let object = odb.read(blob.0).map_err(|source| Error::objects("read", source))?;
         Ok(Some(object.data().to_vec()))
-    }
-
-    /// Those of these paths at which there is a plain file. Each folder is read once, however many of them lead into it.
-    ///
-    /// # Errors
-    /// As [`changed_files`](Self::changed_files).
-    pub fn files_among(&self, paths: &BTreeSet<&str>) -> Result<BTreeSet<String>, Error> {
-        let mut files = BTreeSet::new();
-        if paths.is_empty() {
-            return Ok(files);
-        }
-        let leads_on = |folder: &str| {
-            let below = format!("{folder}/");
-            let behind = (Bound::Included(below.as_str()), Bound::Unbounded);
-            paths.range::<str, _>(behind).next().is_some_and(|path| path.starts_with(&below))
-        };
-        self.changed_files(None, &leads_on, &mut |change| {
-            if let FileChange::Present { path, .. } = change
-                && paths.contains(path)
-            {
-                files.insert(path.to_owned());
-            }
-            Ok(())
-        })?;
-        Ok(files)
     }
 
     /// Whether a tree is here, so that it can be compared with this commit's.
@@ -413,24 +385,6 @@ mod tests {
             format!("Present {{ path: \"ok.yaml\", blob: {blob} }}"),
         ];
         assert_eq!(seen, names);
-        let paths = BTreeSet::from(["ok.yaml", "link.yaml", "module", "gone.yaml", "ok.yaml/x", ""]);
-        assert_eq!(snapshot.files_among(&paths).unwrap(), BTreeSet::from(["ok.yaml".to_owned()]));
-    }
-
-    #[test]
-    fn files_are_found_in_folders_and_only_those_that_are_asked_for() {
-        let set = ["a/b/c", "a/b/d", "a-b/c", "a/e", "f"].map(|path| (path.to_owned(), path.to_owned()));
-        let (dir, ids) = commits(&[BTreeMap::from(set)]);
-        let snapshot = Snapshot::open(Repository::open(dir.path()).unwrap(), ids[0]).unwrap();
-        for (paths, wanted) in [
-            (&["a/b/c", "a/b/x", "a-b/c", "f"][..], &["a/b/c", "a-b/c", "f"][..]),
-            (&["a", "a/b", "a/", "b/c", "a/b/c/d"], &[]),
-            (&["a/e"], &["a/e"]),
-            (&[], &[]),
-        ] {
-            let found = snapshot.files_among(&paths.iter().copied().collect()).unwrap();
-            assert_eq!(found, wanted.iter().map(|path| (*path).to_owned()).collect(), "{paths:?}");
-        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources
             Finding { severity, ..finding }
         }));
     }
-    findings.extend(files.passed_over.iter().filter_map(|file| of_passed_over(files, file)));
+    findings.extend(files.unread.iter().filter_map(|file| unread_file(files, file)));
     findings
 }
 
@@ -116,7 +116,7 @@ fn columns_of(line: &str, bytes: Range<usize>) -> Range<u64> {
     column(bytes.start)..column(bytes.end)
 }
 
-fn of_passed_over(files: &Files<'_>, file: &Unread) -> Option<Finding> {
+fn unread_file(files: &Files<'_>, file: &Unread) -> Option<Finding> {
     let FileProblem { file, problem } = file.problem();
     let rule = Rule::of_problem(problem.reason)?;
     let finding = Finding::new(rule, files.path(&file), problem.line, 0..0, &problem.message);

@@ -140,7 +140,7 @@ mod tests {
         let files = Files {
             marked: [("a", &found)].into(),
             read: &|_| Some(text.clone().into_bytes()),
-            passed_over: &[],
+            unread: &[],
             searched: 1,
             prefix: "repo/".to_owned(),
             repository: None,
@@ -154,18 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_passed_over_is_not_read_for_its_lines() {
+    fn a_file_that_was_unread_is_not_read_for_its_lines() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("x.yaml"), "secret\n").unwrap();
         let link = NotRead::Link { to: "y".to_owned() };
-        let passed_over = [Unread { path: "x.yaml".to_owned(), why: link }];
+        let unread = [Unread { path: "x.yaml".to_owned(), why: link }];
         let prefix = format!("{}/", folder.path().display());
         let file = format!("{prefix}x.yaml");
         assert_eq!(Sources::new(None).line(&file, 1), Some("secret"));
         let files = Files {
             marked: BTreeMap::new(),
             read: &|_| None,
-            passed_over: &passed_over,
+            unread: &unread,
             searched: 0,
             prefix,
             repository: None,

@@ -59,7 +59,7 @@ fn of_file(objects: &str, path: &str, text: &str) -> Vec<String> {
     let files = Files {
         marked: [(path, &found)].into(),
         read: &|_| Some(text.as_bytes().to_vec()),
-        passed_over: &[],
+        unread: &[],
         searched: 1,
         prefix: String::new(),
         repository,
@@ -99,7 +99,7 @@ fn what_the_api_server_would_refuse_is_an_error_at_its_field() {
         ),
         (
             format!("{API}  credentials: {{provider: Aws}}\n"),
-            "o.yaml:8:3: error invalid-object: spec.credentials.provider must have a serviceAccountName here: the \
+            "o.yaml:8:27: error invalid-object: spec.credentials.provider must have a serviceAccountName here: the \
              operator's own identity asks only where a ClusterImageRegistry says so; docs/image-policy.md tells every \
              field",
         ),
@@ -140,11 +140,11 @@ fn what_the_operator_would_say_of_a_registry_is_told_at_its_field() {
     for (spec, wanted) in [
         (
             "mirrors: [{host: ghcr.io}]",
-            "12: error invalid-object: spec.mirrors[0]: \"ghcr.io\" can not be asked: ",
+            "13: error invalid-object: spec.mirrors[0]: \"ghcr.io\" can not be asked: ",
         ),
         (
             "mirrors: [{host: a.example}, {host: x}]",
-            "29: error invalid-object: spec.mirrors[1]: \"x\" can not be asked: ",
+            "32: error invalid-object: spec.mirrors[1]: \"x\" can not be asked: ",
         ),
         (
             "fallback: Never",
@@ -161,7 +161,7 @@ fn what_the_operator_would_say_of_a_registry_is_told_at_its_field() {
         ),
         (
             &oidc.replace("ISSUER", "accounts.google.com").replacen('{', "webhook: {", 1),
-            "66: error invalid-object: spec.webhook.oidc.issuer: the keys of accounts.google.com",
+            "75: error invalid-object: spec.webhook.oidc.issuer: the keys of accounts.google.com",
         ),
         (
             "caSecretRef: {name: x}\n  caConfigMapRef: {name: x}",

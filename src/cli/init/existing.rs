@@ -23,10 +23,15 @@ fn may_be_of(key: &ObjectKey, namespace: &str) -> bool {
 }
 
 impl Existing {
+    /// Whether a file may hold one.
+    pub(super) fn may_be_in(file: &str, text: &[u8]) -> bool {
+        let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
+        is_yaml && memchr::memmem::find(text, GROUP.as_bytes()).is_some()
+    }
+
     /// Takes in what a file holds.
     pub(super) fn take(&mut self, file: &str, text: &[u8]) {
-        let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
-        if is_yaml && memchr::memmem::find(text, GROUP.as_bytes()).is_some() {
+        if Self::may_be_in(file, text) {
             self.0.take_file(file, text);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::existing::Existing;
 use crate::api::ObjectKey;
 use crate::cli::repo_files::Repo;
-use crate::edit::{Part, Place, Targets, inventory};
+use crate::edit::{Inventory, Part, Place, Targets, inventory};
 use crate::engine::{NotRead, Scope};
 
 /// A place and its file.
@@ -42,18 +42,20 @@ pub(super) struct Findings {
 impl Findings {
     /// Reads the files of a repo.
     pub(super) fn read(repo: &Repo) -> anyhow::Result<Self> {
-        let mut findings = Self::default();
-        repo.read(&Scope::compile(None)?, &Targets::everything(), &mut |path, read| match read {
-            Ok(text) => findings.take(path, text),
-            Err(why) => findings.passed.extend(not_read(path, &why)),
+        let looked = repo.look(&Scope::compile(None)?, &Targets::everything(), |path, text| {
+            let found = inventory(path, text);
+            let is_kept = !found.places.is_empty() || Existing::may_be_in(path, text);
+            (path.to_owned(), found, is_kept.then(|| text.to_vec()))
         })?;
+        let mut findings = Self::default();
+        findings.passed.extend(looked.unread.into_iter().filter_map(|file| not_read(file.path, &file.why)));
+        looked.results.into_iter().for_each(|(path, found, text)| findings.take(path, found, text));
         findings.places.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(findings)
     }
 
-    fn take(&mut self, file: String, text: Vec<u8>) {
-        let found = inventory(&file, &text);
-        self.existing.take(&file, &text);
+    fn take(&mut self, file: String, found: Inventory, text: Option<Vec<u8>>) {
+        self.existing.take(&file, text.as_deref().unwrap_or_default());
         *self.folders.entry(folder_of(&file).to_owned()).or_default() += 1;
         self.passed.extend(found.passed_over.into_iter().map(|passed| Passed {
             file: file.clone(),
@@ -65,7 +67,7 @@ impl Findings {
         if !found.places.is_empty() {
             let places = found.places.into_iter().map(|place| Finding { file: file.clone(), place });
             self.places.extend(places);
-            self.texts.insert(file, text);
+            self.texts.extend(text.map(|text| (file, text)));
         }
     }
 }

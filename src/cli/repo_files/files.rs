@@ -1,74 +1,92 @@
-//! The files of a folder, a work tree or a commit, one by one, and why some of them are not read.
+//! Which files of a folder, a work tree or a commit are looked at, why others are not, and what they hold.
 
+use std::collections::HashSet;
+use std::io::Read as _;
 use std::path::{Component, Path};
 use std::{fs, io};
 
 use anyhow::anyhow;
 
 use crate::edit::Targets;
-use crate::engine::{MAX_FILE, NotRead, Scope};
-use crate::git::{Branch, CommitId, Error, FileChange, Ignored};
+use crate::engine::{MAX_FILE, NotRead, Scope, Unread};
+use crate::git::{BlobId, Error, FileChange, Ignored, Snapshot};
 
 /// The longest path that a link may hold, in bytes; Linux has no longer ones (`PATH_MAX`).
 const MAX_LINK: usize = 4096;
 
-/// Takes a file by its path: its content, or why it is not read.
-pub(super) type Take<'t> = &'t mut dyn FnMut(String, Result<Vec<u8>, NotRead>);
-
-/// The files that are looked at.
+/// What decides which files are looked at.
 #[derive(Clone, Copy)]
-pub(super) struct Files<'a> {
+pub(super) struct Selector<'a> {
     pub(super) scope: &'a Scope,
     pub(super) targets: &'a Targets,
 }
 
-impl Files<'_> {
-    fn include(self, path: &str) -> bool {
+/// Files by their paths from the root, with `/`, in no order.
+pub(super) struct List<F> {
+    /// Those that are looked at.
+    pub(super) files: Vec<F>,
+    /// Those that would be, if they could be read.
+    pub(super) unread: Vec<Unread>,
+}
+
+/// A symbolic link of a name that is looked at.
+struct Link {
+    path: String,
+    /// What it says.
+    to: String,
+    /// The path to which that leads.
+    target: Option<String>,
+}
+
+impl Link {
+    fn new(path: String, to: &Path) -> Self {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Self { target: within(folder, to), to: to.to_string_lossy().into_owned(), path }
+    }
+}
+
+impl<F> List<F> {
+    /// With links, which are not read: they are told of unless they lead to a file that is looked at itself.
+    fn new(files: Vec<F>, links: Vec<Link>, path_of: impl Fn(&F) -> &str) -> Self {
+        let mut unread = Vec::new();
+        if !links.is_empty() {
+            let paths: HashSet<&str> = files.iter().map(path_of).collect();
+            let is_read = |link: &Link| link.target.as_deref().is_some_and(|target| paths.contains(target));
+            let links = links.into_iter().filter(|link| !is_read(link));
+            unread.extend(links.map(|Link { path, to, .. }| Unread { path, why: NotRead::Link { to } }));
+        }
+        Self { files, unread }
+    }
+}
+
+impl Selector<'_> {
+    fn includes(self, path: &str) -> bool {
         self.scope.admits(path) && self.targets.search(path)
     }
 
-    /// The path to which a link in a folder leads, where what is there is looked at.
-    fn target(self, folder: &str, to: &Path) -> Option<String> {
-        within(folder, to).filter(|target| self.include(target))
-    }
-
     /// Those of a commit.
-    pub(super) fn read_branch(self, branch: &Branch, at: CommitId, take: Take<'_>) -> Result<(), Error> {
-        let snapshot = branch.snapshot(at)?;
-        let mut links = Vec::new();
+    pub(super) fn list_commit(self, snapshot: &Snapshot) -> Result<List<(String, BlobId)>, Error> {
+        let (mut files, mut links) = (Vec::new(), Vec::new());
         snapshot.changed_files(None, &|folder| self.scope.enters(folder), &mut |change| {
             match change {
-                FileChange::Present { path, blob } if self.include(path) => {
-                    take(path.to_owned(), snapshot.read(blob, MAX_FILE)?.ok_or(NotRead::TooLarge));
+                FileChange::Present { path, blob } if self.includes(path) => {
+                    files.push((path.to_owned(), blob));
                 }
-                FileChange::Link { path, blob } if self.include(path) => {
+                FileChange::Link { path, blob } if self.includes(path) => {
                     let to = snapshot.read(blob, MAX_LINK)?;
                     let to = to.unwrap_or_else(|| format!("a path of more than {MAX_LINK} bytes").into());
-                    let to = String::from_utf8_lossy(&to).into_owned();
-                    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    links.push((path.to_owned(), self.target(folder, Path::new(&to)), to));
+                    links.push(Link::new(path.to_owned(), Path::new(&*String::from_utf8_lossy(&to))));
                 }
                 FileChange::Present { .. } | FileChange::Link { .. } | FileChange::Gone { .. } => {}
             }
             Ok(())
         })?;
-        let targets = links.iter().filter_map(|(_, target, _)| target.as_deref()).collect();
-        let files = snapshot.files_among(&targets)?;
-        for (path, target, to) in links {
-            if !target.is_some_and(|target| files.contains(&target)) {
-                take(path, Err(NotRead::Link { to }));
-            }
-        }
-        Ok(())
+        Ok(List::new(files, links, |(path, _)| path))
     }
 
     /// Those on disk that Git would hold: no links, no folders that are repositories of their own, and nothing ignored.
-    pub(super) fn read_below(
-        self,
-        root: &Path,
-        ignored: Option<&Ignored>,
-        take: Take<'_>,
-    ) -> anyhow::Result<()> {
+    pub(super) fn list_folder(self, root: &Path, ignored: Option<&Ignored>) -> anyhow::Result<List<String>> {
+        let (mut files, mut links, mut misnamed) = (Vec::new(), Vec::new(), Vec::new());
         let mut folders = vec![(root.to_owned(), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
             for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))? {
@@ -77,8 +95,8 @@ impl Files<'_> {
                 let Some(name) = entry.file_name().to_str().filter(|name| is_honest(name)).map(str::to_owned)
                 else {
                     let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-                    if kind.is_file() && self.include(&path) {
-                        take(path, Err(NotRead::Name));
+                    if kind.is_file() && self.includes(&path) {
+                        misnamed.push(Unread { path, why: NotRead::Name });
                     }
                     continue;
                 };
@@ -88,29 +106,28 @@ impl Files<'_> {
                 }
                 if kind.is_dir() && !entry.path().join(".git").exists() {
                     folders.push((entry.path(), format!("{path}/")));
-                } else if kind.is_symlink() && self.include(&path) {
-                    let to =
-                        fs::read_link(entry.path()).map_err(|error| unreadable(&entry.path(), &error))?;
-                    let is_file = |target: &str| {
-                        fs::symlink_metadata(root.join(target)).is_ok_and(|target| target.is_file())
-                    };
-                    if !self.target(&prefix, &to).is_some_and(|target| is_file(&target)) {
-                        take(path, Err(NotRead::Link { to: to.to_string_lossy().into_owned() }));
-                    }
-                } else if kind.is_file() && self.include(&path) {
-                    take(path, read_file(&entry)?);
+                } else if kind.is_symlink() && self.includes(&path) {
+                    let to = fs::read_link(entry.path());
+                    links.push(Link::new(path, &to.map_err(|error| unreadable(&entry.path(), &error))?));
+                } else if kind.is_file() && self.includes(&path) {
+                    files.push(path);
                 }
             }
         }
-        Ok(())
+        let mut list = List::new(files, links, String::as_str);
+        list.unread.extend(misnamed);
+        Ok(list)
     }
 }
 
-fn read_file(entry: &fs::DirEntry) -> anyhow::Result<Result<Vec<u8>, NotRead>> {
-    if !entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_FILE as u64) {
-        return Ok(Err(NotRead::TooLarge));
-    }
-    fs::read(entry.path()).map(Ok).map_err(|error| unreadable(&entry.path(), &error))
+/// Reads a file on disk into a buffer, in place of what is in it.
+pub(super) fn read_into(buffer: &mut Vec<u8>, file: &Path) -> anyhow::Result<Result<(), NotRead>> {
+    buffer.clear();
+    // Not `fs::read`, which asks for the size first and so takes nearly twice as many calls for a small file.
+    let cap = MAX_FILE as u64 + 1;
+    let read = fs::File::open(file).and_then(|file| file.take(cap).read_to_end(buffer));
+    let length = read.map_err(|error| unreadable(file, &error))?;
+    Ok(if length > MAX_FILE { Err(NotRead::TooLarge) } else { Ok(()) })
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use granit_parser::ScalarStyle;
+use memchr::{memchr, memchr_iter};
 
 use super::reader::{Comment, Kind, Node, Reading};
 
@@ -24,10 +25,12 @@ pub(super) fn read(text: &str) -> Option<Reading<'_>> {
         return None;
     }
     let mut document = Document::default();
-    let mut start = 0;
-    for (number, line) in text.split('\n').enumerate() {
-        document.take(&Line { text: line, start, number: number + 1 })?;
-        start += line.len() + 1;
+    let (mut start, mut number) = (0, 1);
+    // A manifest has about a key and a value in twenty bytes.
+    document.reading.nodes.reserve(text.len() / 16);
+    for end in memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        document.take(&Line { text: text.get(start..end)?, start, number })?;
+        (start, number) = (end + 1, number + 1);
     }
     Some(document.reading)
 }
@@ -65,7 +68,7 @@ impl<'a> Document<'a> {
             self.has_start = true;
             return is_first.then_some(());
         }
-        let mut rest = line.text.trim_start_matches(' ');
+        let mut rest = without_spaces(line.text);
         if rest.is_empty() || rest.starts_with('#') {
             self.comment(line, rest);
             return Some(());
@@ -74,12 +77,12 @@ impl<'a> Document<'a> {
         while let Some(behind) = rest.strip_prefix("- ") {
             self.enter(Collection::Sequence, column(line, rest), is_behind_dash)?;
             is_behind_dash = true;
-            rest = behind.trim_start_matches(' ');
+            rest = without_spaces(behind);
         }
         if let Some((key, behind)) = split_key(rest) {
             self.enter(Collection::Mapping, column(line, rest), is_behind_dash)?;
             self.node(line, rest, key.len(), key, ScalarStyle::Plain, true);
-            rest = behind.trim_start_matches(' ');
+            rest = without_spaces(behind);
             self.is_waiting = rest.is_empty() || rest.starts_with('#');
             if self.is_waiting {
                 self.comment(line, rest);
@@ -89,7 +92,7 @@ impl<'a> Document<'a> {
             return None;
         }
         let behind = self.scalar(line, rest)?;
-        let comment = behind.trim_start_matches(' ');
+        let comment = without_spaces(behind);
         if !comment.is_empty() && (!comment.starts_with('#') || comment.len() == behind.len()) {
             return None;
         }
@@ -136,7 +139,7 @@ impl<'a> Document<'a> {
             self.node(line, rest, value.len() + 2, value, style, false);
             return Some(behind);
         }
-        let value = rest.split_once(" #").map_or(rest, |(value, _)| value).trim_end_matches(' ');
+        let value = before_comment(rest).trim_end_matches(' ');
         if !is_plain(value) {
             return None;
         }
@@ -175,11 +178,22 @@ const fn column(line: &Line<'_>, rest: &str) -> usize {
     line.text.len() - rest.len()
 }
 
+fn without_spaces(text: &str) -> &str {
+    let spaces = text.bytes().take_while(|byte| *byte == b' ').count();
+    text.get(spaces..).unwrap_or_default()
+}
+
+/// A plain scalar with the spaces behind it; a comment begins with `#` behind a space.
+fn before_comment(text: &str) -> &str {
+    let mut before = memchr_iter(b'#', text.as_bytes()).filter_map(|at| text.get(..at));
+    before.find(|before| before.ends_with(' ')).unwrap_or(text)
+}
+
 /// A key and what stands behind its colon. `sops` is none: what it means for a document is for the parser.
 fn split_key(text: &str) -> Option<(&str, &str)> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
-    let (key, _) = text.split_at_checked(text.find(|c| !is_part(c))?)?;
-    let behind = text.strip_prefix(key)?.strip_prefix(':')?;
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
+    let (key, behind) = text.split_at_checked(text.bytes().take_while(is_part).count())?;
+    let behind = behind.strip_prefix(':')?;
     let is_key = !key.is_empty() && !key.starts_with('-') && key.len() <= MAX_KEY_BYTES && key != "sops";
     (is_key && (behind.is_empty() || behind.starts_with(' '))).then_some((key, behind))
 }
@@ -193,7 +207,8 @@ fn is_plain(text: &str) -> bool {
             c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '$' | '(' | '+')
         }),
     };
-    begins_well && !text.contains('#') && !text.contains(": ") && !text.ends_with(':')
+    let splits = |at| text.as_bytes().get(at + 1).is_none_or(|next| *next == b' ');
+    begins_well && memchr(b'#', text.as_bytes()).is_none() && !memchr_iter(b':', text.as_bytes()).any(splits)
 }
 
 #[cfg(test)]

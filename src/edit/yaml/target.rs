@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use granit_parser::ScalarStyle;
+use memchr::memchr;
 
 use super::reader::{Comment, Kind, Node, Reading, is_null};
 use crate::edit::{Part, ProblemReason, Style, kept, marker};
@@ -141,9 +142,9 @@ pub(super) fn target<'a>(node: &'a Node<'_>) -> Result<Target<'a>, NoTarget> {
 /// Whether a plain scalar holds what was meant as a marker behind it: a comment begins only behind a space.
 pub(super) fn swallows_marker(node: &Node<'_>) -> bool {
     match &node.kind {
-        Kind::Scalar { value, style: ScalarStyle::Plain, .. } => {
-            value.split_once('#').is_some_and(|(_, behind)| marker::read(behind, true).is_some())
-        }
+        Kind::Scalar { value, style: ScalarStyle::Plain, .. } => memchr(b'#', value.as_bytes())
+            .and_then(|at| value.get(at + 1..))
+            .is_some_and(|behind| marker::read(behind, true).is_some()),
         Kind::Scalar { .. } | Kind::Alias => false,
     }
 }

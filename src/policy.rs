@@ -193,6 +193,7 @@ impl Policy {
     }
 
     /// Greater where `one` is preferred.
+    #[inline]
     fn preference<T: Ord>(&self, one: &T, other: &T) -> Ordering {
         match self.scale.order() {
             Order::Ascending => one.cmp(other),
@@ -205,6 +206,7 @@ impl Policy {
         self.platforms.iter().find(|wanted| !facts.platforms.iter().any(|has| has.is(wanted)))
     }
 
+    #[inline]
     fn judge<'t>(&self, tag: &'t str, groups: &mut Groups) -> Verdict<'t> {
         let Some(part) = self.filter.ranked_text(tag, groups) else {
             return Verdict { rank: self.scale.read(tag), refusal: Some(Refusal::NotIncluded) };

@@ -167,7 +167,9 @@ impl<'p> Round<'p> {
     }
 
     fn offer(&mut self, tag: TagRef<'_>) {
-        self.lacking.remove(tag.as_str());
+        if !self.lacking.is_empty() {
+            self.lacking.remove(tag.as_str());
+        }
         for (policy, chooser) in self.policies.iter().zip(&mut self.choosers) {
             if policy.followed().is_none() {
                 chooser.offer(tag);

@@ -30,22 +30,23 @@ pub struct InvalidTag {
 }
 
 /// Whether a tag may hold this byte. Looked up, since it is asked for every byte of every list.
-const fn is_inner(byte: u8) -> bool {
-    const INNER: u128 = {
-        let (mut inner, mut byte) = (0, 0_u8);
-        while byte.is_ascii() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
-                inner |= 1 << byte;
-            }
-            byte += 1;
+#[inline]
+fn is_inner(byte: u8) -> bool {
+    const INNER: [bool; 256] = {
+        let mut inner = [false; 256];
+        let (mut rest, mut byte) = (inner.as_mut_slice(), 0_u8);
+        while let Some((first, behind)) = rest.split_first_mut() {
+            *first = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+            (rest, byte) = (behind, byte.wrapping_add(1));
         }
         inner
     };
-    byte.is_ascii() && (INNER >> byte) & 1 == 1
+    INNER.get(usize::from(byte)).is_some_and(|is_inner| *is_inner)
 }
 
 impl<'a> TagRef<'a> {
     /// The tag that the text begins with, as far as the grammar reaches, and what follows it.
+    #[inline]
     pub(crate) fn leading(text: &'a str) -> Option<(Self, &'a str)> {
         let length = text.bytes().take_while(|byte| is_inner(*byte)).count();
         let (tag, rest) = text.split_at_checked(length)?;

@@ -61,6 +61,7 @@ impl Avoid {
     }
 
     /// The first entry that covers a rank, with its place in the list.
+    #[inline]
     pub(super) fn entry_for(&self, rank: &Rank<'_>) -> Option<(usize, &str)> {
         self.entries
             .iter()

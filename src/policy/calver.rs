@@ -73,7 +73,7 @@ fn modifier_order(one: &str, other: &str) -> Ordering {
             (None, Some(_)) => return Ordering::Less,
             (Some(_), None) => return Ordering::Greater,
             (Some(a), Some(b)) => match (is_digits(a), is_digits(b)) {
-                (true, true) => digits_order(a, b),
+                (true, true) => digits_order(a.as_bytes(), b.as_bytes()),
                 (true, false) => Ordering::Less,
                 (false, true) => Ordering::Greater,
                 (false, false) => a.cmp(b),

@@ -63,6 +63,7 @@ impl Filter {
     }
 
     /// The part of a tag that is ranked; `None` where `include` does not match, or matches without its group `version`.
+    #[inline]
     pub(super) fn ranked_text<'t>(&self, tag: &'t str, groups: &mut Groups) -> Option<&'t str> {
         let Some(include) = &self.include else {
             return Some(tag);
@@ -80,6 +81,7 @@ impl Filter {
         self.include.as_ref().is_none_or(|include| include.regex.is_match(tag.as_bytes()))
     }
 
+    #[inline]
     pub(super) fn excludes(&self, tag: &str) -> bool {
         self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(tag.as_bytes()))
     }

@@ -53,7 +53,9 @@ impl Ord for Number<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         let (is_negative, whole, fraction) = self.parts();
         let (other_is_negative, other_whole, other_fraction) = other.parts();
-        let by_size = || digits_order(whole, other_whole).then_with(|| fraction.cmp(other_fraction));
+        let by_size = || {
+            digits_order(whole.as_bytes(), other_whole.as_bytes()).then_with(|| fraction.cmp(other_fraction))
+        };
         match (is_negative, other_is_negative) {
             (false, false) => by_size(),
             (true, true) => by_size().reverse(),

@@ -78,12 +78,14 @@ impl Range {
         Ok(Self { alternatives, spelled })
     }
 
+    #[inline]
     pub(super) fn contains(&self, version: &Version<'_>, prereleases: Prereleases) -> bool {
         self.alternatives.iter().any(|alternative| alternative.contains(version, prereleases))
     }
 }
 
 impl Alternative {
+    #[inline]
     fn contains(&self, version: &Version<'_>, prereleases: Prereleases) -> bool {
         let may_compete = version.pre.is_empty() || self.lets_prereleases_in(prereleases);
         may_compete && self.comparators.iter().all(|comparator| comparator.holds_for(version))
@@ -107,7 +109,7 @@ impl fmt::Display for Range {
 
 impl Comparator {
     fn holds_for(&self, version: &Version<'_>) -> bool {
-        let order = version.precedence(&Version::from(&self.operand));
+        let order = self.order(version);
         match self.operator {
             Operator::Equal => match self.precision {
                 Precision::Full => order == Ordering::Equal,
@@ -121,6 +123,12 @@ impl Comparator {
             Operator::Tilde => self.tilde(version, order),
             Operator::Caret => self.caret(version, order),
         }
+    }
+
+    /// Order of the version to the operand, by precedence.
+    fn order(&self, version: &Version<'_>) -> Ordering {
+        let operand = [self.operand.major, self.operand.minor, self.operand.patch];
+        version.numbers.cmp(&operand).then_with(|| prerelease_order(version.pre, self.operand.pre.as_str()))
     }
 
     /// A partial excludes all that begins so: `!=1` every 1.x.y. `!=1.2` spares what differs in its pre-release.

@@ -27,6 +27,7 @@ pub(super) enum Rank<'a> {
 
 impl Rank<'_> {
     /// How much of the rank the tag spells out; of equal ranks the more precise is the higher.
+    #[inline]
     fn precision(&self) -> Precision {
         match self {
             Self::Version(version) => version.precision,
@@ -57,6 +58,7 @@ pub(super) struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
+    #[inline]
     pub(super) fn new(tag: TagRef<'a>, rank: Option<Rank<'a>>) -> Self {
         let precision = rank.map_or(Precision::Any, |rank| rank.precision());
         Self { rank, precision, tag }
@@ -73,6 +75,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// What was read from the tag; `None` where it cannot be ranked.
+    #[inline]
     pub(super) fn rank(&self) -> Option<Rank<'a>> {
         self.rank
     }
@@ -89,6 +92,7 @@ pub(super) enum OwnedRank {
 }
 
 impl OwnedRank {
+    #[inline]
     pub(super) fn borrow(&self) -> Rank<'_> {
         match self {
             Self::Version(version) => Rank::Version(version.borrow()),
@@ -101,6 +105,7 @@ impl OwnedRank {
 }
 
 impl From<Rank<'_>> for OwnedRank {
+    #[inline]
     fn from(rank: Rank<'_>) -> Self {
         match rank {
             Rank::Version(version) => Self::Version(version.into()),

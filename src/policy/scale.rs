@@ -70,6 +70,7 @@ impl Scale {
     }
 
     /// Reads the rank from what the filter left of a tag; `None` where there is none to read.
+    #[inline]
     pub(super) fn read<'t>(&self, text: &'t str) -> Option<Rank<'t>> {
         match self {
             Self::Semver(semver) => Version::parse(text, semver.strictness).map(Rank::Version),
@@ -90,6 +91,7 @@ impl Scale {
     }
 
     /// The rule that puts a rank out, if one does.
+    #[inline]
     pub(super) fn refusal(&self, rank: &Rank<'_>) -> Option<Refusal> {
         match (self, rank) {
             (Self::Semver(semver), Rank::Version(version)) => semver.refusal(version),
@@ -106,6 +108,7 @@ impl Scale {
     }
 
     /// The end of the order that is preferred: Ascending means the highest.
+    #[inline]
     pub(super) fn order(&self) -> Order {
         match self {
             Self::Semver(_) | Self::Calver(_) | Self::NewestBuild | Self::Follow(_) => Order::Ascending,
@@ -129,6 +132,7 @@ impl Scale {
 }
 
 impl SemverScale {
+    #[inline]
     pub(super) fn refusal(&self, version: &Version<'_>) -> Option<Refusal> {
         if self.range.contains(version, self.prereleases) {
             None

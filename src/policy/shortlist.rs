@@ -17,10 +17,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    #[inline]
     pub(super) fn new(candidate: &Candidate<'_>, refusal: Refusal) -> Self {
         Self { tag: candidate.to_tag(), rank: candidate.rank().map(OwnedRank::from), refusal }
     }
 
+    #[inline]
     pub(super) fn candidate(&self) -> Candidate<'_> {
         Candidate::new(self.tag.borrowed(), self.rank.as_ref().map(OwnedRank::borrow))
     }
@@ -35,6 +37,7 @@ impl Kept {
 }
 
 impl PartialEq for Kept {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.candidate() == other.candidate()
     }
@@ -43,12 +46,14 @@ impl PartialEq for Kept {
 impl Eq for Kept {}
 
 impl PartialOrd for Kept {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Kept {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.candidate().cmp(&other.candidate())
     }
@@ -73,6 +78,7 @@ impl Shortlist {
         Self { most, order, held: Vec::new(), is_full: false }
     }
 
+    #[inline]
     pub(super) fn offer(&mut self, candidate: &Candidate<'_>, refusal: Refusal) {
         if !self.wants(candidate) {
             return;
@@ -84,6 +90,7 @@ impl Shortlist {
     }
 
     /// Whether a candidate may be among the best.
+    #[inline]
     fn wants(&self, candidate: &Candidate<'_>) -> bool {
         let worst = self.held.first().filter(|_| self.is_full);
         self.most > 0

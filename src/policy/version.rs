@@ -42,14 +42,15 @@ pub(super) struct Version<'a> {
 impl<'a> Version<'a> {
     /// Reads a version: an optional lower-case `v`, one to three numbers of at most 64 bits with or without leading
     /// zeros, `-` and a pre-release, `_` or `+` and a build. `_` is how Helm spells `+`, which no tag can hold.
+    #[inline]
     pub(super) fn parse(text: &'a str, strictness: Strictness) -> Option<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let (numbers, precision, suffix) = leading_numbers(text)?;
         if suffix.is_empty() && precision == Precision::Full {
             return Some(Self { numbers, precision, pre: "", build: "" });
         }
-        let (before_build, build) = match suffix.split_once(['_', '+']) {
-            Some((before, build)) => (before, Some(build)),
+        let (before_build, build) = match suffix.bytes().position(|byte| matches!(byte, b'_' | b'+')) {
+            Some(at) => (suffix.get(..at)?, Some(suffix.get(at + 1..)?)),
             None => (suffix, None),
         };
         let pre = match before_build.strip_prefix('-') {
@@ -75,6 +76,7 @@ impl<'a> Version<'a> {
     }
 
     /// Order by precedence alone, as ranges compare.
+    #[inline]
     pub(super) fn precedence(&self, other: &Self) -> Ordering {
         self.numbers.cmp(&other.numbers).then_with(|| prerelease_order(self.pre, other.pre))
     }
@@ -100,12 +102,14 @@ impl PartialEq for Version<'_> {
 impl Eq for Version<'_> {}
 
 impl PartialOrd for Version<'_> {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Version<'_> {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.precedence(other).then_with(|| match (self.build.is_empty(), other.build.is_empty()) {
             (true, true) => Ordering::Equal,
@@ -141,6 +145,7 @@ pub(super) struct OwnedVersion {
 }
 
 impl OwnedVersion {
+    #[inline]
     pub(super) fn borrow(&self) -> Version<'_> {
         let (pre, build) =
             self.suffixes.as_ref().map_or(("", ""), |(pre, build)| (pre.as_str(), build.as_str()));
@@ -149,6 +154,7 @@ impl OwnedVersion {
 }
 
 impl From<Version<'_>> for OwnedVersion {
+    #[inline]
     fn from(version: Version<'_>) -> Self {
         let Version { numbers, precision, pre, build } = version;
         let has_suffix = !pre.is_empty() || !build.is_empty();
@@ -159,11 +165,12 @@ impl From<Version<'_>> for OwnedVersion {
 
 /// Whether a text is the pre-release of a version: identifiers split by dots, numbers among them without leading zeros.
 pub(super) fn is_prerelease(text: &str) -> bool {
-    text.split('.')
-        .all(|part| is_identifier(part) && (part == "0" || !part.starts_with('0') || !is_number(part)))
+    identifiers(text)
+        .all(|part| is_identifier(part) && (part == b"0" || !part.starts_with(b"0") || !is_number(part)))
 }
 
 /// Order of two pre-releases, of which the empty one, a release, is the highest.
+#[inline]
 pub(super) fn prerelease_order(one: &str, other: &str) -> Ordering {
     match (one.is_empty(), other.is_empty()) {
         (true, true) => Ordering::Equal,
@@ -174,21 +181,26 @@ pub(super) fn prerelease_order(one: &str, other: &str) -> Ordering {
 }
 
 fn is_build(text: &str) -> bool {
-    text.split('.').all(is_identifier)
+    identifiers(text).all(is_identifier)
 }
 
-fn is_identifier(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+/// The parts between dots. As bytes: they are short, and to search them for a character costs more than to look at each.
+fn identifiers(text: &str) -> impl Iterator<Item = &[u8]> {
+    text.as_bytes().split(|byte| *byte == b'.')
 }
 
-fn is_number(part: &str) -> bool {
-    part.bytes().all(|b| b.is_ascii_digit())
+fn is_identifier(part: &[u8]) -> bool {
+    !part.is_empty() && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+}
+
+fn is_number(part: &[u8]) -> bool {
+    part.iter().all(u8::is_ascii_digit)
 }
 
 /// Identifier by identifier: numbers by value and below text, text by bytes, and more identifiers above fewer.
 fn identifier_order(one: &str, other: &str) -> Ordering {
-    let mut left = one.split('.');
-    let mut right = other.split('.');
+    let mut left = identifiers(one);
+    let mut right = identifiers(other);
     loop {
         let order = match (left.next(), right.next()) {
             (None, None) => return Ordering::Equal,
@@ -208,13 +220,16 @@ fn identifier_order(one: &str, other: &str) -> Ordering {
 }
 
 /// Order of two whole numbers of any length by value.
-pub(super) fn digits_order(one: &str, other: &str) -> Ordering {
-    let one = one.trim_start_matches('0');
-    let other = other.trim_start_matches('0');
+pub(super) fn digits_order(one: &[u8], other: &[u8]) -> Ordering {
+    let [one, other] = [one, other].map(|digits| {
+        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+        digits.get(zeros..).unwrap_or_default()
+    });
     one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
 /// One to three numbers split by dots at the start of a text, and what follows them.
+#[inline]
 fn leading_numbers(text: &str) -> Option<([u64; 3], Precision, &str)> {
     let (major, rest) = leading_number(text)?;
     let Some(rest) = rest.strip_prefix('.') else {
@@ -228,6 +243,7 @@ fn leading_numbers(text: &str) -> Option<([u64; 3], Precision, &str)> {
     Some(([major, minor, patch], Precision::Full, rest))
 }
 
+#[inline]
 fn leading_number(text: &str) -> Option<(u64, &str)> {
     let (mut number, mut length) = (0_u64, 0);
     for digit in text.bytes().map_while(|byte| byte.checked_sub(b'0').filter(|digit| *digit <= 9)) {

@@ -141,9 +141,8 @@ impl TagListParser {
             (b'"', Expected::Value | Expected::ValueOrEnd)
                 if self.in_tags
                     && self.open.len() == 2
-                    && let Some((tag, after)) = whole_tag(text, after.len()) =>
+                    && let Some(after) = whole_tags(text, after.len(), each) =>
             {
-                each(Item::Tag(tag));
                 self.expected = Expected::CommaOrEnd;
                 return Ok(after.as_bytes());
             }
@@ -298,11 +297,23 @@ impl TagListParser {
     }
 }
 
-/// The tag that a piece goes on with behind the quote, so many bytes from its end, and what follows its other quote: the
-/// way of nearly all, on which nothing is copied. A tag has neither quotes nor escapes.
-fn whole_tag(piece: &str, left: usize) -> Option<(TagRef<'_>, &str)> {
-    let (tag, after) = TagRef::leading(piece.get(piece.len().checked_sub(left)?..)?)?;
-    Some((tag, after.strip_prefix('"')?))
+/// Gives the tags that a piece goes on with behind the quote, so many bytes from its end, as long as each ends in it and
+/// nothing but a comma is between them: the way of nearly all, on which nothing is copied. A tag has neither quotes nor
+/// escapes. What follows the last one's other quote; `None` where there is none.
+fn whole_tags<'p>(piece: &'p str, left: usize, each: Each<'_>) -> Option<&'p str> {
+    let mut rest = piece.get(piece.len().checked_sub(left)?..)?;
+    let mut behind = None;
+    while let Some((tag, after)) = TagRef::leading(rest)
+        && let Some(after) = after.strip_prefix('"')
+    {
+        each(Item::Tag(tag));
+        behind = Some(after);
+        match after.strip_prefix(",\"") {
+            Some(next) => rest = next,
+            None => break,
+        }
+    }
+    behind
 }
 
 fn is_plain(raw: &[u8]) -> bool {

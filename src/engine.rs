@@ -18,6 +18,7 @@ mod message;
 mod metrics;
 mod plan;
 mod policy_state;
+mod refusals;
 mod repository_settings;
 mod repository_state;
 mod scan;

@@ -337,7 +337,7 @@ pub async fn registry_lacks<S: SecretSource>(
     }
     if let (Some(credentials), Ok(image)) = (spec.credentials.clone(), image_at(&spec.host)) {
         let asker = Asker::of_operator(source.operator_namespace(), credentials);
-        faults.extend(asker.unusable_secrets(source, &image).await);
+        faults.extend(asker.kept_credential(source, &image).await.err());
     }
     faults.retain(AccessError::is_of_keys);
     faults
@@ -346,7 +346,7 @@ pub async fn registry_lacks<S: SecretSource>(
 /// The same of the Secret that an ImagePolicy names.
 pub async fn policy_lacks<S: SecretSource>(source: &S, policy: &ImagePolicy) -> Option<AccessError> {
     let image = ImageName::parse(&policy.spec.image).ok()?;
-    let fault = Asker::of_policy(policy)?.unusable_secrets(source, &image).await?;
+    let fault = Asker::of_policy(policy)?.kept_credential(source, &image).await.err()?;
     fault.is_of_keys().then_some(fault)
 }
 

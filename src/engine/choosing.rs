@@ -89,6 +89,29 @@ pub(super) enum Scanned {
     Unchanged(ListVersion, Vec<Result<Option<Digest>, LookError>>),
 }
 
+impl Scanned {
+    /// The same, unless some image could not be read.
+    ///
+    /// # Errors
+    /// Why the first of them could not.
+    pub(super) fn with_all_images(self) -> Result<Self, registry::Error> {
+        let read = |digest: Result<Option<Digest>, LookError>| match digest {
+            Err(LookError::Registry { error, .. }) => Err(error),
+            Ok(_) | Err(LookError::TooMany | LookError::Unfinished { .. }) => Ok(digest),
+        };
+        Ok(match self {
+            Self::Whole { listing, version, lacking, looked } => {
+                let looked = looked.into_iter().map(|one| Ok(Looked { digest: read(one.digest)?, ..one }));
+                let looked = looked.collect::<Result<_, registry::Error>>()?;
+                Self::Whole { listing, version, lacking, looked }
+            }
+            Self::Unchanged(version, digests) => {
+                Self::Unchanged(version, digests.into_iter().map(read).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+}
+
 /// Reads the tag list, where one of the policies needs it, and lets all of them choose, in their order.
 ///
 /// # Errors

@@ -57,6 +57,7 @@ async fn a_token_is_for_one_account_and_one_audience_and_soon_over() {
 
 #[tokio::test]
 async fn an_api_server_that_fails_says_nothing_of_what_it_has() {
+    rustls::crypto::ring::default_provider().install_default().ok();
     let ill = FaultServer::start(|_| status(500)).await;
     let config = kube::Config::new(format!("http://{}", ill.host()).parse().unwrap());
     let (_term, term) = watch::channel(Instant::now());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::access::{AccessError, access_for};
 use super::asker::Asker;
-use super::choosing::{Looked, Scanned, choose_since};
+use super::choosing::{Looked, Scanned, choose};
 use super::refusals::Refusals;
 use super::selection::Selection;
 use super::sources::Source;
@@ -162,10 +162,7 @@ pub async fn ask<S: SecretSource>(
         most_refused,
     };
     let Found { scanned, asked, doubt: _ } = inquiry.ask(sources).await?;
-    match scanned {
-        Scanned::Whole { looked, .. } => Ok((looked, asked)),
-        Scanned::Unchanged(..) => Ok((Vec::new(), asked)),
-    }
+    Ok((scanned.into_looked(), asked))
 }
 
 impl<S: SecretSource> Inquiry<'_, S> {
@@ -259,7 +256,7 @@ impl<S: SecretSource> Inquiry<'_, S> {
         let _turn = turns.wait(source.host(), source.scans_at_once()).await;
         let (image, before) = (&source.image, self.before.clone());
         let (policies, awaited) = (self.policies, self.awaited);
-        let answer = choose_since(client, image, &access, policies, before, awaited, self.most_refused).await;
+        let answer = choose(client, image, &access, policies, before, awaited, self.most_refused).await;
         if let (None, Some(credential)) = (&source.mirror_of, &access.credential) {
             refusals.note(image, credential, answer.as_ref().map(|_| ()));
         }

@@ -1,5 +1,6 @@
 //! What images are, read from a real registry and from one that misbehaves; and what policies choose by it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -46,8 +47,8 @@ async fn decide_as(
 ) -> Result<Looked, Error> {
     let spec: ImagePolicySpec = serde_saphyr::from_str(&format!("{{image: {image}, {rules}}}")).unwrap();
     let policy = Arc::new(compile(&spec).unwrap());
-    let mut looked = choose(client, image, access, &[policy], 10).await?;
-    Ok(looked.remove(0))
+    let scanned = choose(client, image, access, &[policy], None, &BTreeSet::new(), 10).await?;
+    Ok(scanned.into_looked().remove(0))
 }
 
 fn winner(looked: &Looked) -> (&str, Option<&str>) {

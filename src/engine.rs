@@ -18,6 +18,7 @@ mod message;
 mod metrics;
 mod plan;
 mod policy_state;
+mod refusals;
 mod repository_settings;
 mod repository_state;
 mod scan;
@@ -34,7 +35,7 @@ mod world;
 
 pub use access::{AccessError, access_for, check_registry, policy_lacks, registry_faults, registry_lacks};
 pub use asker::Asker;
-pub use choosing::{LookError, Looked, choose};
+pub use choosing::{LookError, Looked, Scanned, choose};
 pub use desk::Engine;
 pub use hooks::{Hook, Hooks, webhook_token};
 pub use index::MAX_FILE;

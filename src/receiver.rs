@@ -8,13 +8,16 @@
 //! The caller is a stranger until proven otherwise: what it can cost is bounded in bytes, time, connections, and reads of
 //! Secrets. A delivery is a hint; one that is lost is made good by the interval.
 
+mod answer;
 mod door;
 mod inbox;
 mod listener;
 mod metrics;
+mod repeats;
 mod route;
 
-pub use door::{Answer, Door, Envelope};
+pub use answer::{Answer, Reply};
+pub use door::{Door, Envelope};
 pub use inbox::{Inbox, Waiting};
 pub use listener::{Listener, serve};
 pub use metrics::Metrics;

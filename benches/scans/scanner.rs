@@ -1,5 +1,6 @@
 //! What is measured of Tagtide alone: its client and its policies.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -93,8 +94,10 @@ async fn scan(client: Client, policy: Arc<Policy>) -> String {
     let image: ImageName = policy.image().clone();
     let access =
         Access { host: HostSettings { insecure: true, ..HostSettings::default() }, credential: None };
-    let looked = choose(&client, &image, &access, std::slice::from_ref(&policy), 10).await.expect("a list");
-    let winner = looked.into_iter().next().and_then(|looked| looked.choice.winner);
+    let policies = std::slice::from_ref(&policy);
+    let scanned =
+        choose(&client, &image, &access, policies, None, &BTreeSet::new(), 10).await.expect("a list");
+    let winner = scanned.into_looked().into_iter().next().and_then(|looked| looked.choice.winner);
     winner.expect("a tag in the range").tag.to_string()
 }
 

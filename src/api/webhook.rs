@@ -30,7 +30,8 @@ pub struct Webhook {
 /// Who sends deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum WebhookKind {
-    /// Azure Container Registry, with a custom header `Authorization: Bearer <token>`.
+    /// Azure Container Registry, by its own webhook or by Event Grid, with a custom header `Authorization: Bearer <token>` or
+    /// at `/hooks/<name>/<token>`.
     AzureContainerRegistry,
     /// Google Artifact Registry, by a push subscription of Pub/Sub that sends an identity token.
     ArtifactRegistry,
@@ -45,8 +46,8 @@ pub enum WebhookKind {
     Generic,
     /// GitHub's event `package` or `registry_package`, signed.
     GitHub,
-    /// GitLab's pipeline or job events, with the header `X-Gitlab-Token`. They name a project: each image below it is
-    /// scanned.
+    /// GitLab's pipeline or job events, signed where the token is a signing token (`whsec_…`), else with the header
+    /// `X-Gitlab-Token`. They name a project: each image below it is scanned.
     GitLab,
     /// Gitea's and Forgejo's event `package`, signed.
     Gitea,

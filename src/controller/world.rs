@@ -78,12 +78,10 @@ impl SecretSource for KubeWorld {
     }
 
     async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
-        let config_map = self.read::<ConfigMap>(key).await.map_err(
-            |(Failure::NoAnswer(problem) | Failure::Refused(problem))| ConfigMapError::Unreadable {
-                key: key.clone(),
-                problem,
-            },
-        )?;
+        let config_map = self.read::<ConfigMap>(key).await.map_err(|failure| match failure {
+            Failure::NoAnswer(problem) => ConfigMapError::NoAnswer { key: key.clone(), problem },
+            Failure::Refused(problem) => ConfigMapError::Unreadable { key: key.clone(), problem },
+        })?;
         let ConfigMap { data, binary_data, .. } =
             config_map.ok_or_else(|| ConfigMapError::Missing(key.clone()))?;
         let text = data.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into_bytes()));

@@ -134,7 +134,9 @@ impl AccessError {
     pub(super) const fn is_no_answer(&self) -> bool {
         matches!(
             self,
-            Self::Secret(SecretError::NoAnswer { .. }) | Self::Account(AccountError::NoAnswer { .. })
+            Self::Secret(SecretError::NoAnswer { .. })
+                | Self::Account(AccountError::NoAnswer { .. })
+                | Self::ConfigMap(ConfigMapError::NoAnswer { .. })
         )
     }
 
@@ -162,12 +164,12 @@ impl AccessError {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Secret(_)
-            | Self::Account(_)
-            | Self::Credentials { .. }
+            Self::Secret(error) => error.reason(),
+            Self::Account(error) => error.reason(),
+            Self::ConfigMap(error) => error.reason(),
+            Self::Credentials { .. }
             | Self::NoEntry { .. }
             | Self::NoPullSecret { .. }
-            | Self::ConfigMap(_)
             | Self::NoKey { .. }
             | Self::Certificates { .. }
             | Self::WebhookToken { .. } => Reason::SecretInvalid,
@@ -335,7 +337,7 @@ pub async fn registry_lacks<S: SecretSource>(
     }
     if let (Some(credentials), Ok(image)) = (spec.credentials.clone(), image_at(&spec.host)) {
         let asker = Asker::of_operator(source.operator_namespace(), credentials);
-        faults.extend(asker.unusable_secrets(source, &image).await);
+        faults.extend(asker.kept_credential(source, &image).await.err());
     }
     faults.retain(AccessError::is_of_keys);
     faults
@@ -344,7 +346,7 @@ pub async fn registry_lacks<S: SecretSource>(
 /// The same of the Secret that an ImagePolicy names.
 pub async fn policy_lacks<S: SecretSource>(source: &S, policy: &ImagePolicy) -> Option<AccessError> {
     let image = ImageName::parse(&policy.spec.image).ok()?;
-    let fault = Asker::of_policy(policy)?.unusable_secrets(source, &image).await?;
+    let fault = Asker::of_policy(policy)?.kept_credential(source, &image).await.err()?;
     fault.is_of_keys().then_some(fault)
 }
 
@@ -377,5 +379,81 @@ fn pem_of(mut data: SecretData, place: String) -> Result<(Arc<[u8]>, String), Ac
     match data.remove(CA_KEY) {
         Some(pem) => Ok((pem.into(), place)),
         None => Err(AccessError::NoKey { place, lacks: CA_KEY }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::AccountData;
+    use super::*;
+    use crate::net::{AddressGuard, Connections};
+    use crate::registry::Variables;
+
+    /// Who has nothing, and either says so or gives no answer.
+    struct Nothing {
+        answers: bool,
+    }
+
+    impl SecretSource for Nothing {
+        async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
+            Err(if self.answers {
+                SecretError::Missing(key.clone())
+            } else {
+                SecretError::NoAnswer { key: key.clone(), problem: "too late".to_owned() }
+            })
+        }
+
+        async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+            Err(if self.answers {
+                ConfigMapError::Missing(key.clone())
+            } else {
+                ConfigMapError::NoAnswer { key: key.clone(), problem: "too late".to_owned() }
+            })
+        }
+
+        async fn service_account(&self, key: &ObjectKey) -> Result<AccountData, AccountError> {
+            Err(if self.answers {
+                AccountError::Missing(key.clone())
+            } else {
+                AccountError::NoAnswer { key: key.clone(), problem: "too late".to_owned() }
+            })
+        }
+
+        fn operator_namespace(&self) -> &str {
+            "tagtide"
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_had_just_now_is_not_called_wrong() {
+        let connections = Connections::new(AddressGuard::default());
+        let identities = Identities::new(&connections, Variables::default());
+        let client = Client::new(connections.clone(), false);
+        let settings = Settings {
+            cache_dir: std::path::PathBuf::new(),
+            gather: std::time::Duration::ZERO,
+            connections,
+            allow_http: false,
+            allow_file: false,
+            scans_at_once: 1,
+            cycles_at_once: 1,
+        };
+        for named in [
+            "credentials: {secretRef: {name: x}}",
+            "credentials: {serviceAccountName: x}",
+            "caSecretRef: {name: x}",
+            "caConfigMapRef: {name: x}",
+            "clientCertificateSecretRef: {name: x}",
+            "webhook: {kind: Harbor, secretRef: {name: x}}",
+        ] {
+            let spec = serde_saphyr::from_str(&format!("{{host: ghcr.io, {named}}}")).unwrap();
+            let registry = ClusterImageRegistry::new("one", spec);
+            for (answers, reason) in [(true, Reason::SecretInvalid), (false, Reason::Unreachable)] {
+                let source = Nothing { answers };
+                let checked = check_registry(&source, &client, &identities, &settings, &registry).await;
+                let error = checked.unwrap_err();
+                assert_eq!((error.reason(), error.is_no_answer()), (reason, !answers), "{named}: {error}");
+            }
+        }
     }
 }

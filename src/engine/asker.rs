@@ -56,21 +56,22 @@ impl Asker {
         }
     }
 
-    /// What is wrong with the Secrets that are named here, for when nobody has asked by them. Nothing where they have
-    /// something for `image`, and nothing where they can not be had just now. What a cloud would say is not asked.
-    pub(super) async fn unusable_secrets<S: SecretSource>(
+    /// What the Secrets that are named here have for `image`, for when nobody asks by it. `None` where a cloud would have to
+    /// be asked.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) async fn kept_credential<S: SecretSource>(
         &self,
         source: &S,
         image: &ImageName,
-    ) -> Option<AccessError> {
+    ) -> Result<Option<Credential>, AccessError> {
         let key = |name: &str| ObjectKey::new(&self.namespace, name);
-        let credential = match self.way() {
-            Ok(Way::Secret(name)) => from_secret(source, key(name), image).await,
-            Ok(Way::PullSecrets(account)) => from_pull_secrets(source, key(account), image).await,
-            Ok(Way::Account(..) | Way::Operator(_)) => return None,
-            Err(error) => Err(error),
-        };
-        credential.err().filter(|error| !error.is_no_answer())
+        match self.way()? {
+            Way::Secret(name) => from_secret(source, key(name), image).await.map(Some),
+            Way::PullSecrets(account) => from_pull_secrets(source, key(account), image).await.map(Some),
+            Way::Account(..) | Way::Operator(_) => Ok(None),
+        }
     }
 
     /// Checks that the credentials say one thing, and one that they may say.
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_are_not_at_fault_where_they_can_not_be_had_just_now() {
+    async fn credentials_that_can_not_be_had_just_now_are_told_from_those_at_fault() {
         let secrets = BTreeMap::from([
             ("right", pull_secret("ghcr.io", "right")),
             ("other", pull_secret("quay.io", "other")),
@@ -308,20 +309,22 @@ mod tests {
             ("late", Err(Problem::NoAnswer)),
         ]);
         let image = ImageName::parse("ghcr.io/acme/api").unwrap();
-        for (secret, words) in [
-            ("right", None),
-            ("late", None),
-            ("other", Some("no entry for")),
-            ("locked", Some("forbidden")),
-            ("missing", Some("there is no Secret")),
+        for (secret, words, is_no_answer) in [
+            ("right", None, false),
+            ("late", Some("too late"), true),
+            ("other", Some("no entry for"), false),
+            ("locked", Some("forbidden"), false),
+            ("missing", Some("there is no Secret"), false),
         ] {
             let namespace = Namespace(secrets.clone(), vec![secret]);
             let own = asker(Some(secret), None, Provider::Generic);
-            let wrong = own.unusable_secrets(&namespace, &image).await.map(|error| error.to_string());
-            assert_eq!(wrong.is_some(), words.is_some(), "{secret}: {wrong:?}");
-            assert!(wrong.unwrap_or_default().contains(words.unwrap_or_default()), "{secret}");
+            let wrong = own.kept_credential(&namespace, &image).await.err();
+            assert_eq!(wrong.as_ref().is_some_and(AccessError::is_no_answer), is_no_answer, "{secret}");
+            let shown = wrong.map(|error| error.to_string());
+            assert_eq!(shown.is_some(), words.is_some(), "{secret}: {shown:?}");
+            assert!(shown.unwrap_or_default().contains(words.unwrap_or_default()), "{secret}");
             let by_account = asker(None, Some("api"), Provider::Generic);
-            let wrong = by_account.unusable_secrets(&namespace, &image).await;
+            let wrong = by_account.kept_credential(&namespace, &image).await.err();
             assert_eq!(wrong.is_some(), words.is_some(), "{secret}: {wrong:?}");
         }
     }

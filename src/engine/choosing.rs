@@ -74,7 +74,7 @@ impl LookError {
 
 /// What a scan gave.
 #[derive(Debug)]
-pub(super) enum Scanned {
+pub enum Scanned {
     /// What each policy made of a whole list.
     Whole {
         /// The list, where one of the policies needs it.
@@ -83,33 +83,52 @@ pub(super) enum Scanned {
         version: Option<ListVersion>,
         /// The awaited tags that it lacks.
         lacking: BTreeSet<Tag>,
+        /// By policy, in their order.
         looked: Vec<Looked>,
     },
     /// The list is the one that was known. The digests of what was chosen from it, for the policies that write them.
     Unchanged(ListVersion, Vec<Result<Option<Digest>, LookError>>),
 }
 
-/// Reads the tag list, where one of the policies needs it, and lets all of them choose, in their order.
+impl Scanned {
+    /// What each policy made of the list; nothing where it is unchanged.
+    #[must_use]
+    pub fn into_looked(self) -> Vec<Looked> {
+        match self {
+            Self::Whole { looked, .. } => looked,
+            Self::Unchanged(..) => Vec::new(),
+        }
+    }
+
+    /// The same, unless some image could not be read.
+    ///
+    /// # Errors
+    /// Why the first of them could not.
+    pub(super) fn with_all_images(self) -> Result<Self, registry::Error> {
+        let read = |digest: Result<Option<Digest>, LookError>| match digest {
+            Err(LookError::Registry { error, .. }) => Err(error),
+            Ok(_) | Err(LookError::TooMany | LookError::Unfinished { .. }) => Ok(digest),
+        };
+        Ok(match self {
+            Self::Whole { listing, version, lacking, looked } => {
+                let looked = looked.into_iter().map(|one| Ok(Looked { digest: read(one.digest)?, ..one }));
+                let looked = looked.collect::<Result<_, registry::Error>>()?;
+                Self::Whole { listing, version, lacking, looked }
+            }
+            Self::Unchanged(version, digests) => {
+                Self::Unchanged(version, digests.into_iter().map(read).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+}
+
+/// Reads the tag list, where one of the policies needs it, and lets all of them choose, in their order; unless the list is
+/// the one from which all policies chose `before`, each this tag. Which of the `awaited` tags a list shows can be told only
+/// where it is read.
 ///
 /// # Errors
 /// Where the list can not be had: no policy has chosen then.
 pub async fn choose(
-    client: &Client,
-    image: &ImageName,
-    access: &Access,
-    policies: &[Arc<Policy>],
-    most_refused: usize,
-) -> Result<Vec<Looked>, registry::Error> {
-    let mut round = Round::new(policies, most_refused, &BTreeSet::new());
-    if round.needs_list() {
-        client.list_tags(image, access, &mut |tag| round.offer(tag)).await?;
-    }
-    Ok(round.end(client.inspector(image, access)?).await)
-}
-
-/// The same, unless the list is the one from which all policies chose `before`, each this tag. Which of the `awaited` tags a
-/// list shows can be told only where it is read.
-pub(super) async fn choose_since(
     client: &Client,
     image: &ImageName,
     access: &Access,

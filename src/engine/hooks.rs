@@ -59,7 +59,7 @@ impl Hooks {
 pub(super) async fn check_webhook<S: SecretSource>(source: &S, webhook: &Webhook) -> Result<(), AccessError> {
     match secret_of_webhook(webhook)? {
         None => Ok(()),
-        Some(reference) => webhook_token(source, reference).await.map(drop),
+        Some(reference) => webhook_token(source, reference, webhook.kind).await.map(drop),
     }
 }
 
@@ -80,16 +80,19 @@ pub(super) const fn secret_of_webhook(webhook: &Webhook) -> Result<Option<&Secre
 /// Reads what a webhook's sender proves itself with from a Secret of the operator's namespace.
 ///
 /// # Errors
-/// Where the Secret can not be read, has no such key, or holds a token that proves nothing.
+/// Where the Secret can not be read, has no such key, or holds a token by which senders of this kind prove nothing.
 pub async fn webhook_token<S: SecretSource>(
     source: &S,
     reference: &SecretRef,
+    kind: WebhookKind,
 ) -> Result<ProofToken, AccessError> {
     let key = ObjectKey::new(source.operator_namespace(), &reference.name);
     let data = source.secret(&key).await?;
     let place = format!("spec.webhook.secretRef: the Secret {key}");
     match data.get(TOKEN_KEY) {
-        Some(token) => ProofToken::new(token).map_err(|source| AccessError::WebhookToken { place, source }),
+        Some(token) => {
+            ProofToken::new(token, kind).map_err(|source| AccessError::WebhookToken { place, source })
+        }
         None => Err(AccessError::NoKey { place, lacks: TOKEN_KEY }),
     }
 }

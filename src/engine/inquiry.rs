@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use super::access::{AccessError, access_for};
 use super::asker::Asker;
-use super::choosing::{LookError, Looked, Scanned, choose_since};
+use super::choosing::{Looked, Scanned, choose};
+use super::refusals::Refusals;
 use super::selection::Selection;
 use super::sources::Source;
 use super::turns::Turns;
 use super::world::SecretSource;
 use crate::api::Reason;
-use crate::image::{Digest, Tag};
+use crate::image::Tag;
 use crate::net;
 use crate::policy::Policy;
 use crate::registry::{self, Client, Identities, ListVersion};
@@ -109,6 +110,7 @@ pub(super) struct Found {
 pub struct Tools {
     pub(super) client: Client,
     pub(super) identities: Identities,
+    pub(super) refusals: Refusals,
     turns: Turns,
 }
 
@@ -132,7 +134,7 @@ impl Tools {
     /// The tools of a process.
     #[must_use]
     pub fn new(client: Client, identities: Identities) -> Self {
-        Self { client, identities, turns: Turns::default() }
+        Self { client, identities, refusals: Refusals::default(), turns: Turns::default() }
     }
 }
 
@@ -160,10 +162,7 @@ pub async fn ask<S: SecretSource>(
         most_refused,
     };
     let Found { scanned, asked, doubt: _ } = inquiry.ask(sources).await?;
-    match scanned {
-        Scanned::Whole { looked, .. } => Ok((looked, asked)),
-        Scanned::Unchanged(..) => Ok((Vec::new(), asked)),
-    }
+    Ok((scanned.into_looked(), asked))
 }
 
 impl<S: SecretSource> Inquiry<'_, S> {
@@ -203,7 +202,7 @@ impl<S: SecretSource> Inquiry<'_, S> {
         }
         let answer = match self.ask_one(last).await {
             // With something else to tell, an image that could not be read is no answer here either.
-            Ok(scanned) if !passed_over.is_empty() => whole(scanned).map_err(ScanError::from),
+            Ok(scanned) if !passed_over.is_empty() => scanned.with_all_images().map_err(ScanError::from),
             answer => answer,
         };
         match answer {
@@ -243,7 +242,7 @@ impl<S: SecretSource> Inquiry<'_, S> {
             }
             Failure { error, is_final }
         })?;
-        whole(scanned).map_err(|error| {
+        scanned.with_all_images().map_err(|error| {
             let error = error.into();
             Failure { is_final: !goes_on(&error), error }
         })
@@ -252,12 +251,16 @@ impl<S: SecretSource> Inquiry<'_, S> {
     async fn ask_one(&self, source: &Source) -> Result<Scanned, ScanError> {
         let asker = self.asker.filter(|_| source.mirror_of.is_none());
         let registry = source.registry.as_deref();
-        let Tools { client, identities, turns } = self.tools;
+        let Tools { client, identities, refusals, turns } = self.tools;
         let access = access_for(self.secrets, client, identities, &source.image, asker, registry).await?;
         let _turn = turns.wait(source.host(), source.scans_at_once()).await;
         let (image, before) = (&source.image, self.before.clone());
         let (policies, awaited) = (self.policies, self.awaited);
-        Ok(choose_since(client, image, &access, policies, before, awaited, self.most_refused).await?)
+        let answer = choose(client, image, &access, policies, before, awaited, self.most_refused).await;
+        if let (None, Some(credential)) = (&source.mirror_of, &access.credential) {
+            refusals.note(image, credential, answer.as_ref().map(|_| ()));
+        }
+        Ok(answer?)
     }
 
     /// Whether some policy would go down by this answer, or see a tag that it has chosen under another digest.
@@ -336,24 +339,6 @@ fn of_mirror(source: &Source, error: ScanError) -> ScanError {
         Some(host) => ScanError::Mirror { host: host.clone(), error: Box::new(error) },
         None => error,
     }
-}
-
-/// An answer in which some image could not be read is none.
-fn whole(scanned: Scanned) -> Result<Scanned, registry::Error> {
-    let read = |digest: Result<Option<Digest>, LookError>| match digest {
-        Err(LookError::Registry { error, .. }) => Err(error),
-        Ok(_) | Err(LookError::TooMany | LookError::Unfinished { .. }) => Ok(digest),
-    };
-    Ok(match scanned {
-        Scanned::Whole { listing, version, lacking, looked } => {
-            let looked = looked.into_iter().map(|one| Ok(Looked { digest: read(one.digest)?, ..one }));
-            let looked = looked.collect::<Result<_, registry::Error>>()?;
-            Scanned::Whole { listing, version, lacking, looked }
-        }
-        Scanned::Unchanged(version, digests) => {
-            Scanned::Unchanged(version, digests.into_iter().map(read).collect::<Result<_, _>>()?)
-        }
-    })
 }
 
 /// Whether the next source may be asked instead.

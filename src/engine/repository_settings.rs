@@ -86,7 +86,8 @@ impl RepositoryError {
             | Self::FieldUpdate(_)
             | Self::Interval(_)
             | Self::Field { .. } => Reason::InvalidSpec,
-            Self::Secret(_) | Self::Proxy(_) | Self::Signing(_) => Reason::SecretInvalid,
+            Self::Secret(error) => error.reason(),
+            Self::Proxy(_) | Self::Signing(_) => Reason::SecretInvalid,
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::PushRefused(_) => Reason::PushRejected,
             Self::Raced(_) => Reason::PushRace,

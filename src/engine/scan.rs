@@ -66,8 +66,17 @@ pub(super) struct Scan {
     pub(super) asked: Option<Asked>,
     /// Why what lowers a choice must not be believed.
     pub(super) doubt: Option<Doubt>,
-    /// What is wrong with the policies' own credentials, where a mirror answered that has no use for them.
-    pub(super) unusable: Option<AccessError>,
+    /// What is wrong with the credentials for the host, where a mirror answered that has no use for them.
+    pub(super) unusable: Option<Unusable>,
+}
+
+/// What is known of credentials by which nobody asked.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// They can not be had.
+    Unreadable(AccessError),
+    /// The host refused them when it was asked last, in these words.
+    Refused(Box<str>),
 }
 
 /// What one policy made of the list.
@@ -102,7 +111,8 @@ pub(super) async fn scan<W: World>(
         awaited: &awaited,
         most_refused: MOST_REFUSED,
     };
-    let Found { scanned, asked, doubt } = inquiry.ask(&sources?).await?;
+    let sources = sources?;
+    let Found { scanned, asked, doubt } = inquiry.ask(&sources).await?;
     let (listing, version, lacking, answers): (_, _, _, Vec<_>) = match scanned {
         Scanned::Whole { listing, version, lacking, looked } => {
             let answers = looked.into_iter().map(|looked| (Some(looked.choice), looked.digest)).collect();
@@ -114,15 +124,29 @@ pub(super) async fn scan<W: World>(
         }
     };
     let shown = &awaited - &lacking;
-    let unusable = match &key.asker {
-        Some(asker) if asked.as_ref().is_some_and(|asked| asked.is_mirror) => {
-            asker.unusable_secrets(world, &key.image).await
-        }
-        Some(_) | None => None,
+    let unusable = match (&asked, sources.last()) {
+        (Some(asked), Some(last)) if asked.is_mirror => unusable(world, tools, key, last).await,
+        (Some(_) | None, _) => None,
     };
     // A list that is not believed is read anew.
     let version = version.filter(|_| doubt.is_none());
     let verdicts = members.into_iter().zip(answers);
     let verdicts = verdicts.map(|(member, (choice, digest))| Verdict { member, choice, digest }).collect();
     Ok(Scan { listing, version, verdicts, shown, lacking, asked, doubt, unusable })
+}
+
+/// What is wrong with the credentials for the host of an image, as far as that is known without asking it.
+async fn unusable<W: World>(world: &W, tools: &Tools, key: &ScanKey, last: &Source) -> Option<Unusable> {
+    let of_registry = || {
+        let credentials = last.registry.as_ref()?.spec.credentials.clone()?;
+        // Its Secret is looked at for its own status; here it counts only where it may be one that was refused.
+        let counts = last.mirror_of.is_none() && !tools.refusals.is_empty();
+        counts.then(|| Asker::of_operator(world.operator_namespace(), credentials))
+    };
+    let asker = key.asker.clone().or_else(of_registry)?;
+    match asker.kept_credential(world, &key.image).await {
+        Ok(credential) => tools.refusals.of(&key.image, &credential?).map(Unusable::Refused),
+        Err(error) if key.asker.is_none() || error.is_no_answer() => None,
+        Err(error) => Some(Unusable::Unreadable(error)),
+    }
 }

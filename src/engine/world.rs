@@ -39,12 +39,31 @@ pub enum SecretError {
     },
 }
 
+impl SecretError {
+    /// The word for conditions, events and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::NoAnswer { .. } => Reason::Unreachable,
+            Self::Missing(_) | Self::Unreadable { .. } => Reason::SecretInvalid,
+        }
+    }
+}
+
 /// Why a ConfigMap can not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigMapError {
     /// There is none of that name.
     #[error("there is no ConfigMap {0}")]
     Missing(ObjectKey),
+    /// The API server gives no answer now, which says nothing of the ConfigMap.
+    #[error("the ConfigMap {key} can not be read now: {problem}")]
+    NoAnswer {
+        /// The ConfigMap.
+        key: ObjectKey,
+        /// Why there is none.
+        problem: String,
+    },
     /// It can not be read.
     #[error("the ConfigMap {key} can not be read: {problem}")]
     Unreadable {
@@ -53,6 +72,17 @@ pub enum ConfigMapError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl ConfigMapError {
+    /// The word for conditions, events and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::NoAnswer { .. } => Reason::Unreachable,
+            Self::Missing(_) | Self::Unreadable { .. } => Reason::SecretInvalid,
+        }
+    }
 }
 
 /// What a ServiceAccount says of who asks a registry.
@@ -89,6 +119,17 @@ pub enum AccountError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl AccountError {
+    /// The word for conditions, events and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::NoAnswer { .. } => Reason::Unreachable,
+            Self::Missing(_) | Self::NoCluster(_) | Self::Unreadable { .. } => Reason::SecretInvalid,
+        }
+    }
 }
 
 /// A status to be shown for an object.

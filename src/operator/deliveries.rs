@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::controller::{FIELD_MANAGER, KubeWorld};
-use crate::receiver::{Answer, Destination, Door, Envelope, Metrics};
+use crate::receiver::{Answer, Destination, Door, Envelope, Metrics, Reply};
 
 /// The annotation of the Lease by which the leader says where it takes deliveries: its identity, a space, its address.
 const ANNOTATION: &str = "tagtide.dev/deliveries";
@@ -28,6 +28,9 @@ const BELIEVED: Duration = Duration::from_secs(5);
 /// How long the API server, and how long the leader, may take.
 const READING: Duration = Duration::from_secs(5);
 const HANDING_ON: Duration = Duration::from_secs(15);
+
+/// The most that is read of the leader's answer, in bytes; its own are shorter.
+const MAX_ANSWER: usize = 4096;
 
 /// Takes deliveries in where this process leads, and hands them on where it does not.
 pub(super) struct Deliveries {
@@ -71,9 +74,13 @@ impl Deliveries {
         }
         let Some(address) = self.leader.address().await else { return Answer::Busy };
         let Some(url) = address_of(address, &envelope) else { return Answer::Unknown };
-        let request = self.client.post(url).headers(headers_to_hand_on(envelope.headers)).body(envelope.body);
-        match request.send().await {
-            Ok(response) => Answer::OfLeader(response.status()),
+        let method = if envelope.asks_first { Method::OPTIONS } else { Method::POST };
+        let request = self.client.request(method, url);
+        let request = request.headers(headers_to_hand_on(envelope.headers)).body(envelope.body);
+        let answered = async { reply_of(request.send().await?).await };
+        match answered.await {
+            Ok(Some(reply)) => Answer::OfLeader(reply),
+            Ok(None) => Answer::Busy,
             Err(error) => {
                 tracing::warn!(%address, error = %error.without_url(), "a delivery could not be handed on to the leader");
                 Answer::Busy
@@ -150,6 +157,19 @@ fn address_of(address: SocketAddr, envelope: &Envelope) -> Option<reqwest::Url> 
     (url.path_segments()?.count() == parts).then_some(url)
 }
 
+/// What the leader answered; `None` where it is longer than any of its answers.
+async fn reply_of(mut response: reqwest::Response) -> reqwest::Result<Option<Reply>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len() + piece.len() > MAX_ANSWER {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+    }
+    let text = String::from_utf8_lossy(&body).into_owned();
+    Ok(Some(Reply::handed_on(response.status(), response.headers(), text)))
+}
+
 /// All but what concerns the one connection (RFC 9110, 7.6.1).
 fn headers_to_hand_on(mut headers: HeaderMap) -> HeaderMap {
     for name in [
@@ -203,6 +223,7 @@ mod tests {
             let envelope = Envelope {
                 name: name.to_owned(),
                 in_path: in_path.map(str::to_owned),
+                asks_first: false,
                 headers: HeaderMap::new(),
                 body: bytes::Bytes::new(),
             };
@@ -216,6 +237,56 @@ mod tests {
         assert_eq!(url("..", None), None);
         assert_eq!(url("hub", Some("..")), None);
         assert_eq!(url("hub", Some("%2e%2e")).as_deref(), Some("http://10.0.0.7:8081/hooks/hub/%252e%252e"));
+    }
+
+    async fn serve(router: axum::Router) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, router).into_future());
+        address
+    }
+
+    /// A follower of a leader that answers so.
+    async fn follower_of(leader: axum::Router) -> Deliveries {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let announced = format!("a {}", serve(leader).await);
+        let lease = serde_json::to_string(&lease(Some(&announced), Some("a"))).unwrap();
+        let api_server = serve(axum::Router::new().fallback(async move || lease)).await;
+        let config = kube::Config::new(format!("http://{api_server}").parse().unwrap());
+        let leases = Api::namespaced(kube::Client::try_from(config).unwrap(), "tagtide");
+        Deliveries::of_follower(Leader::new(leases, "tagtide".to_owned()), Metrics::default()).unwrap()
+    }
+
+    fn asking(asks_first: bool) -> Envelope {
+        Envelope {
+            name: "azure".to_owned(),
+            in_path: None,
+            asks_first,
+            headers: HeaderMap::new(),
+            body: bytes::Bytes::from_static(b"x"),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_a_follower_before_it_delivers_hears_what_the_leader_says() {
+        let leader = async |method: Method| {
+            let headers = [("webhook-allowed-origin", "eventgrid.azure.net"), ("x-of-the-connection", "y")];
+            (axum::http::StatusCode::OK, headers, method.to_string())
+        };
+        let follower = follower_of(axum::Router::new().fallback(leader)).await;
+        for (asks_first, method) in [(true, "OPTIONS"), (false, "POST")] {
+            let reply = follower.take(asking(asks_first)).await.into_reply();
+            assert_eq!((reply.status.as_u16(), reply.text.as_str()), (200, method));
+            assert_eq!(reply.headers["webhook-allowed-origin"], "eventgrid.azure.net");
+            assert!(!reply.headers.contains_key("x-of-the-connection"), "{:?}", reply.headers);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_no_leader_gives_is_not_handed_on() {
+        let leader = async || "x".repeat(MAX_ANSWER + 1);
+        let follower = follower_of(axum::Router::new().fallback(leader)).await;
+        assert_eq!(follower.take(asking(false)).await, Answer::Busy);
     }
 
     #[test]

@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 
-use super::{Destination, Inbox, Metrics};
+use super::repeats::Repeats;
+use super::{Answer, Destination, Inbox, Metrics};
 use crate::api::WebhookKind;
 use crate::engine::{Hook, Hooks, SecretSource, webhook_token};
-use crate::registry::webhook::{self, Oidc, OidcError, ProofToken, Sender, is_proven_in_path};
+use crate::registry::webhook::{self, DeliveryName, Oidc, OidcError, ProofPlace, ProofToken, Sender};
 
 /// How long a token is used before its Secret is read again.
 const KEPT: Duration = Duration::from_secs(30);
@@ -28,58 +30,12 @@ pub struct Envelope {
     pub name: String,
     /// What follows the name in its path.
     pub in_path: Option<String>,
+    /// Whether it only asks if deliveries are welcome.
+    pub asks_first: bool,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
     pub body: bytes::Bytes,
-}
-
-/// What becomes of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// So many images are asked for.
-    Taken(usize),
-    /// It speaks of nothing that was pushed here.
-    Nothing,
-    /// There is no such webhook.
-    Unknown,
-    /// The sender did not prove itself.
-    Unproven,
-    /// What it says can not be understood.
-    Malformed(String),
-    /// It can not be taken now.
-    Busy,
-    /// The leader, to which it was handed on, answered this.
-    OfLeader(StatusCode),
-}
-
-impl Answer {
-    /// The word for metrics.
-    pub(super) const fn word(&self) -> &'static str {
-        match self {
-            Self::Taken(_) => "taken",
-            Self::Nothing => "nothing",
-            Self::Unknown => "unknown",
-            Self::Unproven => "unproven",
-            Self::Malformed(_) => "malformed",
-            Self::Busy => "busy",
-            Self::OfLeader(_) => "handed-on",
-        }
-    }
-
-    /// The status of the HTTP answer and its text. Only who has proven itself is told what is wrong.
-    #[must_use]
-    pub fn to_http(&self) -> (StatusCode, String) {
-        match self {
-            Self::Taken(count) => (StatusCode::ACCEPTED, format!("{count} to be scanned\n")),
-            Self::Nothing => (StatusCode::OK, "nothing that was pushed here\n".to_owned()),
-            Self::Unknown => (StatusCode::NOT_FOUND, "no such webhook\n".to_owned()),
-            Self::Unproven => (StatusCode::UNAUTHORIZED, "not proven\n".to_owned()),
-            Self::Malformed(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "not now\n".to_owned()),
-            Self::OfLeader(status) => (*status, "handed on to the leader\n".to_owned()),
-        }
-    }
 }
 
 /// Lets deliveries in.
@@ -90,6 +46,7 @@ pub struct Door<S> {
     inbox: Inbox,
     metrics: Metrics,
     tokens: Mutex<HashMap<String, Arc<Slot>>>,
+    repeats: Repeats,
 }
 
 /// The token of one webhook, which one delivery at a time may read anew.
@@ -108,7 +65,7 @@ impl<S: SecretSource> Door<S> {
     /// A door to `inbox`.
     #[must_use]
     pub fn new(hooks: Hooks, secrets: Arc<S>, oidc: Oidc, inbox: Inbox, metrics: Metrics) -> Self {
-        Self { hooks, secrets, oidc, inbox, metrics, tokens: Mutex::default() }
+        Self { hooks, secrets, oidc, inbox, metrics, tokens: Mutex::default(), repeats: Repeats::default() }
     }
 
     /// Takes a delivery in, or says why not.
@@ -116,6 +73,7 @@ impl<S: SecretSource> Door<S> {
         let hook = self.hooks.get(&envelope.name);
         let answer = match &hook {
             Some(hook) => self.take_for(hook, envelope).await,
+            None if envelope.asks_first => Answer::Unasked,
             None => Answer::Unknown,
         };
         let kind = hook.as_ref().map(|hook| hook.webhook.kind);
@@ -128,16 +86,53 @@ impl<S: SecretSource> Door<S> {
 
     async fn take_for(&self, hook: &Arc<Hook>, envelope: &Envelope) -> Answer {
         let kind = hook.webhook.kind;
-        if envelope.in_path.is_some() != is_proven_in_path(kind) {
+        if envelope.asks_first {
+            return self.welcome(hook, envelope).await;
+        }
+        if !ProofPlace::of(kind).fits(envelope.in_path.is_some()) {
             return Answer::Unknown;
         }
         if let Err(refused) = self.prove(hook, envelope).await {
             return match refused {
                 // A wrong address is one that does not exist.
-                Answer::Unproven if is_proven_in_path(kind) => Answer::Unknown,
+                Answer::Unproven if envelope.in_path.is_some() => Answer::Unknown,
                 refused => refused,
             };
         }
+        match webhook::validation_code(kind, &envelope.headers, &envelope.body) {
+            Ok(None) => {}
+            Ok(Some(code)) => return Answer::Validated(code),
+            Err(error) => return Answer::Malformed(error.to_string()),
+        }
+        // Others have no name for a delivery, or one that nobody has signed.
+        let name = DeliveryName::read(&envelope.headers).filter(|_| kind == WebhookKind::GitLab);
+        if name.is_some_and(|name| self.repeats.has(&envelope.name, name)) {
+            return Answer::Repeated;
+        }
+        let answer = self.leave_what(hook, envelope);
+        if let (Some(name), Answer::Taken(_) | Answer::Nothing) = (name, &answer) {
+            self.repeats.note(&envelope.name, name);
+        }
+        answer
+    }
+
+    /// Answers who asks whether it may deliver. Who has not proven itself is told the same as where nobody may ask, so that
+    /// this tells nothing of which webhooks there are.
+    async fn welcome(&self, hook: &Arc<Hook>, envelope: &Envelope) -> Answer {
+        let kind = hook.webhook.kind;
+        let Some(origin) = webhook::asking_origin(kind, &envelope.headers) else { return Answer::Unasked };
+        if !ProofPlace::of(kind).fits(envelope.in_path.is_some()) {
+            return Answer::Unasked;
+        }
+        match self.prove(hook, envelope).await {
+            Ok(()) => Answer::Welcome(origin.clone()),
+            Err(Answer::Unproven) => Answer::Unasked,
+            Err(refused) => refused,
+        }
+    }
+
+    fn leave_what(&self, hook: &Hook, envelope: &Envelope) -> Answer {
+        let kind = hook.webhook.kind;
         match webhook::pushed(kind, &hook.host, &envelope.headers, &envelope.body) {
             Ok(pushed) if pushed.is_empty() => Answer::Nothing,
             Ok(pushed) => {
@@ -160,7 +155,8 @@ impl<S: SecretSource> Door<S> {
             });
         }
         let in_path = envelope.in_path.as_deref();
-        let sender = Sender { in_path, headers: &envelope.headers, body: &envelope.body };
+        let at = Timestamp::now();
+        let sender = Sender { in_path, headers: &envelope.headers, body: &envelope.body, at };
         let slot = self.slot(&envelope.name, hook);
         let mut kept = slot.token.lock().await;
         let is_known = |kept: &Option<Read>| {
@@ -197,11 +193,12 @@ impl<S: SecretSource> Door<S> {
     /// Reads the token; without one nobody is let in. What is wrong with the Secret is in the object's status.
     async fn read(&self, hook: &Hook, name: &str) -> Option<ProofToken> {
         let reference = hook.webhook.secret_ref.as_ref()?;
-        let problem = match timeout(READING, webhook_token(&*self.secrets, reference)).await {
-            Ok(Ok(token)) => return Some(token),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "its Secret could not be read in time".to_owned(),
-        };
+        let problem =
+            match timeout(READING, webhook_token(&*self.secrets, reference, hook.webhook.kind)).await {
+                Ok(Ok(token)) => return Some(token),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "its Secret could not be read in time".to_owned(),
+            };
         tracing::warn!(webhook = name, secret = reference.name, problem, "a webhook has no token");
         None
     }

@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::door::Answer;
+use super::answer::Answer;
 use crate::api::WebhookKind;
 
 /// How deliveries ended. A clone counts together with the first.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{MethodFilter, on};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -30,8 +30,7 @@ const MOST_LARGE: usize = 16;
 /// How long a body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// How long who comes too early is asked to wait, in seconds.
-const LATER: &str = "5";
+const METHODS: MethodFilter = MethodFilter::POST.or(MethodFilter::OPTIONS);
 
 /// Where deliveries go.
 pub trait Destination: Send + Sync + 'static {
@@ -51,12 +50,12 @@ impl<D> Clone for Shared<D> {
     }
 }
 
-/// The whole route table: two addresses, and one method.
+/// The whole route table: two addresses, and two methods, the second of which asks whether the first is welcome.
 pub(super) fn routes<D: Destination>(destination: Arc<D>) -> Router {
     let large = Arc::new(Semaphore::new(MOST_LARGE));
     Router::new()
-        .route("/hooks/{name}", post(by_name::<D>))
-        .route("/hooks/{name}/{token}", post(by_path::<D>))
+        .route("/hooks/{name}", on(METHODS, by_name::<D>))
+        .route("/hooks/{name}/{token}", on(METHODS, by_path::<D>))
         .with_state(Shared { destination, large })
 }
 
@@ -89,12 +88,10 @@ async fn take<D: Destination>(
         Ok(None) => return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n").into_response(),
         Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body is too slow\n").into_response(),
     };
-    let answer = shared.destination.take(Envelope { name, in_path, headers: head.headers, body }).await;
-    let (status, text) = answer.to_http();
-    match status {
-        StatusCode::SERVICE_UNAVAILABLE => (status, [(RETRY_AFTER, LATER)], text).into_response(),
-        _ => (status, text).into_response(),
-    }
+    let asks_first = head.method == Method::OPTIONS;
+    let envelope = Envelope { name, in_path, asks_first, headers: head.headers, body };
+    let reply = shared.destination.take(envelope).await.into_reply();
+    (reply.status, reply.headers, reply.text).into_response()
 }
 
 /// Reads a body; `None` where it is too long or breaks off. One that says beforehand that it is too long is not read at

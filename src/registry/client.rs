@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::challenge::Challenge;
 use super::manifest::Known;
-use super::pace::Pace;
+use super::pace::Paces;
 use super::page_size::PageSize;
 use super::session::Session;
 use super::token::Tokens;
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     /// The page size that a host admits, by its origin.
     pub(super) page_sizes: Cache<String, PageSize>,
     /// How fast a host is asked, by its name.
-    pub(super) paces: Cache<String, Arc<Pace>>,
+    pub(super) paces: Paces,
     pub(super) hasher: RandomState,
     /// What was learned of images.
     pub(super) images: Known,
@@ -55,7 +55,7 @@ impl Client {
                 challenges: Cache::new(1024),
                 tokens: Tokens::default(),
                 page_sizes: Cache::new(1024),
-                paces: Cache::new(1024),
+                paces: Paces::default(),
                 hasher: RandomState::new(),
                 images: Known::default(),
             }),
@@ -104,7 +104,7 @@ impl Client {
     /// [`Error::RateLimited`] at once.
     #[must_use]
     pub fn left_alone_until(&self, host: &str) -> Option<Instant> {
-        self.shared.paces.get(host)?.left_alone_until(Instant::now())
+        self.shared.paces.known(host)?.left_alone_until(Instant::now())
     }
 
     /// Checks that connections can be set up as a host wants them: that its certificates can be read.
@@ -129,7 +129,7 @@ impl Client {
     /// Where the name makes no URL, or the connection can not be set up as `access` wants it.
     pub fn inspector<'a>(&'a self, image: &'a ImageName, access: &'a Access) -> Result<Inspector<'a>, Error> {
         let session = Session::open(&self.shared, image, access)?;
-        Ok(Inspector::new(session, &self.shared.images, image, access))
+        Ok(Inspector::new(session, &self.shared.images, image))
     }
 }
 
@@ -163,19 +163,6 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         K: Borrow<Q>,
     {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    /// The value of a key, which is the default one where there was none: one for all who ask at once.
-    pub(super) fn get_or_default(&self, key: &K) -> V
-    where
-        K: Clone,
-        V: Default,
-    {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= self.most && !entries.contains_key(key) {
-            entries.clear();
-        }
-        entries.entry(key.clone()).or_default().clone()
     }
 
     pub(super) fn insert(&self, key: K, value: V) {

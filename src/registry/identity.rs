@@ -72,7 +72,7 @@ struct Shared {
 }
 
 /// For which registries, and whose.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct IdentityKey {
     place: Place,
     account: Option<(ObjectKey, Vec<Option<String>>)>,

@@ -12,6 +12,10 @@ pub(super) struct Fresh<V> {
     pub(super) renew_at: Instant,
 }
 
+/// The most that are kept at once; of more, the one that ends first goes. A tenant can ask for ever new ones, and a server
+/// can call each of them good for a day.
+const MOST: usize = 4096;
+
 type Slot<V> = tokio::sync::Mutex<Option<Fresh<V>>>;
 
 /// Values with an end, by what they are for.
@@ -25,7 +29,7 @@ impl<K, V> Default for Kept<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V: Clone + PartialEq> Kept<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone + PartialEq> Kept<K, V> {
     /// The value for `key`, from `fetch` where none is kept. One that was `rejected` is not given again. Callers with the
     /// same key wait for one fetch.
     pub(super) async fn get<E, F: Future<Output = Result<Fresh<V>, E>>>(
@@ -61,6 +65,17 @@ impl<K: Eq + Hash, V: Clone + PartialEq> Kept<K, V> {
             Ok(kept) => Arc::strong_count(slot) > 1 || kept.as_ref().is_some_and(|fresh| fresh.is_good(now)),
             Err(_in_use) => true,
         });
+        if slots.len() >= MOST {
+            let ends =
+                slots.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1).filter_map(|(key, slot)| {
+                    let ends = slot.try_lock().ok()?.as_ref()?.renew_at;
+                    Some((key, ends))
+                });
+            // What is in use stays, and scans are not so many.
+            if let Some(first) = ends.min_by_key(|(_, ends)| *ends).map(|(key, _)| key.clone()) {
+                slots.remove(&first);
+            }
+        }
         slots.entry(key).or_default().clone()
     }
 

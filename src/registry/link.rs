@@ -76,7 +76,8 @@ fn has_relation_next(mut parameters: &str) -> bool {
         let (parameter, rest) = split_outside_quotes(parameters, ';');
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         // Several relations may share one parameter, split by spaces (RFC 8288, 3.3).
-        let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
+        // Single quotes are none to the standard, and some write them: to pass the link over would end the list there.
+        let mut relations = value.trim().trim_matches(['"', '\'']).split_ascii_whitespace();
         if name.trim().eq_ignore_ascii_case("rel")
             && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
         {
@@ -122,6 +123,7 @@ mod tests {
             page("next_page=x%3D")
         );
         assert_eq!(next(r#"<?last=b>; rel="next""#), page("last=b"));
+        assert_eq!(next("<?last=b>; rel='next'"), page("last=b"));
         assert_eq!(
             next(r#"</a>; rel="prev"; title="a, <b>", <?last=c>; title="x"; REL="last NEXT""#),
             page("last=c")

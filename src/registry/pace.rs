@@ -1,7 +1,8 @@
 //! How fast one host is asked, and how long it is left alone.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +17,51 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest of those pauses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The most hosts whose paces are kept: whoever may create an ImagePolicy can name one host after the other.
+const MOST: usize = 16_384;
+
+/// The least time between two looks at all of them for those that can be forgotten.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// The paces of all hosts.
+#[derive(Default)]
+pub(super) struct Paces(Mutex<Hosts>);
+
+#[derive(Default)]
+struct Hosts {
+    /// By their names as images have them.
+    paces: HashMap<String, Arc<Pace>>,
+    looked_at: Option<Instant>,
+}
+
+impl Paces {
+    /// The pace of a host: one for all who ask it. Where there are too many, hosts that are not asked and want no pause are
+    /// forgotten; so nobody ends the pause of one host by naming many others.
+    pub(super) fn of(&self, host: &str, now: Instant) -> Arc<Pace> {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Hosts { paces, looked_at } = &mut *hosts;
+        if let Some(pace) = paces.get(host) {
+            return Arc::clone(pace);
+        }
+        let may_look = looked_at.is_none_or(|at| now.saturating_duration_since(at) >= BETWEEN_LOOKS);
+        if paces.len() >= MOST && may_look {
+            *looked_at = Some(now);
+            paces.retain(|_, pace| Arc::strong_count(pace) > 1 || pace.is_waited_for(now));
+        }
+        if paces.len() >= MOST
+            && let Some(any) = paces.keys().next().cloned()
+        {
+            paces.remove(&any);
+        }
+        Arc::clone(paces.entry(host.to_owned()).or_default())
+    }
+
+    /// The pace of a host that was asked.
+    pub(super) fn known(&self, host: &str) -> Option<Arc<Pace>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).paces.get(host).cloned()
+    }
+}
 
 /// The pace of one host, shared by all who ask it.
 #[derive(Default)]
@@ -53,6 +99,12 @@ impl Pace {
     pub(super) fn left_alone_until(&self, now: Instant) -> Option<Instant> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.left_alone_until.filter(|until| *until > now)
+    }
+
+    /// Whether the next request must wait.
+    fn is_waited_for(&self, now: Instant) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        [state.left_alone_until, state.next_turn].into_iter().flatten().any(|until| until > now)
     }
 
     /// Takes to heart what an answer says about the number of requests.
@@ -143,6 +195,26 @@ mod tests {
         answer(&pace, 200, &[], now);
         refuse(&pace, &[], now);
         assert_eq!(pace.left_alone_until(now), Some(now + FIRST_PAUSE), "forgiven");
+    }
+
+    #[test]
+    fn naming_many_hosts_ends_the_pause_of_none() {
+        let (paces, now) = (Paces::default(), Instant::now());
+        refuse(&paces.of("ghcr.io", now), &[("retry-after", "30")], now);
+        let asked = paces.of("quay.io", now);
+        let mut after = (0..).map(|milliseconds| now + Duration::from_millis(milliseconds));
+        for number in 0..MOST + 5000 {
+            paces.of(&format!("{number}.evil.example"), after.next().unwrap());
+        }
+        let pause = paces.known("ghcr.io").and_then(|pace| pace.left_alone_until(now));
+        assert_eq!(pause, Some(now + Duration::from_secs(30)));
+        assert!(Arc::ptr_eq(&asked, &paces.of("quay.io", now)), "who is asked at this moment has one pace");
+        // Also where all of them want one.
+        for number in 0..MOST + 5000 {
+            let now = after.next().unwrap();
+            refuse(&paces.of(&format!("{number}.worse.example"), now), &[("retry-after", "21600")], now);
+        }
+        assert_eq!(paces.0.lock().unwrap().paces.len(), MOST);
     }
 
     #[test]

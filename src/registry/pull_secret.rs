@@ -14,6 +14,9 @@ use crate::net::SecretText;
 
 const CONFIG_KEY: &str = ".dockerconfigjson";
 
+/// The longest credential, in bytes: servers take no longer header.
+const MAX_LENGTH: usize = 16 * 1024;
+
 /// A Secret that holds no credential in a form that is known. No variant shows a value of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
@@ -65,7 +68,10 @@ pub fn credential_from_secret(
         (Some(username), Some(password)) => {
             let username = text("username", username)?;
             check_username(&username).map_err(|problem| key_error("username", problem))?;
-            let password = SecretText::from(text("password", password)?);
+            let password = text("password", password)?;
+            check_length(username.len() + password.len())
+                .map_err(|problem| key_error("password", problem))?;
+            let password = SecretText::from(password);
             Ok(Some(Credential::Password { username, password }))
         }
         (Some(_), None) => Err(CredentialError::HalfPair { present: "username", missing: "password" }),
@@ -92,6 +98,10 @@ fn text(key: &'static str, value: &[u8]) -> Result<String, CredentialError> {
         ));
     }
     Ok(text.to_owned())
+}
+
+fn check_length(length: usize) -> Result<(), &'static str> {
+    if length <= MAX_LENGTH { Ok(()) } else { Err("is longer than the 16 KiB that a registry could take") }
 }
 
 /// RFC 7617, section 2: the first colon ends the user's name.
@@ -165,6 +175,7 @@ fn from_entry(entry: Value) -> Result<Credential, &'static str> {
     let entry: Entry = serde_json::from_value(entry)
         .map_err(|_| "is no object whose auth, username, password and identitytoken are strings")?;
     if !entry.identitytoken.is_empty() {
+        check_length(entry.identitytoken.len())?;
         return Ok(Credential::IdentityToken(SecretText::from(entry.identitytoken)));
     }
     let (username, password) =
@@ -175,6 +186,7 @@ fn from_entry(entry: Value) -> Result<Credential, &'static str> {
         );
     }
     check_username(&username)?;
+    check_length(username.len() + password.len())?;
     Ok(Credential::Password { username, password: SecretText::from(password) })
 }
 
@@ -212,6 +224,21 @@ mod tests {
     #[test]
     fn reads_a_pair_of_keys() {
         assert_eq!(read(&[("username", "bot"), ("password", "p:w")], "ghcr.io/a/b"), password("bot", "p:w"));
+    }
+
+    #[test]
+    fn a_credential_that_fits_into_no_header_is_none() {
+        let (long, fits) = ("s3".repeat(8192), "s3".repeat(8190));
+        let auths = |entry: &str| format!(r#"{{"auths":{{"ghcr.io":{entry}}}}}"#);
+        assert!(read(&[("username", "bot"), ("password", &fits)], "ghcr.io/a/b").is_ok());
+        for read in [
+            read(&[("username", "bot"), ("password", &long)], "ghcr.io/a/b"),
+            from_config(&auths(&format!(r#"{{"username":"bot","password":"{long}"}}"#)), "ghcr.io/a/b"),
+            from_config(&auths(&format!(r#"{{"identitytoken":"{long}x"}}"#)), "ghcr.io/a/b"),
+        ] {
+            let error = read.unwrap_err().to_string();
+            assert!(error.contains("longer than the 16 KiB") && !error.contains("s3s3"), "{error}");
+        }
     }
 
     #[test]

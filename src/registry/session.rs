@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::challenge::Challenge;
@@ -34,6 +35,8 @@ pub(super) struct Session<'a> {
     base: Url,
     origin: String,
     pace: Arc<Pace>,
+    /// What the host said of itself, where that may be another thing the next time.
+    learned: OnceCell<Option<Challenge>>,
 }
 
 impl<'a> Session<'a> {
@@ -49,8 +52,8 @@ impl<'a> Session<'a> {
             .map_err(|_| Error::NoUrl { image: image.as_str().to_owned() })?;
         let http = shared.pool(&access.host)?;
         let origin = realm::origin(&base);
-        let pace = shared.paces.get_or_default(&image.host().to_owned());
-        Ok(Self { shared, image, access, http, base, origin, pace })
+        let pace = shared.paces.of(image.host(), Instant::now());
+        Ok(Self { shared, image, access, http, base, origin, pace, learned: OnceCell::new() })
     }
 
     /// The registry as people name it.
@@ -115,6 +118,11 @@ impl<'a> Session<'a> {
             return Err(self.unauthorized(Refusal::read(response, limits).await));
         }
         Ok(response)
+    }
+
+    /// Tells this caller from any other.
+    pub(super) fn caller(&self) -> u64 {
+        self.shared.hasher.hash_one(self.access)
     }
 
     /// Tells this question, asked by this caller, from any other.

@@ -15,6 +15,9 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 /// The longest that a token is kept, whatever its server says.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest token that is taken, in bytes: servers take no longer header, and thousands of tokens are kept.
+const MAX_TOKEN: usize = 16 * 1024;
+
 /// For whom and for what a token is.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct TokenKey {
@@ -42,6 +45,9 @@ pub(super) fn read_token(body: &[u8], now: Instant) -> Result<Fresh<HeaderValue>
     })?;
     let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
     let token = token.ok_or("it holds neither `token` nor `access_token`")?;
+    if token.len() > MAX_TOKEN {
+        return Err(format!("its token is longer than {MAX_TOKEN} bytes"));
+    }
     let mut header = HeaderValue::try_from(format!("Bearer {token}"))
         .map_err(|_| "its token has characters that no header may have")?;
     header.set_sensitive(true);
@@ -150,6 +156,25 @@ mod tests {
             get(&tokens, key("a", &password.to_string()), None, now, "x").await;
         }
         assert!(tokens.len() < 5);
+    }
+
+    #[tokio::test]
+    async fn tokens_of_a_whole_day_are_bounded_in_number_and_in_length() {
+        let (tokens, start) = (Tokens::default(), Instant::now());
+        let day = |number: u64| {
+            let body = format!(r#"{{"token":"t{number}","expires_in":86400}}"#);
+            async move { Ok::<_, ()>(read_token(body.as_bytes(), start + Duration::from_secs(number)).unwrap()) }
+        };
+        for number in 0..5000 {
+            tokens.get(key(&number.to_string(), "x"), None, start, || day(number)).await.unwrap();
+        }
+        assert_eq!(tokens.len(), 4096);
+        let last = tokens.get(key("4999", "x"), None, start, || day(0)).await.unwrap();
+        assert_eq!(last, "Bearer t4999", "the one that ends first goes");
+
+        let long = format!(r#"{{"token":"{}"}}"#, "s3cret".repeat(3000));
+        let Err(error) = read_token(long.as_bytes(), start) else { panic!("it is taken") };
+        assert!(error.contains("longer than") && !error.contains("s3cret"), "{error}");
     }
 
     #[test]

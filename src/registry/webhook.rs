@@ -3,6 +3,7 @@
 //! What is said is a hint and never a decision: the worst that a forged delivery could do is one scan too many.
 
 mod cloud;
+mod event_grid;
 mod first;
 mod forge;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -11,19 +12,24 @@ mod generic;
 mod oidc;
 mod proof;
 mod server;
+mod standard;
 
 use std::collections::BTreeSet;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 
 use crate::api::WebhookKind;
 use crate::image::{ImageName, ImageReference, Tag};
 pub use oidc::{Oidc, OidcError, check_issuer};
-pub use proof::{ProofToken, Sender, UnusableToken, is_proven_in_path};
+pub use proof::{ProofPlace, ProofToken, Sender, UnusableToken};
+pub use standard::DeliveryName;
 
 /// The most pushes of which one delivery may tell; what is beyond is left to the interval.
 const MOST_PUSHES: usize = 1000;
+
+/// The longest name of an origin, in bytes: that of a host.
+const MAX_ORIGIN: usize = 255;
 
 /// What a delivery says was pushed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +107,46 @@ pub fn pushed(
         WebhookKind::Generic => generic::generic(&delivery),
     }?;
     Ok(pushed.into_iter().take(MOST_PUSHES).collect())
+}
+
+/// The code by which a sender asks to be answered before it delivers anything: a validation event of Azure Event Grid. `None`
+/// where the delivery is none.
+///
+/// # Errors
+/// [`PayloadError`], where it says that it is one and holds no code.
+pub fn validation_code(
+    kind: WebhookKind,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Option<String>, PayloadError> {
+    match kind {
+        WebhookKind::AzureContainerRegistry => {
+            event_grid::validation_code(&Delivery { kind, host: "", headers, body })
+        }
+        WebhookKind::ArtifactRegistry
+        | WebhookKind::Distribution
+        | WebhookKind::DockerHub
+        | WebhookKind::Ecr
+        | WebhookKind::Generic
+        | WebhookKind::GitHub
+        | WebhookKind::GitLab
+        | WebhookKind::Gitea
+        | WebhookKind::Harbor
+        | WebhookKind::Quay
+        | WebhookKind::Zot => Ok(None),
+    }
+}
+
+/// The origin that asks by `OPTIONS` whether it may deliver (CloudEvents, "HTTP 1.1 Web Hooks for Event Delivery", 4.1), as
+/// senders of this kind do. `None` where they do not, or where it is not named.
+#[must_use]
+pub fn asking_origin(kind: WebhookKind, headers: &HeaderMap) -> Option<&HeaderValue> {
+    let origin = headers.get("webhook-request-origin")?;
+    let is_name = |text: &str| {
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-:*_".contains(&byte);
+        (1..=MAX_ORIGIN).contains(&text.len()) && text.bytes().all(is_of_name)
+    };
+    (kind == WebhookKind::AzureContainerRegistry && origin.to_str().is_ok_and(is_name)).then_some(origin)
 }
 
 /// One delivery, as a reader of payloads sees it.

@@ -7,10 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tagtide::api::ObjectKey;
 use tagtide::controller::KubeWorld;
-use tagtide::engine::{AccountError, SecretSource as _};
+use tagtide::engine::{AccountError, ConfigMapError, SecretError, SecretSource as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::registry::fault_server::{FaultServer, status};
 use crate::support::control_plane::{ControlPlane, client_from};
 
 fn claims(token: &str) -> Value {
@@ -52,4 +53,21 @@ async fn a_token_is_for_one_account_and_one_audience_and_soon_over() {
     let world = KubeWorld::new(stranger, "tagtide".to_owned(), "me".to_owned(), term);
     let problem = world.account_token(&key, "sts.amazonaws.com").await.unwrap_err();
     assert!(problem.contains("cloudIdentities"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_api_server_that_fails_says_nothing_of_what_it_has() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let ill = FaultServer::start(|_| status(500)).await;
+    let config = kube::Config::new(format!("http://{}", ill.host()).parse().unwrap());
+    let (_term, term) = watch::channel(Instant::now());
+    let client = kube::Client::try_from(config).unwrap();
+    let world = KubeWorld::new(client, "tagtide".to_owned(), "me".to_owned(), term);
+    let key = ObjectKey::new("shop", "api");
+    let secret = world.secret(&key).await;
+    assert!(matches!(secret, Err(SecretError::NoAnswer { .. })), "{:?}", secret.err());
+    let config_map = world.config_map(&key).await;
+    assert!(matches!(config_map, Err(ConfigMapError::NoAnswer { .. })), "{config_map:?}");
+    let account = world.service_account(&key).await;
+    assert!(matches!(account, Err(AccountError::NoAnswer { .. })), "{account:?}");
 }

@@ -1,7 +1,9 @@
 //! Deliveries of webhooks as strangers and senders make them, over real sockets, up to what the engine is told.
 
 mod flood;
+mod handshakes;
 mod identity;
+mod signed;
 mod strangers;
 
 use std::collections::BTreeMap;

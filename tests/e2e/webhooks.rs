@@ -11,12 +11,12 @@ use oci_distribution::{Client, Reference};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, PATIENCE, is};
+use crate::cluster::{Cluster, PATIENCE, Plane, is};
 use crate::support::gitea::{self, Gitea};
 use crate::support::infra_repo::InfraRepo;
 use crate::support::invariants::Invariants;
 use crate::support::process::{Process, free_address};
-use crate::support::registry::Registry;
+use crate::support::registry::{Access, Registry};
 use crate::support::{tagtide, wait_until, workspace};
 
 const TOKEN: &str = "tide-hook-0123456789abcdef";
@@ -255,7 +255,10 @@ async fn deliveries_are_handed_on_to_the_next_leader_when_the_one_that_was_known
 
 #[tokio::test]
 async fn a_webhook_whose_secret_is_missing_or_too_short_is_named_and_stops_no_scan() {
-    let mut cluster = Cluster::start(&["--hooks-listen=127.0.0.1:0"]).await;
+    // ClusterImageRegistries are for all: the operators of other tests look for this Secret in namespaces of their own, and
+    // which of them writes the status last is chance.
+    let flags = ["--allow-http", "--hooks-listen=127.0.0.1:0"];
+    let mut cluster = Cluster::on(Plane::own(|_| {}).await, Access::Anonymous, &flags).await;
     cluster.registry.push("acme/api", "1.0.0").await;
     let registry = format!("imgreg/{}", cluster.namespace);
     let webhook = json!({ "spec": { "webhook": { "kind": "GitHub", "secretRef": { "name": "hook" } } } });

@@ -17,7 +17,7 @@ use crate::engine::plan::Wishes;
 use crate::engine::policy_state::{List, Moved};
 use crate::engine::repository_settings::RepositoryError;
 use crate::engine::repository_state::{holdings, notice_of, notices_of};
-use crate::engine::scan::{Member, Scan, ScanKey};
+use crate::engine::scan::{Member, Scan, ScanKey, Unusable};
 use crate::engine::schedule::Pace;
 use crate::engine::world::{Status, World};
 
@@ -31,8 +31,12 @@ const REGISTRY_CHECK: Duration = Duration::from_secs(300);
 /// show only once no mirror answers.
 fn footnote_of(scan: &Scan) -> String {
     let asked = scan.asked.as_ref().map(Asked::words);
-    let unusable =
-        scan.unusable.as_ref().map(|error| format!("its own credentials can not be used: {error}"));
+    let unusable = scan.unusable.as_ref().map(|unusable| match unusable {
+        Unusable::Unreadable(error) => format!("its own credentials can not be used: {error}"),
+        Unusable::Refused(words) => {
+            format!("its credentials were refused when the host was asked last: {words}")
+        }
+    });
     asked.into_iter().chain(unusable).collect::<Vec<_>>().join("; ")
 }
 

@@ -35,9 +35,12 @@ pub(super) async fn configuration(session: &Session<'_>, digest: &Digest) -> Res
     let limits = Limits::new(MAX_CONFIGURATION, TOTAL_TIME, STALL_TIME);
     let url = session.url(&format!("blobs/{digest}"));
     let mut answer = session.ask(&Method::GET, &url, &ANY, &limits).await?;
+    let mut is_elsewhere = false;
     for _ in 0..MOST_REDIRECTS {
         let Some(target) = target(&answer) else { break };
-        answer = if realm::origin(&target) == realm::origin(&url) {
+        // Who keeps the blobs may lead back, but not to something that is asked there in the caller's name.
+        is_elsewhere |= realm::origin(&target) != realm::origin(&url);
+        answer = if !is_elsewhere {
             session.ask(&Method::GET, &target, &ANY, &limits).await?
         } else if target.scheme() == "https" || url.scheme() == "http" {
             session.ask_elsewhere(&target, &limits).await?

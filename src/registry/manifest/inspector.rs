@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::document::{Configuration, Document, Index, Manifest};
 use super::fetch;
 use crate::image::{BuildTime, Digest, ImageFacts, ImageName, Platform, Tag};
+use crate::registry::Error;
 use crate::registry::recent::Recent;
 use crate::registry::session::Session;
-use crate::registry::{Access, Error};
 
 /// How much of an image must be known. A registry may count each manifest that is read as a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,8 +26,9 @@ pub(in crate::registry) struct Known {
     tags: Recent<(Repository, Tag), (Digest, Instant)>,
 }
 
-/// A repository as one caller sees it. The caller is part of it, so that nobody learns from what others may read.
-type Repository = Arc<(ImageName, Access)>;
+/// A repository as one caller sees it. The caller is part of it, so that nobody learns from what others may read; by a hash,
+/// as one can have a password of a megabyte, and tens of thousands of them in a row.
+type Repository = Arc<(ImageName, u64)>;
 
 impl Default for Known {
     /// About 10 MB when full.
@@ -44,13 +45,9 @@ pub struct Inspector<'a> {
 }
 
 impl<'a> Inspector<'a> {
-    pub(in crate::registry) fn new(
-        session: Session<'a>,
-        known: &'a Known,
-        image: &ImageName,
-        access: &Access,
-    ) -> Self {
-        Self { session, known, repository: Arc::new((image.clone(), access.clone())) }
+    pub(in crate::registry) fn new(session: Session<'a>, known: &'a Known, image: &ImageName) -> Self {
+        let repository = Arc::new((image.clone(), session.caller()));
+        Self { session, known, repository }
     }
 
     /// The digest of the manifest or index that `tag` names now.

@@ -26,7 +26,7 @@ impl Session<'_> {
             Some(known) => known,
             // Without a credential there is nothing to send but an anonymous token, and a 401 tells where to get one.
             None if self.access.credential.is_none() => return Ok(None),
-            None => self.learn_challenge(limits).await?,
+            None => self.learned.get_or_try_init(|| self.learn_challenge(limits)).await?.clone(),
         };
         match known {
             None => Ok(None),
@@ -58,7 +58,11 @@ impl Session<'_> {
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(self.error(refusal, self.repository()));
         }
-        self.shared.challenges.insert(self.origin.clone(), challenge.clone());
+        // What is not there, or forbidden to all, says nothing of who may ask: the next one looks again, as the credential
+        // would never be used otherwise.
+        if status.is_success() || challenge.is_some() {
+            self.shared.challenges.insert(self.origin.clone(), challenge.clone());
+        }
         Ok(challenge)
     }
 

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::{Delivery, PayloadError, Pushed};
+use super::{Delivery, PayloadError, Pushed, event_grid};
 
-/// Azure Container Registry ("Azure Container Registry webhook schema reference"). `chart_push` is a push of a Helm chart
-/// by the old way.
+/// Azure Container Registry ("Azure Container Registry webhook schema reference"), or Event Grid, which tells of it in its
+/// own words. `chart_push` is a push of a Helm chart by the old way.
 pub(super) fn azure(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
@@ -18,6 +18,9 @@ pub(super) fn azure(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError
     struct Target {
         repository: String,
         tag: Option<String>,
+    }
+    if event_grid::is_sender(delivery) {
+        return event_grid::pushed(delivery);
     }
     let payload: Payload = delivery.json()?;
     if payload.action != "push" {

@@ -2,7 +2,7 @@
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{MOST_PUSHES, pushed};
+use super::{MOST_PUSHES, pushed, validation_code};
 use crate::api::WebhookKind;
 
 const HOSTS: [&str; 3] = ["ghcr.io", "docker.io", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"];
@@ -30,12 +30,17 @@ pub(crate) fn delivery(body: &[u8]) {
         ("x-github-event", "package"),
         ("x-gitea-event", "package"),
         ("ce-type", "zotregistry.image.updated"),
+        ("aeg-event-type", "SubscriptionValidation"),
     ] {
         events.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let silent = HeaderMap::new();
     for kind in KINDS {
         for (host, headers) in HOSTS.into_iter().flat_map(|host| [(host, &events), (host, &silent)]) {
+            match validation_code(kind, headers, body) {
+                Ok(code) => assert!(code.is_none_or(|code| code.len() <= 256)),
+                Err(error) => assert!(!error.to_string().chars().any(char::is_control), "{error}"),
+            }
             match pushed(kind, host, headers, body) {
                 Ok(pushed) => {
                     assert!(pushed.len() <= MOST_PUSHES);

@@ -36,9 +36,34 @@ fn what_each_sender_documents_is_understood() {
     const GOOGLE: &str = "europe-west3-docker.pkg.dev";
     const AMAZON: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
     const OWN: &str = "registry.acme.example:5000";
-    let rows: [(WebhookKind, &str, &str, &str, &[&str]); 36] = [
+    let rows: [(WebhookKind, &str, &str, &str, &[&str]); 43] = [
         (AzureContainerRegistry, "acme.azurecr.io", "", "azure-push", &["acme.azurecr.io/shop/api:1.9.4"]),
         (AzureContainerRegistry, "acme.azurecr.io", "", "azure-ping", &[]),
+        (
+            AzureContainerRegistry,
+            "acme.azurecr.io",
+            "",
+            "event-grid-push",
+            &["acme.azurecr.io/shop/api:1.9.4"],
+        ),
+        (AzureContainerRegistry, "other.azurecr.io", "", "event-grid-push", &[]),
+        (
+            AzureContainerRegistry,
+            "acme.azurecr.io",
+            "",
+            "event-grid-cloud-event",
+            &["acme.azurecr.io/shop/api:1.9.4"],
+        ),
+        (AzureContainerRegistry, "other.azurecr.io", "", "event-grid-cloud-event", &[]),
+        (
+            AzureContainerRegistry,
+            "acme.azurecr.io",
+            "",
+            "event-grid-batch",
+            &["acme.azurecr.io/shop/web:2.0.0"],
+        ),
+        (AzureContainerRegistry, "acme.azurecr.io", "", "event-grid-deleted", &[]),
+        (AzureContainerRegistry, "acme.azurecr.io", "", "event-grid-validation", &[]),
         (
             ArtifactRegistry,
             GOOGLE,
@@ -125,6 +150,47 @@ fn what_each_sender_documents_is_understood() {
     for (kind, host, event, name, expected) in rows {
         assert_eq!(read(kind, host, event, &sample(name)).unwrap(), expected, "{kind:?} {event} {name}");
     }
+}
+
+#[test]
+fn a_code_to_be_sent_back_is_read_of_its_own_event_and_kind_and_of_bounded_length() {
+    let validation = headers(&[("aeg-event-type", "SubscriptionValidation")]);
+    let code = |kind, headers: &HeaderMap, body: &[u8]| {
+        validation_code(kind, headers, body).map_err(|error| error.to_string())
+    };
+    let azure = WebhookKind::AzureContainerRegistry;
+    let sample = sample("event-grid-validation");
+    let wanted = Some("5f0a1c9e-3b7d-4c55-9f1e-2a6b8d7c4e31".to_owned());
+    assert_eq!(code(azure, &validation, &sample), Ok(wanted));
+    assert_eq!(code(azure, &headers(&[("aeg-event-type", "Notification")]), &sample), Ok(None));
+    assert_eq!(code(azure, &headers(&[]), &sample), Ok(None));
+    assert_eq!(code(WebhookKind::Generic, &validation, &sample), Ok(None));
+    let long = format!(r#"[{{"data":{{"validationCode":"{}"}}}}]"#, "x".repeat(257));
+    for (body, words) in [
+        ("[]", "without a code of 1 to 256 characters"),
+        (r#"[{"data":{"validationCode":""}}]"#, "without a code of 1 to 256 characters"),
+        (&long, "without a code of 1 to 256 characters"),
+        (r#"[{"data":{}}]"#, "at [0].data"),
+        ("hunter2", "it is not JSON"),
+    ] {
+        let error = code(azure, &validation, body.as_bytes()).unwrap_err();
+        assert!(error.contains(words) && !error.contains("hunter2"), "{body}: {error}");
+    }
+}
+
+#[test]
+fn only_who_names_its_origin_may_ask_whether_it_may_deliver() {
+    let azure = WebhookKind::AzureContainerRegistry;
+    let asks = |kind, origin| asking_origin(kind, &headers(&[("webhook-request-origin", origin)])).is_some();
+    assert!(asks(azure, "eventgrid.azure.net"));
+    assert!(!asks(WebhookKind::Generic, "eventgrid.azure.net"));
+    for origin in ["", "a b", "a, b", "<script>", "a/b"] {
+        assert!(!asks(azure, origin), "{origin}");
+    }
+    assert_eq!(asking_origin(azure, &headers(&[])), None);
+    let long = "a".repeat(256).parse().unwrap();
+    let long = HeaderMap::from_iter([("webhook-request-origin".parse().unwrap(), long)]);
+    assert_eq!(asking_origin(azure, &long), None);
 }
 
 #[test]
@@ -255,6 +321,7 @@ fn no_reader_makes_more_of_a_delivery_than_counts() {
         let body = body.to_string();
         let delivery = Delivery { kind, host: "r.example", headers: &headers, body: body.as_bytes() };
         let pushed = match kind {
+            AzureContainerRegistry => cloud::azure(&delivery),
             Quay => server::quay(&delivery),
             Harbor => server::harbor(&delivery),
             Distribution => server::distribution(&delivery),
@@ -267,12 +334,15 @@ fn no_reader_makes_more_of_a_delivery_than_counts() {
     let resources: Vec<_> = tags.iter().map(|tag| serde_json::json!({ "tag": tag })).collect();
     let event = |tag| serde_json::json!({ "action": "push", "target": { "repository": "a/b", "tag": tag } });
     let events: Vec<_> = tags.iter().map(event).collect();
+    let of_event_grid: Vec<_> =
+        events.iter().map(|event| serde_json::json!({ "type": "ImagePushed", "data": event })).collect();
     let repository = serde_json::json!({ "repo_full_name": "a/b" });
     let pushed = serde_json::json!({ "repository": repository, "resources": resources });
     for (kind, body) in [
         (Quay, serde_json::json!({ "repository": "a/b", "updated_tags": tags })),
         (Harbor, serde_json::json!({ "type": "PUSH_ARTIFACT", "event_data": pushed })),
         (Distribution, serde_json::json!({ "events": events })),
+        (AzureContainerRegistry, serde_json::json!(of_event_grid)),
         (Generic, serde_json::json!({ "images": images })),
     ] {
         assert_eq!(read(kind, body), MOST_PUSHES, "{kind:?}");

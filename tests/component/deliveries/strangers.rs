@@ -37,6 +37,13 @@ async fn the_whole_route_table_is_closed_to_who_has_no_proof() {
         let wrong = bearer("fedcba9876543210fedcba9876543210");
         assert_eq!(receiver.status(&path, &[("authorization", &wrong)], BODY).await, status, "{name}");
         assert_eq!(receiver.status(&format!("{path}/{TOKEN}x"), &[], BODY).await, 404, "{name}");
+        for path in [path.clone(), format!("{path}/{TOKEN}x")] {
+            let ask = receiver.client.request(Method::OPTIONS, receiver.url(&path));
+            let ask = ask.header("webhook-request-origin", "evil.example").send().await.unwrap();
+            let is_route = !name.contains("..") || name.contains('%');
+            assert_eq!(ask.status(), if is_route { 405 } else { 404 }, "{path}");
+            assert!(!ask.headers().contains_key("webhook-allowed-origin"), "{path}");
+        }
     }
     // The right token in the path is a proof for those only whose way it is.
     assert_eq!(receiver.status(&format!("/hooks/github/{TOKEN}"), &[], BODY).await, 404);

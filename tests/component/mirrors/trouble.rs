@@ -1,11 +1,13 @@
 //! What is told where no source gives an answer, or one must not be asked.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use tagtide::api::Reason;
 
-use super::{Asking, HIGHEST, LIST, PINNED, Request, ask_past, message, mirrored_by};
+use super::{Asking, HIGHEST, LIST, PINNED, Request, ask_past, asked_so_often, message, mirrored_by};
 use crate::registry::fault_server::{FaultServer, page, status, text, with};
 use crate::scanning::{Running, is_chosen, policy, registry};
 
@@ -103,4 +105,55 @@ async fn credentials_that_a_mirror_has_no_use_for_are_named_where_they_can_not_b
         .await;
     let is_named = |asked: &Request| asked.authorization.is_some();
     assert!(!mirror.asked().iter().any(is_named), "they are not shown to it either");
+}
+
+#[tokio::test]
+async fn credentials_that_the_host_refused_are_named_while_a_mirror_answers_and_are_not_tried_again() {
+    let has_it = Arc::new(AtomicBool::new(false));
+    let mirror_has_it = Arc::clone(&has_it);
+    let mirror = FaultServer::start(move |_| match mirror_has_it.load(Ordering::SeqCst) {
+        true => page(&["1.0.0"]),
+        false => status(404),
+    })
+    .await;
+    let upstream = FaultServer::start(|_| with(status(401), "www-authenticate", "Basic realm=\"x\"")).await;
+    let secret = |namespace: &str, password: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: pull, namespace: {namespace}}}\n\
+             stringData: {{username: bot, password: {password}}}\n"
+        )
+    };
+    let named = "credentials: {secretRef: {name: pull}}";
+    // The credentials of a policy, and those of the host's own object.
+    for (of_policy, of_host, namespace) in [
+        (format!("interval: 1s, {named}"), String::new(), "shop"),
+        ("interval: 1s".to_owned(), format!(", {named}"), "tagtide"),
+    ] {
+        has_it.store(false, Ordering::SeqCst);
+        let objects =
+            registry("upstream", upstream.host(), &format!("{}{of_host}", mirrored_by(mirror.host())))
+                + &registry("mirror", mirror.host(), "")
+                + &policy("app", upstream.host(), "1s").replace("interval: 1s", &of_policy);
+        let running = Running::start(&(objects.clone() + &secret(namespace, "wrong-canary")));
+        running
+            .status_where("app", |status| status["conditions"][0]["reason"] == "AuthenticationFailed")
+            .await;
+
+        has_it.store(true, Ordering::SeqCst);
+        let chosen = running.status_where("app", is_chosen).await;
+        let words = format!(
+            "; asked of {}; its credentials were refused when the host was asked last: ",
+            mirror.host()
+        );
+        assert!(message(&chosen).contains(&words), "{chosen}");
+        assert_eq!(chosen["conditions"][0]["status"], "True", "{chosen}");
+        assert!(!message(&chosen).contains("canary"), "{chosen}");
+        let (logins, scans) = (upstream.asked().len(), mirror.asked().len());
+        asked_so_often(&mirror, scans + 3).await;
+        assert_eq!(upstream.asked().len(), logins, "nobody logs in to find out");
+
+        running.write(&(objects + &secret(namespace, "right")));
+        let end = format!("; asked of {}", mirror.host());
+        running.status_where("app", |status| message(status).ends_with(&end)).await;
+    }
 }

@@ -1,12 +1,13 @@
 //! What changes in a real registry between two looks is seen at the second one: nothing of the first is used again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tagtide::api::Reason;
 use tagtide::image::Tag;
 use tagtide::registry::{Access, Error};
 
-use super::fault_server::{FaultServer, page, page_before};
+use super::fault_server::{FaultServer, page, page_before, status, with};
 use super::{client, image, list, plain_http, scan_error, with_password};
 use crate::support::registry::{Access as Kind, PASSWORD, Registry, USER};
 use crate::support::tls::{Authority, Clients, in_tls};
@@ -47,6 +48,30 @@ async fn a_tag_that_is_moved_has_its_new_digest_and_one_that_is_deleted_has_none
     assert_eq!(tags, ["1.1.0"]);
     let gone = client.digest(&image, &tag, &plain_http()).await.unwrap_err();
     assert_eq!(gone.reason(), Reason::ImageNotFound, "{gone}");
+}
+
+#[tokio::test]
+async fn a_host_that_did_not_say_what_it_wants_to_know_is_asked_again_by_the_next_scan() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let well = Arc::clone(&is_well);
+    // Who does not say who asks is not told that there is such a repository.
+    let server = FaultServer::start(move |asked| match (asked.target.as_str(), &asked.authorization) {
+        ("/v2/", _) if well.load(Ordering::SeqCst) => {
+            with(status(401), "www-authenticate", "Basic realm=\"x\"")
+        }
+        ("/v2/", _) | (_, None) => status(404),
+        (_, Some(_)) => page(&["1.0.0"]),
+    })
+    .await;
+    let (client, image, access) = (client(), image(server.host(), "acme/api"), with_password(USER, PASSWORD));
+    let error = scan_error(&client, &image, &access).await;
+    assert_eq!(error.reason(), Reason::ImageNotFound, "{error}");
+    is_well.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(list(&client, &image, &access).await.unwrap().0, ["1.0.0"]);
+    }
+    let asked = server.targets().iter().filter(|target| target.ends_with("/v2/")).count();
+    assert_eq!(asked, 2, "once known, it is not asked for again: {:?}", server.targets());
 }
 
 #[tokio::test]

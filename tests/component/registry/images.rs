@@ -1,6 +1,7 @@
 //! What images are, read from a real registry and from one that misbehaves; and what policies choose by it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::Response;
@@ -46,8 +47,8 @@ async fn decide_as(
 ) -> Result<Looked, Error> {
     let spec: ImagePolicySpec = serde_saphyr::from_str(&format!("{{image: {image}, {rules}}}")).unwrap();
     let policy = Arc::new(compile(&spec).unwrap());
-    let mut looked = choose(client, image, access, &[policy], 10).await?;
-    Ok(looked.remove(0))
+    let scanned = choose(client, image, access, &[policy], None, &BTreeSet::new(), 10).await?;
+    Ok(scanned.into_looked().remove(0))
 }
 
 fn winner(looked: &Looked) -> (&str, Option<&str>) {
@@ -302,6 +303,28 @@ async fn a_blob_may_be_elsewhere_and_who_asks_is_not_told_there() {
     let looked = decide(&client(), &image, "select: {newestBuild: {}}").await.unwrap();
     assert!(looked.digest.unwrap_err().to_string().contains("is not followed"));
     assert!(circle.asked().len() <= 6, "{}", circle.asked().len());
+}
+
+#[tokio::test]
+async fn who_keeps_blobs_elsewhere_can_not_have_the_registry_asked_in_the_name_of_the_caller() {
+    let registry = Arc::new(OnceLock::<String>::new());
+    let known = Arc::clone(&registry);
+    let storage = FaultServer::start(move |_| {
+        with(status(307), "location", &format!("http://{}/v2/back", known.get().unwrap()))
+    })
+    .await;
+    let target = format!("http://{}/", storage.host());
+    let (server, image) = spoilt(move |asked| match asked.authorization {
+        None => Some(with(status(401), "www-authenticate", "Basic realm=\"x\"")),
+        Some(_) => asks_for(asked, "blobs").then(|| with(status(307), "location", &target)),
+    })
+    .await;
+    registry.set(server.host().to_owned()).unwrap();
+    let access = with_password(USER, PASSWORD);
+    let looked = decide_as(&client(), &image, &access, "select: {newestBuild: {}}").await.unwrap();
+    assert!(looked.digest.is_err());
+    let back: Vec<Asked> = server.asked().into_iter().filter(|asked| asked.target == "/v2/back").collect();
+    assert!(!back.is_empty() && back.iter().all(|asked| asked.authorization.is_none()), "{back:?}");
 }
 
 #[tokio::test]

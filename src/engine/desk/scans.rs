@@ -69,12 +69,14 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Remembers a list that its registry knows again, for those who have seen it.
+    /// Remembers a list that its registry knows again, for those who have chosen from it.
     pub(super) fn note_list(&mut self, key: &ScanKey, scan: &Scan) {
         match &scan.version {
             Some(version) if self.scans.contains_key(key) => {
+                // Whose new choice has no digest yet keeps the one before, and must be given the list again.
+                let has_used = |verdict: &&Verdict| verdict.choice.is_none() || verdict.digest.is_ok();
                 let seen_by = |verdict: &Verdict| (verdict.member.key.clone(), verdict.member.revision);
-                let members = scan.verdicts.iter().map(seen_by).collect();
+                let members = scan.verdicts.iter().filter(has_used).map(seen_by).collect();
                 self.known_lists.insert(key.clone(), KnownList { version: version.clone(), members });
             }
             Some(_) | None => drop(self.known_lists.remove(key)),
@@ -127,7 +129,7 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// A list that its registry knows again, and the policies that have seen it.
+/// A list that its registry knows again, and the policies that have chosen from it.
 pub(super) struct KnownList {
     version: ListVersion,
     /// With their revisions.

@@ -20,6 +20,7 @@ mod plan;
 mod policy_state;
 mod repository_settings;
 mod repository_state;
+mod revision;
 mod scan;
 mod schedule;
 mod scope;

@@ -13,12 +13,13 @@ use super::asker::Asker;
 use super::choosing::LookError;
 use super::inquiry::Doubt;
 use super::plan::{NoWish, Wish};
-use super::scan::{ScanKey, Verdict};
+use super::revision::Revision;
+use super::scan::{Member, ScanKey, Verdict};
 use super::selection::Selection;
 use super::world::Notice;
 use crate::api::{
     Conditions, Downgrade, Health, ImagePolicy, ImagePolicyStatus, Reason, Refused, Scanned, Written,
-    requested_at,
+    asks_anew,
 };
 use crate::image::{BuildTime, ImageName, Tag};
 use crate::policy::{Choice, Need, Policy, compile};
@@ -26,9 +27,8 @@ use crate::policy::{Choice, Need, Policy, compile};
 /// What is known of one ImagePolicy.
 pub(super) struct PolicyState {
     object: Arc<ImagePolicy>,
-    /// Counts the versions of the spec that this process has seen, so that the result of a scan that began before a
-    /// change is told from one that began after it.
-    revision: u64,
+    /// Tells the result of a scan that began before a change of the spec from one that began after it.
+    revision: Revision,
     compiled: Result<Arc<Policy>, String>,
     /// Follows from the object and what was compiled.
     scan_key: Option<ScanKey>,
@@ -101,7 +101,7 @@ impl PolicyState {
         let compiled = compile(&object.spec).map(Arc::new).map_err(|error| error.to_string());
         let mut state = Self {
             object,
-            revision: 1,
+            revision: Revision::next(),
             compiled,
             scan_key: None,
             selection,
@@ -123,12 +123,12 @@ impl PolicyState {
     /// Takes over a newer version of the object.
     pub(super) fn replace(&mut self, object: Arc<ImagePolicy>) -> Asked {
         let is_same_spec = self.object.spec == object.spec;
-        let asks_now = requested_at(&*object).is_some_and(|at| self.handled_request.as_deref() != Some(&at));
+        let asks_now = asks_anew(&*self.object, &*object, self.handled_request.as_deref());
         self.object = object;
         if is_same_spec {
             return if asks_now { Asked::ScanNow } else { Asked::Nothing };
         }
-        self.revision += 1;
+        self.revision = Revision::next();
         self.compiled = compile(&self.object.spec).map(Arc::new).map_err(|error| error.to_string());
         self.scan_key = self.make_scan_key();
         // A choice by other rules is none; what is written stays as it is until the new rules have chosen.
@@ -155,7 +155,7 @@ impl PolicyState {
         &self.object
     }
 
-    pub(super) const fn revision(&self) -> u64 {
+    pub(super) const fn revision(&self) -> Revision {
         self.revision
     }
 
@@ -208,7 +208,7 @@ impl PolicyState {
             // The scan began under older rules; the one that follows the change is on its way.
             return Moved::No;
         }
-        self.remember_request();
+        self.handled_request.clone_from(&verdict.member.request);
         let policy = &verdict.member.policy;
         if let Some(choice) = &verdict.choice {
             self.note_list(policy, choice, list.fingerprint, now);
@@ -373,15 +373,11 @@ impl PolicyState {
     }
 
     /// Takes over that no list could be had. The choice stands.
-    pub(super) fn fail(&mut self, revision: u64, reason: Reason, message: String) {
-        if revision == self.revision {
-            self.remember_request();
+    pub(super) fn fail(&mut self, member: &Member, reason: Reason, message: String) {
+        if member.revision == self.revision {
+            self.handled_request.clone_from(&member.request);
             self.health = Health::failed(reason, message);
         }
-    }
-
-    fn remember_request(&mut self) {
-        self.handled_request = requested_at(&*self.object);
     }
 
     /// Takes over what a repository holds of this policy: where its tag is written, and what could not be.

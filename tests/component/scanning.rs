@@ -203,7 +203,8 @@ async fn a_tag_whose_digest_can_not_be_read_yet_is_chosen_though_the_list_does_n
     running.status_where("app", |status| status["selected"]["tag"] == "1.1.0").await;
     // What was chosen with its digest is still known again.
     wait_until("a list that has not changed", PATIENCE, async || {
-        let unchanged = server.asked().iter().filter(|asked| asked.header("if-none-match") == "\"v2\"").count();
+        let unchanged =
+            server.asked().iter().filter(|asked| asked.header("if-none-match") == "\"v2\"").count();
         if unchanged > 0 { Ok(()) } else { Err("none") }
     })
     .await;

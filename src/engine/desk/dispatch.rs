@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Done, Engine, IDLE, Job};
-use crate::api::{ClusterImageRegistry, ObjectKey};
+use super::{Begun, Done, Engine, IDLE, Job};
+use crate::api::{ClusterImageRegistry, ObjectKey, requested_at};
 use crate::engine::access::{AccessError, check_registry};
 use crate::engine::cycle;
 use crate::engine::plan::Wishes;
@@ -66,9 +66,12 @@ impl<W: World> Engine<W> {
     }
 
     fn start_cycle(&mut self, key: ObjectKey) {
-        let Some(repository) = self.repositories.get(&key) else { return };
+        let Some(repository) = self.repositories.get(&key) else {
+            self.cycles.remove(&key);
+            return;
+        };
         let order = repository.order(self.wishes_for(repository));
-        let uid = repository.object().metadata.uid.clone();
+        let begun = Begun { revision: repository.revision(), request: requested_at(repository.object()) };
         let Some(slot) = self.cycles.get_mut(&key) else { return };
         let Some(order) = order else {
             slot.rest();
@@ -78,7 +81,7 @@ impl<W: World> Engine<W> {
         let bench = self.benches.remove(&key);
         let (world, settings, metrics) =
             (Arc::clone(&self.world), Arc::clone(&self.settings), self.metrics.clone());
-        self.start(Job::Cycle(key, uid), async move {
+        self.start(Job::Cycle(key, begun), async move {
             let (bench, report) = cycle::run(&*world, &settings, bench, &order, &metrics).await;
             Done::Cycle(Box::new(bench), Box::new(report), order.wishes)
         });
@@ -112,7 +115,7 @@ impl<W: World> Engine<W> {
         self.jobs.insert(task.id(), job);
     }
 
-    fn wishes_for(&self, repository: &RepositoryState) -> Wishes {
+    pub(super) fn wishes_for(&self, repository: &RepositoryState) -> Wishes {
         let policies = self.policies.iter().filter(|(_, state)| repository.takes(state.object()));
         policies.map(|(key, state)| (key.clone(), state.wish())).collect()
     }

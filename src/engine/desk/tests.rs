@@ -1,0 +1,309 @@
+//! The desk by itself: objects and results come in any order, and nothing is scanned or pushed.
+
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::{ImagePolicy, InfraRepository, REQUESTED_AT};
+use crate::engine::cycle::Committed;
+use crate::engine::plan::Plan;
+use crate::engine::scan::Verdict;
+use crate::engine::world::{ConfigMapError, Kind, Notice, SecretData, SecretError, SecretSource, WorldError};
+use crate::git::CommitId;
+use crate::image::Tag;
+use crate::net::{AddressGuard, Connections};
+use crate::policy::{Choice, Winner};
+
+/// A world in which nothing happens.
+struct Still;
+
+impl SecretSource for Still {
+    async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        Err(ConfigMapError::Missing(key.clone()))
+    }
+
+    async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
+        Err(SecretError::Missing(key.clone()))
+    }
+
+    fn operator_namespace(&self) -> &str {
+        "tagtide"
+    }
+}
+
+impl World for Still {
+    async fn show(&self, _: &ObjectId, _: &Status) -> Result<(), WorldError> {
+        Ok(())
+    }
+
+    async fn tell(&self, _: &ObjectId, _: &Notice) {}
+
+    fn may_write(&self) -> bool {
+        true
+    }
+}
+
+fn desk() -> Engine<Still> {
+    let settings = Settings {
+        cache_dir: "/nonexistent".into(),
+        gather: Duration::ZERO,
+        connections: Connections::new(AddressGuard::new(Vec::new())),
+        allow_http: false,
+        allow_file: false,
+        scans_at_once: 8,
+        cycles_at_once: 4,
+    };
+    let (world, metrics) = (Arc::new(Still), Metrics::register(&mut Registry::default()));
+    let (board, _) = Board::open(Arc::clone(&world), metrics.clone());
+    Engine::new(world, settings, metrics, board, Hooks::default())
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new("shop", name)
+}
+
+fn metadata(name: &str, uid: &str, request: &str) -> Value {
+    let annotations = if request.is_empty() { json!({}) } else { json!({ REQUESTED_AT: request }) };
+    json!({ "namespace": "shop", "name": name, "uid": uid, "generation": 1, "annotations": annotations })
+}
+
+/// The policy `api`, with these rules.
+fn policy(uid: &str, request: &str, mut spec: Value) -> Update {
+    spec["image"] = "registry.example/shop/api".into();
+    let object = json!({ "metadata": metadata("api", uid, request), "spec": spec });
+    Update::Policy(Arc::new(serde_json::from_value::<ImagePolicy>(object).unwrap()))
+}
+
+fn semver(range: &str) -> Value {
+    json!({ "select": { "semver": { "range": range } } })
+}
+
+/// The repository `infra`, with these fields beside its URL.
+fn repository(uid: &str, request: &str, mut spec: Value) -> Update {
+    if spec["url"].is_null() {
+        spec["url"] = "https://git.example/infra.git".into();
+    }
+    let object = json!({ "metadata": metadata("infra", uid, request), "spec": spec });
+    Update::Repository(Arc::new(serde_json::from_value::<InfraRepository>(object).unwrap()))
+}
+
+/// The members of the one scan there is, as it would begin now.
+fn begin_scan(desk: &Engine<Still>) -> (ScanKey, Vec<Member>) {
+    let key = desk.scans.keys().next().unwrap().clone();
+    let members = desk.members_of(&key, None);
+    assert!(!members.is_empty());
+    (key, members)
+}
+
+/// Ends a scan in which every member chose this tag.
+fn end_scan(desk: &mut Engine<Still>, (key, members): (ScanKey, Vec<Member>), tag: &str) {
+    let verdict = |member: &Member| {
+        let winner =
+            Winner { tag: Tag::parse(tag).unwrap(), version: tag.to_owned(), digest: None, built: None };
+        let reason = "highest of 2 tags".to_owned();
+        let refused = Vec::new();
+        let choice = Choice { winner: Some(winner), reason, refused, tags: 2, matching: 2, malformed: 0 };
+        Verdict { member: member.clone(), choice: Some(choice), digest: Ok(None) }
+    };
+    let scan = Scan {
+        listing: None,
+        version: None,
+        verdicts: members.iter().map(verdict).collect(),
+        shown: std::collections::BTreeSet::new(),
+        lacking: std::collections::BTreeSet::new(),
+        asked: None,
+        doubt: None,
+        unusable: None,
+    };
+    settle(desk, Job::Scan(key, members), Done::Scan(Box::new(Ok(scan)), Duration::ZERO));
+}
+
+/// What a cycle that would begin now begins for.
+fn begin_cycle(desk: &mut Engine<Still>) -> (Begun, Arc<Wishes>) {
+    let state = &desk.repositories[&key("infra")];
+    let begun = Begun { revision: state.revision(), request: crate::api::requested_at(state.object()) };
+    let wishes = Arc::new(desk.wishes_for(state));
+    desk.cycles.get_mut(&key("infra")).unwrap().start();
+    (begun, wishes)
+}
+
+fn commit_id() -> CommitId {
+    CommitId::parse(&"a".repeat(40)).unwrap()
+}
+
+/// Ends a cycle that has pushed a commit, after which the branch holds all that was wished.
+fn end_cycle(desk: &mut Engine<Still>, (begun, wishes): (Begun, Arc<Wishes>)) {
+    let (message, at) = ("Bump".to_owned(), jiff::Timestamp::UNIX_EPOCH);
+    let held = wishes.keys().map(|key| (key.clone(), 1)).collect();
+    let report = Report {
+        head: commit_id(),
+        target: None,
+        head_message: (message.clone(), at),
+        committed: vec![Committed { id: commit_id(), message, at, plan: Plan::default() }],
+        plan: Plan { held, ..Plan::default() },
+    };
+    settle(desk, Job::Cycle(key("infra"), begun), Done::Cycle(Box::new(None), Box::new(Ok(report)), wishes));
+}
+
+/// Lets a task end that brings this back.
+fn settle(desk: &mut Engine<Still>, job: Job, done: Done) {
+    let id = task_id();
+    desk.jobs.insert(id, job);
+    desk.settle(Ok((id, done)));
+}
+
+fn task_id() -> Id {
+    tokio::spawn(async {}).id()
+}
+
+fn status(desk: &Engine<Still>, kind: Kind) -> Value {
+    let mut shown = desk.shown.iter().filter(|(id, _)| id.kind == kind);
+    let (_, status) = shown.next().unwrap();
+    assert!(shown.next().is_none(), "one object of a kind");
+    match status {
+        Status::Policy(status) => serde_json::to_value(status),
+        Status::Repository(status) => serde_json::to_value(status),
+        Status::Registry(status) => serde_json::to_value(status),
+    }
+    .unwrap()
+}
+
+fn reason(desk: &Engine<Still>, kind: Kind) -> String {
+    status(desk, kind)["conditions"][0]["reason"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_scan_for_a_policy_that_is_gone_decides_nothing_for_the_one_made_anew() {
+    for is_told_of_the_end in [true, false] {
+        let mut desk = desk();
+        desk.take_in(policy("1", "", semver("*")));
+        let scan = begin_scan(&desk);
+        if is_told_of_the_end {
+            desk.take_in(Update::Gone(Kind::Policy, key("api")));
+        }
+        desk.take_in(policy("2", "", semver("<2")));
+        end_scan(&mut desk, scan, "2.0.0");
+        assert_eq!(status(&desk, Kind::Policy)["selected"], Value::Null);
+        let scan = begin_scan(&desk);
+        end_scan(&mut desk, scan, "1.9.3");
+        assert_eq!(status(&desk, Kind::Policy)["selected"]["tag"], "1.9.3");
+    }
+}
+
+#[tokio::test]
+async fn a_cycle_that_began_before_a_change_of_the_spec_says_nothing_of_the_spec_after_it() {
+    for (spec, expected) in [
+        (json!({ "suspend": true }), "Suspended"),
+        (json!({ "commit": { "subject": "{{ nonsense" } }), "InvalidSpec"),
+        (json!({ "interval": "7m" }), "Progressing"),
+    ] {
+        let mut desk = desk();
+        desk.take_in(policy("1", "", semver("*")));
+        desk.take_in(repository("1", "", json!({})));
+        let scan = begin_scan(&desk);
+        end_scan(&mut desk, scan, "1.9.3");
+        let cycle = begin_cycle(&mut desk);
+        desk.take_in(repository("1", "", spec.clone()));
+        end_cycle(&mut desk, cycle);
+        assert_eq!(reason(&desk, Kind::Repository), expected);
+        assert_eq!(status(&desk, Kind::Repository)["lastCommit"]["id"], commit_id().to_string());
+        assert_eq!(status(&desk, Kind::Policy)["written"], Value::Null);
+        assert!(desk.cycles[&key("infra")].due().unwrap() <= Instant::now(), "its own cycle is due");
+
+        let (begun, _) = begin_cycle(&mut desk);
+        desk.take_in(repository("1", "", json!({})));
+        desk.settle_broken(Job::Cycle(key("infra"), begun), "it panicked");
+        assert_eq!(reason(&desk, Kind::Repository), "Progressing");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_left_a_repository_during_its_cycle_is_not_written_there() {
+    let mut desk = desk();
+    let labelled = |labels: Value| {
+        let Update::Policy(object) = policy("1", "", semver("*")) else { unreachable!() };
+        let mut object = ImagePolicy::clone(&object);
+        object.metadata.labels = serde_json::from_value(labels).unwrap();
+        Update::Policy(Arc::new(object))
+    };
+    desk.take_in(labelled(json!({ "team": "a" })));
+    desk.take_in(repository("1", "", json!({ "policies": { "matchLabels": { "team": "a" } } })));
+    let scan = begin_scan(&desk);
+    end_scan(&mut desk, scan, "1.9.3");
+    let cycle = begin_cycle(&mut desk);
+    end_cycle(&mut desk, cycle);
+    assert_eq!(status(&desk, Kind::Policy)["written"][0]["tag"], "1.9.3");
+    let cycle = begin_cycle(&mut desk);
+    desk.take_in(labelled(json!({ "team": "b" })));
+    end_cycle(&mut desk, cycle);
+    assert_eq!(status(&desk, Kind::Policy)["written"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_request_is_handled_by_what_began_after_it() {
+    let mut desk = desk();
+    desk.take_in(policy("1", "", semver("*")));
+    desk.take_in(repository("1", "", json!({})));
+    let (scan, cycle) = (begin_scan(&desk), begin_cycle(&mut desk));
+    desk.scans.values_mut().for_each(Slot::start);
+    desk.take_in(policy("1", "now", semver("*")));
+    desk.take_in(repository("1", "now", json!({})));
+    end_scan(&mut desk, scan, "1.9.3");
+    end_cycle(&mut desk, cycle);
+    for kind in [Kind::Policy, Kind::Repository] {
+        assert_eq!(status(&desk, kind)["lastHandledRequest"], Value::Null);
+    }
+    assert!(
+        desk.scans.values().chain(desk.cycles.values()).all(|slot| slot.due().unwrap() <= Instant::now())
+    );
+    let (scan, cycle) = (begin_scan(&desk), begin_cycle(&mut desk));
+    desk.scans.values_mut().for_each(Slot::start);
+    // As the writing of a status brings it.
+    desk.take_in(policy("1", "now", semver("*")));
+    desk.take_in(repository("1", "now", json!({})));
+    end_scan(&mut desk, scan, "1.9.3");
+    end_cycle(&mut desk, cycle);
+    for kind in [Kind::Policy, Kind::Repository] {
+        assert_eq!(status(&desk, kind)["lastHandledRequest"], "now");
+    }
+    assert!(desk.scans.values().chain(desk.cycles.values()).all(|slot| slot.due().unwrap() > Instant::now()));
+}
+
+#[tokio::test]
+async fn a_repository_that_is_elsewhere_now_says_nothing_of_where_it_was() {
+    for elsewhere in [
+        json!({ "url": "https://git.example/other.git" }),
+        json!({ "branch": "live" }),
+        json!({ "publish": { "push": { "branch": "updates" } } }),
+    ] {
+        let mut desk = desk();
+        desk.take_in(policy("1", "", semver("*")));
+        desk.take_in(repository("1", "", json!({})));
+        let scan = begin_scan(&desk);
+        end_scan(&mut desk, scan, "1.9.3");
+        let cycle = begin_cycle(&mut desk);
+        end_cycle(&mut desk, cycle);
+        assert_eq!(status(&desk, Kind::Policy)["written"][0]["commit"], commit_id().to_string());
+        let cycle = begin_cycle(&mut desk);
+        desk.take_in(repository("1", "", json!({ "interval": "7m" })));
+        assert_eq!(status(&desk, Kind::Repository)["head"], commit_id().to_string(), "it is the same place");
+        desk.take_in(repository("1", "", elsewhere));
+        end_cycle(&mut desk, cycle);
+        let shown = status(&desk, Kind::Repository);
+        for field in ["head", "lastCommit", "sites"] {
+            assert_eq!(shown[field], Value::Null, "{field}");
+        }
+        assert_eq!(status(&desk, Kind::Policy)["written"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_is_gone_takes_no_place_among_those_that_wait() {
+    let mut desk = desk();
+    desk.take_in(repository("1", "", json!({})));
+    let (begun, _) = begin_cycle(&mut desk);
+    desk.take_in(Update::Gone(Kind::Repository, key("infra")));
+    assert_eq!(desk.cycles.len(), 1, "one made anew waits for its end");
+    desk.settle_broken(Job::Cycle(key("infra"), begun), "it panicked");
+    assert_eq!(desk.cycles.len(), 0);
+}

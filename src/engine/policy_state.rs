@@ -33,6 +33,9 @@ pub(super) struct PolicyState {
     /// Follows from the object and what was compiled.
     scan_key: Option<ScanKey>,
     selection: Option<Selection>,
+    /// Whether a whole list that this process has read agrees with the selection. One that a status remembers is kept from
+    /// being lowered, but is written nowhere before: Git may have moved on meanwhile, and a digest has no order.
+    is_agreed: bool,
     /// A lower choice, or none, that the next scan must confirm.
     lowering: Option<Option<Selection>>,
     scanned: Option<Scanned>,
@@ -73,6 +76,8 @@ pub(super) enum Asked {
 pub(super) enum Moved {
     /// The selection is as it was.
     No,
+    /// The selection is as it was, and holds only now: the repositories must hear of it.
+    Agreed,
     /// The selection is another: the repositories must hear of it.
     Yes,
     /// The list must be read again soon before it is believed.
@@ -83,7 +88,7 @@ impl Moved {
     /// The word for the metrics.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::No => "unchanged",
+            Self::No | Self::Agreed => "unchanged",
             Self::Yes => "moved",
             Self::AskAgain => "held_back",
         }
@@ -104,6 +109,7 @@ impl PolicyState {
             revision: Revision::next(),
             compiled,
             scan_key: None,
+            is_agreed: selection.is_none(),
             selection,
             lowering: None,
             scanned: status.scanned,
@@ -112,7 +118,11 @@ impl PolicyState {
             written,
             remarks: BTreeMap::new(),
             footnote: String::new(),
-            health: Health::Reconciling("the first scan is under way".to_owned()),
+            health: if is_current && !status.conditions.is_empty() {
+                Health::AsBefore
+            } else {
+                Health::Reconciling("the first scan is under way".to_owned())
+            },
             handled_request: status.last_handled_request,
         };
         state.scan_key = state.make_scan_key();
@@ -132,7 +142,7 @@ impl PolicyState {
         self.compiled = compile(&self.object.spec).map(Arc::new).map_err(|error| error.to_string());
         self.scan_key = self.make_scan_key();
         // A choice by other rules is none; what is written stays as it is until the new rules have chosen.
-        self.selection = None;
+        (self.selection, self.is_agreed) = (None, true);
         self.lowering = None;
         self.health = Health::Reconciling("the spec has changed; a scan is under way".to_owned());
         self.settle_without_scan();
@@ -182,6 +192,9 @@ impl PolicyState {
         match (&self.compiled, &self.selection) {
             (Err(problem), _) => none(problem),
             (Ok(_), _) if self.object.spec.suspend => none("the policy is suspended"),
+            (Ok(_), Some(selection)) if !self.is_agreed => {
+                none(&format!("no scan has confirmed since the start that {} is still chosen", selection.tag))
+            }
             (Ok(policy), Some(selection)) => {
                 Ok(Wish { policy: Arc::clone(policy), selection: selection.clone() })
             }
@@ -311,7 +324,11 @@ impl PolicyState {
                  `downgrade` is Never"
             ),
         );
-        Moved::No
+        self.agree()
+    }
+
+    fn agree(&mut self) -> Moved {
+        if std::mem::replace(&mut self.is_agreed, true) { Moved::No } else { Moved::Agreed }
     }
 
     fn hold_back(&mut self, chosen: Option<Selection>, reason: &str) -> Moved {
@@ -342,7 +359,8 @@ impl PolicyState {
             None => Health::Failing(Reason::NoTagMatches, reason),
         };
         self.selection = chosen;
-        if is_same { Moved::No } else { Moved::Yes }
+        let agreed = self.agree();
+        if is_same { agreed } else { Moved::Yes }
     }
 
     fn note_list(&mut self, policy: &Policy, choice: &Choice, fingerprint: Option<u64>, now: Timestamp) {

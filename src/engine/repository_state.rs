@@ -60,15 +60,21 @@ impl RepositoryState {
         let revision = Revision::next();
         let mut state = Self {
             settings: RepositorySettings::check(&object, settings),
-            object,
             revision,
             made_as: revision,
             place_since: revision,
-            health: Health::Reconciling("the first look at the repository is under way".to_owned()),
+            health: if status.observed_generation == object.metadata.generation
+                && !status.conditions.is_empty()
+            {
+                Health::AsBefore
+            } else {
+                Health::Reconciling("the first look at the repository is under way".to_owned())
+            },
             head: status.head,
             last_commit: status.last_commit,
             sites: status.sites,
             handled_request: status.last_handled_request,
+            object,
         };
         state.settle_without_cycle();
         state

@@ -56,6 +56,7 @@ impl<W: World> Engine<W> {
             self.show_policy(&key);
             return;
         };
+        let (id, found) = (policy_id(&object), object.status.clone().map(Status::Policy));
         let (old_scan, old_object) = (state.scan_key().cloned(), Arc::clone(state.object()));
         let asked = state.replace(object);
         let (scan_key, has_moved) = (state.scan_key().cloned(), {
@@ -73,6 +74,7 @@ impl<W: World> Engine<W> {
             self.ask_for_cycles_of(&key, now + self.settings.gather);
         }
         self.show_policy(&key);
+        self.restore(&id, found);
     }
 
     fn take_repository(&mut self, object: Arc<InfraRepository>) {
@@ -81,12 +83,11 @@ impl<W: World> Engine<W> {
         if self.repositories.get(&key).is_some_and(|known| !is_one(known.object(), &*object)) {
             self.forget(Kind::Repository, &key);
         }
+        let (id, found) = (repository_id(&object), object.status.clone().map(Status::Repository));
         let changed = match self.repositories.get_mut(&key) {
             Some(state) => state.replace(object, &self.settings),
             None => {
-                let id = repository_id(&object);
-                let status = object.status.clone().map(Status::Repository);
-                self.shown.extend(status.map(|status| (id, status)));
+                self.shown.extend(found.clone().map(|status| (id.clone(), status)));
                 self.repositories.insert(key.clone(), RepositoryState::new(object, &self.settings));
                 Changed::Spec
             }
@@ -100,15 +101,18 @@ impl<W: World> Engine<W> {
             policies.iter().for_each(|policy| self.forget_where_not_taken(policy));
         }
         self.show_repository(&key);
+        self.restore(&id, found);
     }
 
     fn take_registry(&mut self, object: Arc<ClusterImageRegistry>) {
         let name = ObjectKey::of(&*object).name;
         let is_same_spec = self.registries.get(&name).is_some_and(|known| known.spec == object.spec);
         let host = object.spec.host.clone();
-        if !self.registries.contains_key(&name) {
-            let status = object.status.clone().map(Status::Registry);
-            self.shown.extend(status.map(|status| (registry_id(&object), status)));
+        let (id, found) = (registry_id(&object), object.status.clone().map(Status::Registry));
+        if self.registries.contains_key(&name) {
+            self.restore(&id, found);
+        } else {
+            self.shown.extend(found.map(|status| (id, status)));
         }
         self.hooks.set(&name, &object);
         self.registries.insert(name.clone(), object);

@@ -87,7 +87,7 @@ impl<W: World> Engine<W> {
                     let moved = state.take(verdict, &list, now);
                     self.metrics.chose(moved.as_str());
                     ask_again |= moved == Moved::AskAgain;
-                    if moved == Moved::Yes {
+                    if matches!(moved, Moved::Yes | Moved::Agreed) {
                         self.ask_for_cycles_of(&policy, Instant::now() + self.settings.gather);
                     }
                     self.show_policy(&policy);

@@ -29,7 +29,7 @@ pub use infra_repository::{
     Sites, UnresolvedSite, Updates,
 };
 pub use interval::{Interval, InvalidInterval};
-pub use object::{ConfigMapRef, ObjectKey, SecretRef, requested_at};
+pub use object::{ConfigMapRef, ObjectKey, SecretRef, asks_anew, requested_at};
 pub use reason::Reason;
 pub use webhook::{OidcCaller, Webhook, WebhookKind};
 

@@ -21,6 +21,7 @@ mod policy_state;
 mod refusals;
 mod repository_settings;
 mod repository_state;
+mod revision;
 mod scan;
 mod schedule;
 mod scope;

@@ -11,6 +11,8 @@ const MAX_MESSAGE: usize = 1024;
 /// How an object is, as one value; its three conditions follow from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
+    /// Nothing was found out since the process began: as the status says, which speaks of this very spec.
+    AsBefore,
     /// Ready: the object is acted on and all went well.
     Ready(Reason, String),
     /// On the way, for the first time or after a change of the spec.
@@ -63,6 +65,7 @@ impl Conditions {
             }
         };
         match health {
+            Health::AsBefore => before.to_vec(),
             Health::Ready(reason, message) => vec![one("Ready", "True", *reason, message)],
             Health::Reconciling(message) => vec![
                 one("Ready", "Unknown", Reason::Progressing, message),

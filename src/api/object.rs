@@ -68,6 +68,13 @@ pub struct ConfigMapRef {
     pub name: String,
 }
 
+/// Whether an object asks for work by [`REQUESTED_AT`] as its version before did not, and as was not handled yet.
+#[must_use]
+pub fn asks_anew<K: kube::Resource>(before: &K, object: &K, handled: Option<&str>) -> bool {
+    let asks = requested_at(object);
+    asks.is_some() && asks != requested_at(before) && asks.as_deref() != handled
+}
+
 /// The value of the annotation [`REQUESTED_AT`], where the object has it.
 #[must_use]
 pub fn requested_at<K: kube::Resource>(object: &K) -> Option<String> {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Secret, ServiceAccount};
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::core::NamespaceResourceScope;
+use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::watch;
@@ -55,6 +54,15 @@ impl KubeWorld {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client.clone(), &key.namespace)
+    }
+
+    /// Where an object is that may not be what its kind says: one that can not be read has a status too.
+    fn untyped(&self, object: &ObjectId) -> Api<DynamicObject> {
+        let (kind, client) = (resource(object.kind), self.client.clone());
+        match object.kind {
+            Kind::Policy | Kind::Repository => Api::namespaced_with(client, &object.key.namespace, &kind),
+            Kind::Registry => Api::all_with(client, &kind),
+        }
     }
 
     /// The object as it is now; `None` where there is none of that name.
@@ -131,14 +139,8 @@ impl SecretSource for KubeWorld {
 
 impl World for KubeWorld {
     async fn show(&self, object: &ObjectId, status: &Status) -> Result<(), WorldError> {
-        let (key, name) = (&object.key, &object.key.name);
-        match status {
-            Status::Policy(status) => apply(&self.api::<ImagePolicy>(key), name, status).await,
-            Status::Repository(status) => apply(&self.api::<InfraRepository>(key), name, status).await,
-            Status::Registry(status) => {
-                apply::<ClusterImageRegistry>(&Api::all(self.client.clone()), name, status).await
-            }
-        }
+        let status = status.value().map_err(|error| WorldError(error.to_string()))?;
+        apply(&self.untyped(object), object, &status).await
     }
 
     async fn tell(&self, object: &ObjectId, notice: &Notice) {
@@ -184,37 +186,49 @@ fn answer<T>(read: Result<kube::Result<T>, Elapsed>) -> Result<T, Failure> {
     }
 }
 
-/// Applies a whole status. An object that is gone needs none.
-async fn apply<K>(api: &Api<K>, name: &str, status: &impl Serialize) -> Result<(), WorldError>
-where
-    K: Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-    K::DynamicType: Default,
-{
-    let kind = K::DynamicType::default();
+/// Applies a whole status. An object that is gone needs none, and one made anew under its name is another.
+async fn apply(
+    api: &Api<DynamicObject>,
+    object: &ObjectId,
+    status: &serde_json::Value,
+) -> Result<(), WorldError> {
+    let (kind, name) = (resource(object.kind), &object.key.name);
     let body = json!({
-        "apiVersion": K::api_version(&kind),
-        "kind": K::kind(&kind),
-        "metadata": { "name": name },
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": { "name": name, "uid": object.uid },
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    match api.patch_status(name, &params, &Patch::Apply(body)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(error) => Err(WorldError(error.to_string())),
+    let error = match api.patch_status(name, &params, &Patch::Apply(body)).await {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    let is_gone = match &error {
+        kube::Error::Api(status) if status.is_not_found() => true,
+        // Of another uid, or changed too often in the meantime.
+        kube::Error::Api(status) if status.is_conflict() => {
+            let now = api.get_metadata_opt(name).await.map_err(|error| WorldError(error.to_string()))?;
+            now.is_none_or(|now| now.metadata.uid != object.uid)
+        }
+        _ => false,
+    };
+    if is_gone { Ok(()) } else { Err(WorldError(error.to_string())) }
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    match kind {
+        Kind::Policy => ApiResource::erase::<ImagePolicy>(&()),
+        Kind::Repository => ApiResource::erase::<InfraRepository>(&()),
+        Kind::Registry => ApiResource::erase::<ClusterImageRegistry>(&()),
     }
 }
 
 fn reference(object: &ObjectId) -> ObjectReference {
-    let api_version = match object.kind {
-        Kind::Policy => ImagePolicy::api_version(&()),
-        Kind::Repository => InfraRepository::api_version(&()),
-        Kind::Registry => ClusterImageRegistry::api_version(&()),
-    };
     // An event has to be in a namespace; those of cluster-scoped objects are in `default`.
     let namespace = Some(object.key.namespace.clone()).filter(|namespace| !namespace.is_empty());
     ObjectReference {
-        api_version: Some(api_version.into_owned()),
+        api_version: Some(resource(object.kind).api_version),
         kind: Some(object.kind.as_str().to_owned()),
         name: Some(object.key.name.clone()),
         namespace,

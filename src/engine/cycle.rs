@@ -23,6 +23,10 @@ use crate::git::{
 /// How many problems are kept that concern no policy of the repository; a status shows fewer.
 const MOST_FOREIGN_PROBLEMS: usize = 100;
 
+/// How long one cycle may take in all: time enough to fetch what is large over a slow line, and an end for a server that
+/// goes on for ever.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// How often a lost race is run again within one cycle.
 const ATTEMPTS: u32 = 6;
 
@@ -72,8 +76,23 @@ pub(super) struct Committed {
     pub(super) plan: Plan,
 }
 
-/// Runs one cycle. The bench comes back whatever happened, unless it can not be trusted any more.
+/// Runs one cycle, within a time. The bench comes back whatever happened, unless it can not be trusted any more.
 pub(super) async fn run<W: World>(
+    world: &W,
+    settings: &Settings,
+    bench: Option<Workbench>,
+    order: &Order,
+    metrics: &Metrics,
+) -> (Option<Workbench>, Result<Report, RepositoryError>) {
+    let work = run_to_its_end(world, settings, bench, order, metrics);
+    match tokio::time::timeout(LONGEST, work).await {
+        Ok(done) => done,
+        // Whether a push was taken is seen in the branch by the next one.
+        Err(_) => (None, Err(RepositoryError::TooSlow(LONGEST.as_secs() / 60))),
+    }
+}
+
+async fn run_to_its_end<W: World>(
     world: &W,
     settings: &Settings,
     bench: Option<Workbench>,

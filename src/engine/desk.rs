@@ -9,6 +9,8 @@ mod news;
 mod scans;
 mod settle;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use super::plan::Wishes;
 use super::policy_state::PolicyState;
 use super::repository_settings::RepositoryError;
 use super::repository_state::RepositoryState;
+use super::revision::Revision;
 use super::scan::{Member, Scan, ScanKey};
 use super::schedule::Slot;
 use super::settings::Settings;
@@ -73,9 +76,17 @@ pub struct Engine<W> {
 #[derive(Clone)]
 enum Job {
     Scan(ScanKey, Vec<Member>),
-    /// With the uid of the InfraRepository: one made anew under the same name is another.
-    Cycle(ObjectKey, Option<String>),
+    Cycle(ObjectKey, Begun),
     Check(String),
+}
+
+/// What a cycle began for.
+#[derive(Clone)]
+struct Begun {
+    /// The version of the InfraRepository's spec: one made anew under the same name is another.
+    revision: Revision,
+    /// What the object asked for.
+    request: Option<String>,
 }
 
 /// What a task brings back.

@@ -13,12 +13,13 @@ use super::asker::Asker;
 use super::choosing::LookError;
 use super::inquiry::Doubt;
 use super::plan::{NoWish, Wish};
-use super::scan::{ScanKey, Verdict};
+use super::revision::Revision;
+use super::scan::{Member, ScanKey, Verdict};
 use super::selection::Selection;
 use super::world::Notice;
 use crate::api::{
     Conditions, Downgrade, Health, ImagePolicy, ImagePolicyStatus, Reason, Refused, Scanned, Written,
-    requested_at,
+    asks_anew,
 };
 use crate::image::{BuildTime, ImageName, Tag};
 use crate::policy::{Choice, Need, Policy, compile};
@@ -26,13 +27,15 @@ use crate::policy::{Choice, Need, Policy, compile};
 /// What is known of one ImagePolicy.
 pub(super) struct PolicyState {
     object: Arc<ImagePolicy>,
-    /// Counts the versions of the spec that this process has seen, so that the result of a scan that began before a
-    /// change is told from one that began after it.
-    revision: u64,
+    /// Tells the result of a scan that began before a change of the spec from one that began after it.
+    revision: Revision,
     compiled: Result<Arc<Policy>, String>,
     /// Follows from the object and what was compiled.
     scan_key: Option<ScanKey>,
     selection: Option<Selection>,
+    /// Whether a whole list that this process has read agrees with the selection. One that a status remembers is kept from
+    /// being lowered, but is written nowhere before: Git may have moved on meanwhile, and a digest has no order.
+    is_agreed: bool,
     /// A lower choice, or none, that the next scan must confirm.
     lowering: Option<Option<Selection>>,
     scanned: Option<Scanned>,
@@ -73,6 +76,8 @@ pub(super) enum Asked {
 pub(super) enum Moved {
     /// The selection is as it was.
     No,
+    /// The selection is as it was, and holds only now: the repositories must hear of it.
+    Agreed,
     /// The selection is another: the repositories must hear of it.
     Yes,
     /// The list must be read again soon before it is believed.
@@ -83,7 +88,7 @@ impl Moved {
     /// The word for the metrics.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::No => "unchanged",
+            Self::No | Self::Agreed => "unchanged",
             Self::Yes => "moved",
             Self::AskAgain => "held_back",
         }
@@ -101,9 +106,10 @@ impl PolicyState {
         let compiled = compile(&object.spec).map(Arc::new).map_err(|error| error.to_string());
         let mut state = Self {
             object,
-            revision: 1,
+            revision: Revision::next(),
             compiled,
             scan_key: None,
+            is_agreed: selection.is_none(),
             selection,
             lowering: None,
             scanned: status.scanned,
@@ -112,7 +118,11 @@ impl PolicyState {
             written,
             remarks: BTreeMap::new(),
             footnote: String::new(),
-            health: Health::Reconciling("the first scan is under way".to_owned()),
+            health: if is_current && !status.conditions.is_empty() {
+                Health::AsBefore
+            } else {
+                Health::Reconciling("the first scan is under way".to_owned())
+            },
             handled_request: status.last_handled_request,
         };
         state.scan_key = state.make_scan_key();
@@ -123,16 +133,16 @@ impl PolicyState {
     /// Takes over a newer version of the object.
     pub(super) fn replace(&mut self, object: Arc<ImagePolicy>) -> Asked {
         let is_same_spec = self.object.spec == object.spec;
-        let asks_now = requested_at(&*object).is_some_and(|at| self.handled_request.as_deref() != Some(&at));
+        let asks_now = asks_anew(&*self.object, &*object, self.handled_request.as_deref());
         self.object = object;
         if is_same_spec {
             return if asks_now { Asked::ScanNow } else { Asked::Nothing };
         }
-        self.revision += 1;
+        self.revision = Revision::next();
         self.compiled = compile(&self.object.spec).map(Arc::new).map_err(|error| error.to_string());
         self.scan_key = self.make_scan_key();
         // A choice by other rules is none; what is written stays as it is until the new rules have chosen.
-        self.selection = None;
+        (self.selection, self.is_agreed) = (None, true);
         self.lowering = None;
         self.health = Health::Reconciling("the spec has changed; a scan is under way".to_owned());
         self.settle_without_scan();
@@ -155,7 +165,7 @@ impl PolicyState {
         &self.object
     }
 
-    pub(super) const fn revision(&self) -> u64 {
+    pub(super) const fn revision(&self) -> Revision {
         self.revision
     }
 
@@ -182,6 +192,9 @@ impl PolicyState {
         match (&self.compiled, &self.selection) {
             (Err(problem), _) => none(problem),
             (Ok(_), _) if self.object.spec.suspend => none("the policy is suspended"),
+            (Ok(_), Some(selection)) if !self.is_agreed => {
+                none(&format!("no scan has confirmed since the start that {} is still chosen", selection.tag))
+            }
             (Ok(policy), Some(selection)) => {
                 Ok(Wish { policy: Arc::clone(policy), selection: selection.clone() })
             }
@@ -208,7 +221,7 @@ impl PolicyState {
             // The scan began under older rules; the one that follows the change is on its way.
             return Moved::No;
         }
-        self.remember_request();
+        self.handled_request.clone_from(&verdict.member.request);
         let policy = &verdict.member.policy;
         if let Some(choice) = &verdict.choice {
             self.note_list(policy, choice, list.fingerprint, now);
@@ -311,7 +324,11 @@ impl PolicyState {
                  `downgrade` is Never"
             ),
         );
-        Moved::No
+        self.agree()
+    }
+
+    fn agree(&mut self) -> Moved {
+        if std::mem::replace(&mut self.is_agreed, true) { Moved::No } else { Moved::Agreed }
     }
 
     fn hold_back(&mut self, chosen: Option<Selection>, reason: &str) -> Moved {
@@ -342,7 +359,8 @@ impl PolicyState {
             None => Health::Failing(Reason::NoTagMatches, reason),
         };
         self.selection = chosen;
-        if is_same { Moved::No } else { Moved::Yes }
+        let agreed = self.agree();
+        if is_same { agreed } else { Moved::Yes }
     }
 
     fn note_list(&mut self, policy: &Policy, choice: &Choice, fingerprint: Option<u64>, now: Timestamp) {
@@ -373,15 +391,11 @@ impl PolicyState {
     }
 
     /// Takes over that no list could be had. The choice stands.
-    pub(super) fn fail(&mut self, revision: u64, reason: Reason, message: String) {
-        if revision == self.revision {
-            self.remember_request();
+    pub(super) fn fail(&mut self, member: &Member, reason: Reason, message: String) {
+        if member.revision == self.revision {
+            self.handled_request.clone_from(&member.request);
             self.health = Health::failed(reason, message);
         }
-    }
-
-    fn remember_request(&mut self) {
-        self.handled_request = requested_at(&*self.object);
     }
 
     /// Takes over what a repository holds of this policy: where its tag is written, and what could not be.

@@ -73,6 +73,8 @@ pub(super) enum RepositoryError {
     Raced(u32),
     #[error("this process does not hold the Lease any more, and writes nothing until it leads again")]
     NotLeading,
+    #[error("the server is too slow: one look took more than {0} minutes and was given up")]
+    TooSlow(u64),
     #[error("the work on the repository broke off: {0}")]
     Interrupted(String),
 }
@@ -92,6 +94,7 @@ impl RepositoryError {
             Self::PushRefused(_) => Reason::PushRejected,
             Self::Raced(_) => Reason::PushRace,
             Self::NotLeading => Reason::Progressing,
+            Self::TooSlow(_) => Reason::Unreachable,
             Self::Interrupted(_) => Reason::InternalError,
         }
     }

@@ -10,11 +10,12 @@ use super::cycle::{Committed, Order, Report};
 use super::message::updates;
 use super::plan::{FileProblem, Plan, Wishes};
 use super::repository_settings::{RepositoryError, RepositorySettings, takes};
+use super::revision::Revision;
 use super::settings::Settings;
 use super::world::Notice;
 use crate::api::{
-    CommittedChange, Conditions, Health, ImagePolicy, InfraRepository, InfraRepositoryStatus, LastCommit,
-    ObjectKey, Reason, Sites, UnresolvedSite, Written, requested_at,
+    CommittedChange, Conditions, Health, ImagePolicy, InfraRepository, InfraRepositorySpec,
+    InfraRepositoryStatus, LastCommit, ObjectKey, Reason, Sites, UnresolvedSite, Written, asks_anew,
 };
 use crate::edit::ProblemReason;
 use crate::git::CommitId;
@@ -25,6 +26,12 @@ const MOST_LISTED: usize = 20;
 /// What is known of one InfraRepository.
 pub(super) struct RepositoryState {
     object: Arc<InfraRepository>,
+    /// Tells what a cycle that began before a change of the spec found from what one after it did.
+    revision: Revision,
+    /// The first one of this object: what is older belongs to another object of its name.
+    made_as: Revision,
+    /// Since when it is about the same branches of the same server.
+    place_since: Revision,
     settings: Result<RepositorySettings, RepositoryError>,
     health: Health,
     head: Option<String>,
@@ -33,36 +40,74 @@ pub(super) struct RepositoryState {
     handled_request: Option<String>,
 }
 
+/// What another version of an object means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    /// Nothing for the work.
+    Nothing,
+    /// Somebody asks for a cycle.
+    Asks,
+    /// The spec is another.
+    Spec,
+    /// Another repository is meant, or another branch.
+    Place,
+}
+
 impl RepositoryState {
     /// The state of an object seen for the first time.
     pub(super) fn new(object: Arc<InfraRepository>, settings: &Settings) -> Self {
         let status = object.status.clone().unwrap_or_default();
+        let revision = Revision::next();
         let mut state = Self {
             settings: RepositorySettings::check(&object, settings),
-            object,
-            health: Health::Reconciling("the first look at the repository is under way".to_owned()),
+            revision,
+            made_as: revision,
+            place_since: revision,
+            health: if status.observed_generation == object.metadata.generation
+                && !status.conditions.is_empty()
+            {
+                Health::AsBefore
+            } else {
+                Health::Reconciling("the first look at the repository is under way".to_owned())
+            },
             head: status.head,
             last_commit: status.last_commit,
             sites: status.sites,
             handled_request: status.last_handled_request,
+            object,
         };
         state.settle_without_cycle();
         state
     }
 
-    /// Takes over a newer version of the object; whether a cycle is due at once.
-    pub(super) fn replace(&mut self, object: Arc<InfraRepository>, settings: &Settings) -> bool {
+    /// Takes over a newer version of the object.
+    pub(super) fn replace(&mut self, object: Arc<InfraRepository>, settings: &Settings) -> Changed {
         let is_same_spec = self.object.spec == object.spec;
-        let asks_now = requested_at(&*object).is_some_and(|at| self.handled_request.as_deref() != Some(&at));
+        let is_same_place = place(&self.object.spec) == place(&object.spec);
+        let asks_now = asks_anew(&*self.object, &*object, self.handled_request.as_deref());
         self.object = object;
         if is_same_spec {
-            return asks_now;
+            return if asks_now { Changed::Asks } else { Changed::Nothing };
+        }
+        self.revision = Revision::next();
+        if !is_same_place {
+            // What was found there says nothing of the place that is meant now.
+            self.place_since = self.revision;
+            (self.head, self.last_commit, self.sites) = (None, None, None);
         }
         self.settings = RepositorySettings::check(&self.object, settings);
         self.health =
             Health::Reconciling("the spec has changed; a look at the repository is under way".to_owned());
         self.settle_without_cycle();
-        true
+        if is_same_place { Changed::Spec } else { Changed::Place }
+    }
+
+    pub(super) const fn made_as(&self) -> Revision {
+        self.made_as
+    }
+
+    pub(super) const fn revision(&self) -> Revision {
+        self.revision
     }
 
     /// The states that need no cycle.
@@ -102,13 +147,17 @@ impl RepositoryState {
         })
     }
 
-    /// Takes over what a cycle did and found.
-    pub(super) fn take(&mut self, report: &Report) {
-        self.remember_request();
-        self.head = Some(report.head.to_string());
-        if let Some(committed) = report.committed.last() {
+    /// Takes over what a cycle pushed, where that began for the place that is meant now.
+    pub(super) fn note_commits(&mut self, revision: Revision, committed: &[Committed]) {
+        if let Some(committed) = committed.last().filter(|_| revision >= self.place_since) {
             self.last_commit = Some(last_commit(committed));
         }
+    }
+
+    /// Takes over what a cycle found, which began when this was asked for.
+    pub(super) fn take(&mut self, report: &Report, request: Option<String>) {
+        self.handled_request = request;
+        self.head = Some(report.head.to_string());
         let sites = sites(&report.plan);
         let branch = report.target.as_ref().map(|target| format!(" of {target}")).unwrap_or_default();
         self.health = match sites.unresolved_total {
@@ -126,13 +175,9 @@ impl RepositoryState {
     }
 
     /// Takes over that a cycle failed. What was known stays.
-    pub(super) fn fail(&mut self, error: &RepositoryError) {
-        self.remember_request();
+    pub(super) fn fail(&mut self, error: &RepositoryError, request: Option<String>) {
+        self.handled_request = request;
         self.health = Health::failed(error.reason(), error.to_string());
-    }
-
-    fn remember_request(&mut self) {
-        self.handled_request = requested_at(&*self.object);
     }
 
     /// The status that all this amounts to, after one with these conditions.
@@ -147,6 +192,12 @@ impl RepositoryState {
             conditions: Conditions::of(&self.health, generation, now, before),
         }
     }
+}
+
+/// Where a repository is read and written: the server and its branches.
+fn place(spec: &InfraRepositorySpec) -> (&str, &str, Option<&str>) {
+    let written = spec.publish.as_ref().and_then(|publish| publish.push.branch.as_deref());
+    (&spec.url, &spec.branch, written)
 }
 
 /// What people should hear of the commits of one push, the first one first.

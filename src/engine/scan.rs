@@ -7,6 +7,7 @@ use super::access::AccessError;
 use super::asker::Asker;
 use super::choosing::{LookError, Scanned};
 use super::inquiry::{Asked, Doubt, Found, Inquiry, ScanError, Tools};
+use super::revision::Revision;
 use super::selection::Selection;
 use super::sources::Source;
 use super::world::World;
@@ -32,12 +33,14 @@ pub(super) struct ScanKey {
 pub(super) struct Member {
     pub(super) key: ObjectKey,
     /// Tells a later version of the policy from this one.
-    pub(super) revision: u64,
+    pub(super) revision: Revision,
     pub(super) policy: Arc<Policy>,
     /// What it chose from the list that is known, where it would choose the same from the same list.
     pub(super) chosen: Option<Tag>,
     /// What it chose before, from whatever list.
     pub(super) standing: Option<Selection>,
+    /// What its object asked for when the scan began.
+    pub(super) request: Option<String>,
 }
 
 /// What a scan asks, and whom.

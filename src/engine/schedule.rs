@@ -104,8 +104,11 @@ impl Slot {
         self.due = None;
     }
 
-    /// Notes how it ended, and sets the next time.
+    /// Notes how it ended, and sets the next time. Where it does not run, what ended was begun for one that was dropped.
     pub(super) fn finish(&mut self, interval: Duration, pace: Pace) {
+        if !self.is_running {
+            return;
+        }
         let now = Instant::now();
         self.is_running = false;
         self.not_before = None;

@@ -144,6 +144,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// As it is written: what can not be told apart there is one.
+    ///
+    /// # Errors
+    /// Never, as far as is known.
+    pub fn value(&self) -> Result<serde_json::Value, serde_json::Error> {
+        match self {
+            Self::Policy(status) => serde_json::to_value(status),
+            Self::Repository(status) => serde_json::to_value(status),
+            Self::Registry(status) => serde_json::to_value(status),
+        }
+    }
+
     /// The conditions in it.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
@@ -249,7 +261,8 @@ pub trait World: SecretSource + 'static {
     /// Tells of something, once. Losing it is no failure.
     fn tell(&self, object: &ObjectId, notice: &Notice) -> impl Future<Output = ()> + Send;
 
-    /// Whether this process may still write to Git. Asked right before each push: a leader that was cut off must stop.
+    /// Whether this process may still write, to Git and to statuses. Asked right before each push and each status: a leader
+    /// that was cut off must stop.
     fn may_write(&self) -> bool;
 }
 

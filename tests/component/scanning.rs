@@ -184,3 +184,28 @@ async fn a_list_that_has_not_changed_keeps_the_choice_and_one_more_policy_reads_
     running.write(&(objects + &second));
     running.status_where("second", is_chosen).await;
 }
+
+#[tokio::test]
+async fn a_tag_whose_digest_can_not_be_read_yet_is_chosen_though_the_list_does_not_change_again() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let server = FaultServer::start(move |asked| match (asked.method.as_str(), asked.nth) {
+        // The list shows the tag before the registry has what it names.
+        ("HEAD", 0) if asked.target.ends_with("/1.1.0") => status(404),
+        ("HEAD", _) => with(status(200), "docker-content-digest", &digest),
+        (_, 0) => with(page(&["1.0.0"]), "etag", "\"v1\""),
+        _ if asked.header("if-none-match") == "\"v2\"" => status(304),
+        _ => with(page(&["1.0.0", "1.1.0"]), "etag", "\"v2\""),
+    })
+    .await;
+    let pinned = policy("app", server.host(), "1s").replace("select:", "pin: TagAndDigest, select:");
+    let running = Running::start(&(registry("local", server.host(), "") + &pinned));
+    running.status_where("app", is_chosen).await;
+    running.status_where("app", |status| status["selected"]["tag"] == "1.1.0").await;
+    // What was chosen with its digest is still known again.
+    wait_until("a list that has not changed", PATIENCE, async || {
+        let unchanged =
+            server.asked().iter().filter(|asked| asked.header("if-none-match") == "\"v2\"").count();
+        if unchanged > 0 { Ok(()) } else { Err("none") }
+    })
+    .await;
+}

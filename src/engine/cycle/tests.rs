@@ -17,6 +17,9 @@ use crate::engine::world::{
 use crate::net::{AddressGuard, Connections};
 use crate::policy::compile;
 
+/// The Secret that never comes.
+const SILENT: &str = "silent";
+
 /// A world with some Secrets, in which everything may be written.
 #[derive(Default)]
 struct Calm(SecretData);
@@ -26,7 +29,10 @@ impl SecretSource for Calm {
         Err(ConfigMapError::Missing(key.clone()))
     }
 
-    async fn secret(&self, _: &ObjectKey) -> Result<SecretData, SecretError> {
+    async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
+        if key.name == SILENT {
+            std::future::pending::<()>().await;
+        }
         Ok(self.0.clone())
     }
 
@@ -167,4 +173,11 @@ impl Scene {
 /// A file that holds this tag of an image, marked for the policy of its name.
 fn app(name: &str, tag: &str) -> String {
     format!("image: ghcr.io/acme/{name}:{tag} # {{\"$imagepolicy\": \"shop:{name}\"}}\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cycle_that_comes_to_no_end_is_given_up() {
+    let mut scene = Scene::new(&[("a.yaml", "a: 1\n")], json!({ "secretRef": { "name": SILENT } }));
+    let error = scene.try_cycle(&Calm::default()).await.unwrap_err();
+    assert!(error.to_string().contains("more than 60 minutes"), "{error}");
 }

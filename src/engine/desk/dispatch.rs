@@ -1,12 +1,12 @@
 //! What is due, and how it is handed out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Done, Engine, IDLE, Job};
-use crate::api::{ClusterImageRegistry, ObjectKey};
+use super::{Begun, Done, Engine, IDLE, Job};
+use crate::api::{ClusterImageRegistry, ObjectKey, requested_at};
 use crate::engine::access::{AccessError, check_registry};
 use crate::engine::cycle;
 use crate::engine::plan::Wishes;
@@ -42,22 +42,44 @@ impl<W: World> Engine<W> {
     }
 
     /// Objects of one namespace that write to one branch take turns, or they would lose races to each other. Those of
-    /// other namespaces are not waited for: a tenant whose server hangs holds nobody else up.
+    /// other namespaces are not waited for: a tenant whose servers hang, however many they are, holds nobody else up.
     fn start_cycles(&mut self, now: Instant, next: &mut Instant) {
         let running = self.cycles.iter().filter(|(_, slot)| slot.is_running());
         let running: Vec<&ObjectKey> = running.map(|(key, _)| key).collect();
         let mut free = self.settings.cycles_at_once.saturating_sub(running.len());
         let mut busy: HashSet<BranchOfTenant> =
             running.into_iter().filter_map(|key| self.branch_of(key)).collect();
-        for key in due(&self.cycles, now, next) {
+        let share = self.share_of_one_tenant();
+        let mut at_work: HashMap<String, usize> = HashMap::new();
+        for (key, _) in self.cycles.iter().filter(|(_, slot)| slot.is_running()) {
+            *at_work.entry(key.namespace.clone()).or_default() += 1;
+        }
+        let mut waiting = due(&self.cycles, now, next);
+        while free > 0 && !waiting.is_empty() {
+            // Whose tenant has the fewest at work, and of those the one that waits longest.
+            let at_work_of = |key: &ObjectKey| at_work.get(&key.namespace).copied().unwrap_or_default();
+            let first = (0..).zip(&waiting).min_by_key(|(_, key)| at_work_of(key)).map(|(place, _)| place);
+            let Some(key) = first.map(|place| waiting.remove(place)) else { break };
+            let tenant = at_work.entry(key.namespace.clone()).or_default();
             let branch = self.branch_of(&key);
-            if free == 0 || branch.as_ref().is_some_and(|branch| busy.contains(branch)) {
+            if *tenant >= share || branch.as_ref().is_some_and(|branch| busy.contains(branch)) {
                 continue;
             }
             busy.extend(branch);
+            *tenant += 1;
             free -= 1;
             self.start_cycle(key);
         }
+    }
+
+    /// How many cycles of one namespace may run at once: where there are others, never so many that nothing is left for
+    /// them.
+    fn share_of_one_tenant(&self) -> usize {
+        let mut namespaces = self.repositories.keys().map(|key| &key.namespace);
+        let first = namespaces.next();
+        let has_others = namespaces.any(|namespace| Some(namespace) != first);
+        let all = self.settings.cycles_at_once;
+        if has_others { all.div_ceil(2) } else { all }
     }
 
     fn branch_of(&self, key: &ObjectKey) -> Option<BranchOfTenant> {
@@ -66,9 +88,12 @@ impl<W: World> Engine<W> {
     }
 
     fn start_cycle(&mut self, key: ObjectKey) {
-        let Some(repository) = self.repositories.get(&key) else { return };
+        let Some(repository) = self.repositories.get(&key) else {
+            self.cycles.remove(&key);
+            return;
+        };
         let order = repository.order(self.wishes_for(repository));
-        let uid = repository.object().metadata.uid.clone();
+        let begun = Begun { revision: repository.revision(), request: requested_at(repository.object()) };
         let Some(slot) = self.cycles.get_mut(&key) else { return };
         let Some(order) = order else {
             slot.rest();
@@ -78,7 +103,7 @@ impl<W: World> Engine<W> {
         let bench = self.benches.remove(&key);
         let (world, settings, metrics) =
             (Arc::clone(&self.world), Arc::clone(&self.settings), self.metrics.clone());
-        self.start(Job::Cycle(key, uid), async move {
+        self.start(Job::Cycle(key, begun), async move {
             let (bench, report) = cycle::run(&*world, &settings, bench, &order, &metrics).await;
             Done::Cycle(Box::new(bench), Box::new(report), order.wishes)
         });
@@ -112,7 +137,7 @@ impl<W: World> Engine<W> {
         self.jobs.insert(task.id(), job);
     }
 
-    fn wishes_for(&self, repository: &RepositoryState) -> Wishes {
+    pub(super) fn wishes_for(&self, repository: &RepositoryState) -> Wishes {
         let policies = self.policies.iter().filter(|(_, state)| repository.takes(state.object()));
         policies.map(|(key, state)| (key.clone(), state.wish())).collect()
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::Resource;
 use tokio::time::Instant;
 
 use super::Engine;
@@ -13,7 +14,7 @@ use crate::api::{
     ImagePolicy, ImagePolicyStatus, InfraRepository, InfraRepositoryStatus, ObjectKey, Reason,
 };
 use crate::engine::policy_state::{Asked, PolicyState};
-use crate::engine::repository_state::RepositoryState;
+use crate::engine::repository_state::{Changed, RepositoryState};
 use crate::engine::schedule::Slot;
 use crate::engine::world::{Kind, ObjectId, Status, Update, World};
 
@@ -38,6 +39,9 @@ impl<W: World> Engine<W> {
     fn take_policy(&mut self, object: Arc<ImagePolicy>) {
         let key = ObjectKey::of(&*object);
         let now = Instant::now();
+        if self.policies.get(&key).is_some_and(|known| !is_one(&**known.object(), &*object)) {
+            self.forget(Kind::Policy, &key);
+        }
         let Some(state) = self.policies.get_mut(&key) else {
             let id = policy_id(&object);
             let status = object.status.clone().map(Status::Policy);
@@ -52,6 +56,7 @@ impl<W: World> Engine<W> {
             self.show_policy(&key);
             return;
         };
+        let (id, found) = (policy_id(&object), object.status.clone().map(Status::Policy));
         let (old_scan, old_object) = (state.scan_key().cloned(), Arc::clone(state.object()));
         let asked = state.replace(object);
         let (scan_key, has_moved) = (state.scan_key().cloned(), {
@@ -69,36 +74,45 @@ impl<W: World> Engine<W> {
             self.ask_for_cycles_of(&key, now + self.settings.gather);
         }
         self.show_policy(&key);
+        self.restore(&id, found);
     }
 
     fn take_repository(&mut self, object: Arc<InfraRepository>) {
         let key = ObjectKey::of(&*object);
         let now = Instant::now();
-        let is_due = match self.repositories.get_mut(&key) {
+        if self.repositories.get(&key).is_some_and(|known| !is_one(known.object(), &*object)) {
+            self.forget(Kind::Repository, &key);
+        }
+        let (id, found) = (repository_id(&object), object.status.clone().map(Status::Repository));
+        let changed = match self.repositories.get_mut(&key) {
             Some(state) => state.replace(object, &self.settings),
             None => {
-                let id = repository_id(&object);
-                let status = object.status.clone().map(Status::Repository);
-                self.shown.extend(status.map(|status| (id, status)));
+                self.shown.extend(found.clone().map(|status| (id.clone(), status)));
                 self.repositories.insert(key.clone(), RepositoryState::new(object, &self.settings));
-                true
+                Changed::Spec
             }
         };
-        if is_due {
+        if changed == Changed::Place {
+            self.forget_repository(&key);
+        }
+        if changed != Changed::Nothing {
             self.cycles.entry(key.clone()).or_default().ask(now);
             let policies: Vec<ObjectKey> = self.policies.keys().cloned().collect();
             policies.iter().for_each(|policy| self.forget_where_not_taken(policy));
         }
         self.show_repository(&key);
+        self.restore(&id, found);
     }
 
     fn take_registry(&mut self, object: Arc<ClusterImageRegistry>) {
         let name = ObjectKey::of(&*object).name;
         let is_same_spec = self.registries.get(&name).is_some_and(|known| known.spec == object.spec);
         let host = object.spec.host.clone();
-        if !self.registries.contains_key(&name) {
-            let status = object.status.clone().map(Status::Registry);
-            self.shown.extend(status.map(|status| (registry_id(&object), status)));
+        let (id, found) = (registry_id(&object), object.status.clone().map(Status::Registry));
+        if self.registries.contains_key(&name) {
+            self.restore(&id, found);
+        } else {
+            self.shown.extend(found.map(|status| (id, status)));
         }
         self.hooks.set(&name, &object);
         self.registries.insert(name.clone(), object);
@@ -138,13 +152,7 @@ impl<W: World> Engine<W> {
                 if !self.cycles.get(key).is_some_and(Slot::is_running) {
                     self.cycles.remove(key);
                 }
-                let policies: Vec<ObjectKey> = self.policies.keys().cloned().collect();
-                for policy in policies.iter().filter(|policy| policy.namespace == key.namespace) {
-                    if let Some(state) = self.policies.get_mut(policy) {
-                        state.forget_repository(&key.name);
-                    }
-                    self.show_policy(policy);
-                }
+                self.forget_repository(key);
             }
             Kind::Registry => {
                 self.registries.remove(&key.name);
@@ -153,6 +161,18 @@ impl<W: World> Engine<W> {
             }
         }
         self.shown.retain(|id, _| id.kind != kind || id.key != *key);
+    }
+
+    /// What policies say of where they are written there is true no more.
+    fn forget_repository(&mut self, repository: &ObjectKey) {
+        let policies = self.policies.keys().filter(|policy| policy.namespace == repository.namespace);
+        let policies: Vec<ObjectKey> = policies.cloned().collect();
+        for policy in &policies {
+            if let Some(state) = self.policies.get_mut(policy) {
+                state.forget_repository(&repository.name);
+            }
+            self.show_policy(policy);
+        }
     }
 
     fn take_unreadable(&mut self, object: &ObjectId, generation: Option<i64>, problem: String) {
@@ -200,4 +220,9 @@ impl<W: World> Engine<W> {
             self.show_policy(policy);
         }
     }
+}
+
+/// Whether two versions are of one object. One that was made anew may come without word of the end of the one before.
+fn is_one<K: Resource>(known: &K, object: &K) -> bool {
+    known.meta().uid == object.meta().uid
 }

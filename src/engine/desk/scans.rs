@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Done, Engine, Job};
-use crate::api::{ObjectKey, RegistryLimits};
+use crate::api::{ObjectKey, RegistryLimits, requested_at};
+use crate::engine::revision::Revision;
 use crate::engine::scan::{self, Member, Scan, ScanKey, ScanOrder, Verdict};
 use crate::engine::schedule::Turn;
 use crate::engine::sources::sources_of;
@@ -69,12 +70,14 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Remembers a list that its registry knows again, for those who have seen it.
+    /// Remembers a list that its registry knows again, for those who have chosen from it.
     pub(super) fn note_list(&mut self, key: &ScanKey, scan: &Scan) {
         match &scan.version {
             Some(version) if self.scans.contains_key(key) => {
+                // Whose new choice has no digest yet keeps the one before, and must be given the list again.
+                let has_used = |verdict: &&Verdict| verdict.choice.is_none() || verdict.digest.is_ok();
                 let seen_by = |verdict: &Verdict| (verdict.member.key.clone(), verdict.member.revision);
-                let members = scan.verdicts.iter().map(seen_by).collect();
+                let members = scan.verdicts.iter().filter(has_used).map(seen_by).collect();
                 self.known_lists.insert(key.clone(), KnownList { version: version.clone(), members });
             }
             Some(_) | None => drop(self.known_lists.remove(key)),
@@ -96,22 +99,26 @@ impl<W: World> Engine<W> {
         Host::new(RegistryLimits::default().scans_at_once(), left_alone_until)
     }
 
+    /// The policies that take part in a scan. What is known of the list counts for those who have chosen from it.
+    pub(super) fn members_of(&self, key: &ScanKey, known: Option<&KnownList>) -> Vec<Member> {
+        let policies = self.policies.iter().filter(|(_, state)| state.scan_key() == Some(key));
+        let members = policies.filter_map(|(policy_key, state)| {
+            let policy = Arc::clone(state.active_policy()?);
+            let seen = known.is_some_and(|known| known.was_given_to(policy_key, state.revision()));
+            let chosen = state.chosen_tag().filter(|_| seen).cloned();
+            let standing = state.selection().cloned();
+            let (key, revision) = (policy_key.clone(), state.revision());
+            let request = requested_at(&**state.object());
+            Some(Member { key, revision, policy, chosen, standing, request })
+        });
+        members.collect()
+    }
+
     fn start_scan(&mut self, key: ScanKey) {
         let awaited = self.tags_awaited_of(&key);
         // What is in a list that has not changed could not be told.
         let known = self.known_lists.get(&key).filter(|_| awaited.is_empty());
-        let members: Vec<Member> = self
-            .policies
-            .iter()
-            .filter(|(_, state)| state.scan_key() == Some(&key))
-            .filter_map(|(policy_key, state)| {
-                let policy = Arc::clone(state.active_policy()?);
-                let seen = known.is_some_and(|known| known.was_given_to(policy_key, state.revision()));
-                let chosen = state.chosen_tag().filter(|_| seen).cloned();
-                let standing = state.selection().cloned();
-                Some(Member { key: policy_key.clone(), revision: state.revision(), policy, chosen, standing })
-            })
-            .collect();
+        let members = self.members_of(&key, known);
         let known = known.map(|known| known.version.clone());
         let Some(slot) = self.scans.get_mut(&key) else { return };
         slot.start();
@@ -127,15 +134,15 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// A list that its registry knows again, and the policies that have seen it.
+/// A list that its registry knows again, and the policies that have chosen from it.
 pub(super) struct KnownList {
     version: ListVersion,
     /// With their revisions.
-    members: Vec<(ObjectKey, u64)>,
+    members: Vec<(ObjectKey, Revision)>,
 }
 
 impl KnownList {
-    fn was_given_to(&self, policy: &ObjectKey, revision: u64) -> bool {
+    fn was_given_to(&self, policy: &ObjectKey, revision: Revision) -> bool {
         self.members.iter().any(|(key, seen_as)| key == policy && *seen_as == revision)
     }
 }

@@ -7,14 +7,14 @@ use tokio::task::{Id, JoinError};
 use tokio::time::Instant;
 
 use super::show::registry_id;
-use super::{Done, Engine, IDLE, Job};
+use super::{Begun, Done, Engine, IDLE, Job};
 use crate::api::{ClusterImageRegistryStatus, Conditions, Health, ObjectKey, Reason};
 use crate::engine::access::AccessError;
 use crate::engine::choosing::LookError;
 use crate::engine::cycle::{Report, Workbench};
 use crate::engine::inquiry::{Asked, ScanError};
 use crate::engine::plan::Wishes;
-use crate::engine::policy_state::{List, Moved};
+use crate::engine::policy_state::{List, Moved, PolicyState};
 use crate::engine::repository_settings::RepositoryError;
 use crate::engine::repository_state::{holdings, notice_of, notices_of};
 use crate::engine::scan::{Member, Scan, ScanKey, Unusable};
@@ -51,8 +51,8 @@ impl<W: World> Engine<W> {
             (Job::Scan(key, members), Ok(Done::Scan(scan, took))) => {
                 self.settle_scan(&key, &members, *scan, took)
             }
-            (Job::Cycle(key, uid), Ok(Done::Cycle(bench, report, wishes))) => {
-                self.settle_cycle(&key, uid.as_deref(), *bench, *report, &wishes);
+            (Job::Cycle(key, begun), Ok(Done::Cycle(bench, report, wishes))) => {
+                self.settle_cycle(&key, begun, *bench, *report, &wishes);
             }
             (Job::Check(name), Ok(Done::Check(result))) => self.settle_check(&name, result),
             (job, Ok(_)) => self.settle_broken(job, "a task brought back another's result"),
@@ -91,7 +91,7 @@ impl<W: World> Engine<W> {
                     let moved = state.take(verdict, &list, now);
                     self.metrics.chose(moved.as_str());
                     ask_again |= moved == Moved::AskAgain;
-                    if moved == Moved::Yes {
+                    if matches!(moved, Moved::Yes | Moved::Agreed) {
                         self.ask_for_cycles_of(&policy, Instant::now() + self.settings.gather);
                     }
                     self.show_policy(&policy);
@@ -115,7 +115,7 @@ impl<W: World> Engine<W> {
     fn fail_members(&mut self, members: &[Member], reason: Reason, message: &str) {
         for member in members {
             if let Some(state) = self.policies.get_mut(&member.key) {
-                state.fail(member.revision, reason, message.to_owned());
+                state.fail(member, reason, message.to_owned());
             }
             self.show_policy(&member.key);
         }
@@ -124,49 +124,57 @@ impl<W: World> Engine<W> {
     fn settle_cycle(
         &mut self,
         key: &ObjectKey,
-        uid: Option<&str>,
+        begun: Begun,
         bench: Option<Workbench>,
         report: Result<Report, RepositoryError>,
         wishes: &Wishes,
     ) {
+        if let Ok(report) = &report {
+            for committed in &report.committed {
+                self.metrics.committed();
+                tracing::info!(repository = %key, commit = %committed.id, subject = committed.subject(), "pushed");
+            }
+        }
         let Some(state) = self.repositories.get_mut(key) else {
             self.cycles.remove(key);
             return;
         };
-        if state.object().metadata.uid.as_deref() != uid {
+        if begun.revision < state.made_as() {
             // What was found belongs to the object before; the one that there is now has asked for a cycle of its own.
-            if let Some(slot) = self.cycles.get_mut(key) {
-                slot.finish(IDLE, Pace::Steady);
-            }
+            self.finish_cycle(key, IDLE, Pace::Steady);
             return;
         }
         if let Some(bench) = bench {
             self.benches.insert(key.clone(), bench);
         }
         let interval = state.active_settings().map_or(IDLE, |settings| settings.interval);
-        let mut notices = Vec::new();
+        let committed = report.as_ref().map(|report| report.committed.as_slice()).unwrap_or_default();
+        let notices = notices_of(committed);
+        state.note_commits(begun.revision, committed);
+        let is_current = begun.revision == state.revision();
         let pace = match report {
+            // Of the spec that holds now it says nothing; the change has asked for a cycle of its own.
+            _ if !is_current => Pace::Steady,
             Ok(report) => {
-                state.take(&report);
-                notices = notices_of(&report.committed);
-                for committed in &report.committed {
-                    self.metrics.committed();
-                    tracing::info!(repository = %key, commit = %committed.id, subject = committed.subject(), "pushed");
-                }
+                state.take(&report, begun.request);
                 self.note_holdings(key, wishes, &report);
                 Pace::Steady
             }
             Err(error) => {
                 self.metrics.failed("publish", error.reason());
                 tracing::warn!(repository = %key, reason = error.reason().as_str(), %error, "the cycle failed");
-                state.fail(&error);
+                state.fail(&error, begun.request);
                 Pace::AfterFailure(error.retry_after())
             }
         };
+        self.finish_cycle(key, interval, pace);
+        self.show_repository_with(key, notices);
+    }
+
+    fn finish_cycle(&mut self, key: &ObjectKey, interval: Duration, pace: Pace) {
         if let Some(slot) = self.cycles.get_mut(key) {
             slot.finish(interval, pace);
         }
-        self.show_repository_with(key, notices);
     }
 
     fn note_holdings(&mut self, key: &ObjectKey, wishes: &Wishes, report: &Report) {
@@ -174,7 +182,11 @@ impl<W: World> Engine<W> {
         let before = |policy: &ObjectKey| policies.get(policy)?.written_in(&key.name).cloned();
         for (policy, holding) in holdings(&key.name, wishes, report, before) {
             let notice = holding.written.as_ref().and_then(|written| notice_of(written, &report.committed));
-            if let Some(state) = self.policies.get_mut(&policy) {
+            // It may have changed since the cycle began.
+            let takes = |state: &PolicyState| {
+                self.repositories.get(key).is_some_and(|repository| repository.takes(state.object()))
+            };
+            if let Some(state) = self.policies.get_mut(&policy).filter(|state| takes(state)) {
                 state.note_repository(&key.name, holding.written, holding.remark);
             }
             self.show_policy_with(&policy, notice.into_iter().collect());
@@ -198,7 +210,7 @@ impl<W: World> Engine<W> {
     }
 
     /// A task that panicked: a defect, and the failure of its object alone.
-    fn settle_broken(&mut self, job: Job, problem: &str) {
+    pub(super) fn settle_broken(&mut self, job: Job, problem: &str) {
         tracing::error!(problem, "a task broke off; this is a defect of Tagtide");
         let message =
             format!("the work broke off, which is a defect of Tagtide; it is tried again: {problem}");
@@ -207,9 +219,13 @@ impl<W: World> Engine<W> {
                 self.fail_members(&members, Reason::InternalError, &message);
                 self.scans.get_mut(&key)
             }
-            Job::Cycle(key, _) => {
-                if let Some(state) = self.repositories.get_mut(&key) {
-                    state.fail(&RepositoryError::Interrupted(problem.to_owned()));
+            Job::Cycle(key, begun) => {
+                let Some(state) = self.repositories.get_mut(&key) else {
+                    self.cycles.remove(&key);
+                    return;
+                };
+                if begun.revision == state.revision() {
+                    state.fail(&RepositoryError::Interrupted(problem.to_owned()), begun.request);
                 }
                 self.show_repository(&key);
                 self.cycles.get_mut(&key)

@@ -58,6 +58,18 @@ impl<W: World> Engine<W> {
         self.shown.insert(object.clone(), status.clone());
         self.board.post(Posting { object: object.clone(), status, notices });
     }
+
+    /// Shows a status again that somebody wrote over: a person, or a process that led before.
+    pub(super) fn restore(&self, object: &ObjectId, found: Option<Status>) {
+        // A moment is written in whole seconds.
+        let written = |status: &Status| status.value().ok();
+        if let Some(status) = self.shown.get(object)
+            && !self.board.is_busy(object)
+            && found.as_ref().and_then(written) != written(status)
+        {
+            self.board.post(Posting { object: object.clone(), status: status.clone(), notices: Vec::new() });
+        }
+    }
 }
 
 pub(super) fn policy_id(object: &ImagePolicy) -> ObjectId {

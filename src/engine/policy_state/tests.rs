@@ -1,6 +1,5 @@
 use super::*;
 use crate::api::ObjectKey;
-use crate::engine::scan::Member;
 use crate::image::Digest;
 use crate::policy::Winner;
 
@@ -30,7 +29,14 @@ fn scan(
     let choice = Choice { winner, reason, refused: Vec::new(), tags: 2, matching: 2, malformed: 0 };
     let key = ObjectKey::new("shop", "api");
     let verdict = Verdict {
-        member: Member { key, revision: state.revision(), policy, chosen: None, standing: None },
+        member: Member {
+            key,
+            revision: state.revision(),
+            policy,
+            chosen: None,
+            standing: None,
+            request: None,
+        },
         choice: Some(choice),
         digest,
     };

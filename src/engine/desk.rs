@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod intake;
+mod mirrors;
 mod news;
 mod scans;
 mod settle;
@@ -67,6 +68,8 @@ pub struct Engine<W> {
     tasks: JoinSet<Done>,
     jobs: HashMap<Id, Job>,
     is_complete: bool,
+    /// When mirrors are looked for next that no object needs.
+    mirrors_due: Option<Instant>,
 }
 
 /// A task that was handed out.
@@ -140,6 +143,7 @@ impl<W: World> Engine<W> {
             tasks: JoinSet::new(),
             jobs: HashMap::new(),
             is_complete: false,
+            mirrors_due: None,
         }
     }
 

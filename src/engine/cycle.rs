@@ -20,8 +20,14 @@ use crate::git::{
     self, Branch, BranchName, CommitId, Draft, DraftCommit, FileEdit, Published, Signer, Snapshot, Start,
 };
 
-/// How many problems are kept that concern no policy of the repository; a status shows fewer.
-const MOST_FOREIGN_PROBLEMS: usize = 100;
+/// How many problems are kept of each policy, and how many that concern no policy of the repository; a status shows fewer.
+const MOST_PROBLEMS: usize = 100;
+
+/// The files to change may have so many bytes in all. Of each several copies are made on the way to a pack.
+const MAX_CHANGED: usize = if cfg!(test) { 100 << 10 } else { 32 << 20 };
+
+const TOO_MUCH_TO_CHANGE: git::Error =
+    git::Error::TooMuch { most: MAX_CHANGED, what: "bytes in files that are to be changed" };
 
 /// How long one cycle may take in all: time enough to fetch what is large over a slow line, and an end for a server that
 /// goes on for ever.
@@ -135,7 +141,7 @@ async fn ready<W: World>(
         stale => {
             // The old one holds the lock of the mirror's folder.
             drop(stale);
-            let branch = Arc::new(order.settings.open(settings, &order.key, &secrets)?);
+            let branch = Arc::new(order.settings.open(settings, &order.key, &secrets).await?);
             let (index, target_index) = (SiteIndex::default(), SiteIndex::default());
             Ok(Workbench {
                 branch,
@@ -180,7 +186,14 @@ impl Workbench {
                     metrics.pushed("taken");
                     let Some(&id) = commits.last() else { continue };
                     let side = self.written_side();
-                    let after = self.look(side, id, &order.wishes).await?;
+                    let after = match self.look(side, id, &order.wishes).await {
+                        Ok(after) => after,
+                        // The commit is on the server whatever can be seen of it here: it must be told of, or it never is.
+                        Err(error) => {
+                            tracing::warn!(repository = %order.key, %error, "the pushed commit can not be read yet");
+                            View::after(&view, messages.last().cloned().unwrap_or_default(), at)
+                        }
+                    };
                     let parts = commits.into_iter().zip(messages).zip(view.into_parts());
                     let committed = parts.map(|((id, message), plan)| Committed { id, message, at, plan });
                     return Ok(self.report(side, id, after, committed.collect()));
@@ -276,6 +289,12 @@ struct View {
 }
 
 impl View {
+    /// What is there once this view's plan was carried out, as far as that is known without a look.
+    fn after(before: &Self, message: String, at: Timestamp) -> Self {
+        let plan = before.plan.carried_out();
+        Self { message: (message, at), parents: Vec::new(), is_vouched_for: false, plan, parts: Vec::new() }
+    }
+
     fn parts(&self) -> &[Plan] {
         if self.parts.is_empty() { std::slice::from_ref(&self.plan) } else { &self.parts }
     }
@@ -303,10 +322,16 @@ fn view(
         let text = blob.map(|blob| snapshot.read(blob, MAX_FILE)).transpose()?;
         Ok::<_, git::Error>(text.flatten().unwrap_or_default())
     };
+    let mut room = MAX_CHANGED;
+    let read_to_change = |path: &str| {
+        let text: Vec<u8> = read(path)?;
+        room = room.checked_sub(text.len()).ok_or(TOO_MUCH_TO_CHANGE)?;
+        Ok::<_, git::Error>(text)
+    };
     let known = files.iter().map(|(path, file)| (&**path, file.known()));
     let plan = match rest {
         Some(plan) => plan,
-        None => plan(known, read, wishes, MOST_FOREIGN_PROBLEMS)?,
+        None => plan(known, read_to_change, wishes, MOST_PROBLEMS)?,
     };
     let parts = split(&plan, wishes, grouping, targets, read)?;
     let (parents, is_vouched_for) = (snapshot.parents()?, snapshot.is_vouched_for()?);
@@ -344,4 +369,4 @@ fn pause(attempt: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod intake;
+mod mirrors;
 mod news;
 mod scans;
 mod settle;
@@ -70,6 +71,8 @@ pub struct Engine<W> {
     tasks: JoinSet<Done>,
     jobs: HashMap<Id, Job>,
     is_complete: bool,
+    /// When mirrors are looked for next that no object needs.
+    mirrors_due: Option<Instant>,
 }
 
 /// A task that was handed out.
@@ -151,6 +154,7 @@ impl<W: World> Engine<W> {
             tasks: JoinSet::new(),
             jobs: HashMap::new(),
             is_complete: false,
+            mirrors_due: None,
         }
     }
 

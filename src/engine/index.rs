@@ -1,12 +1,15 @@
 //! Where image versions live in a tree, kept up to date at the cost of what changed.
 
+mod kept;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Scope;
-use super::plan::{Known, Plan, Wishes};
+use super::plan::{Plan, Wishes};
 use crate::edit::{FileSites, Targets, find_sites};
 use crate::git::{BlobId, Error, FileChange, Snapshot, TreeId};
+use kept::{Found, IndexedFile, KeptFiles};
 
 /// Larger files are not looked at, in bytes. Only a file below `edit`'s own, smaller cap is ever changed; up to this
 /// size a marker is still noticed and reported.
@@ -18,64 +21,27 @@ const FILES_AT_ONCE: usize = if cfg!(test) { 1 } else { 2_500 };
 /// The list of files to read may have so many bytes. Files beyond it are read as they come, and memory is given back later.
 const MAX_LIST: usize = 16 << 20;
 
+/// So many bytes of files are searched for one tree. A blob counts as often as the tree names it: a tree of a few kilobytes
+/// can name one by two million paths.
+const MAX_SEARCHED: usize = if cfg!(test) { 1 << 20 } else { 2 << 30 };
+
+const TOO_MUCH_TO_SEARCH: Error = Error::TooMuch { most: MAX_SEARCHED, what: "bytes to search for versions" };
+
 /// The sites of one tree. A file is read once for each content it has: what it holds follows from its blob alone.
 #[derive(Debug, Default)]
 pub(super) struct SiteIndex {
     tree: Option<TreeId>,
-    files: BTreeMap<Box<str>, IndexedFile>,
+    files: KeptFiles,
     /// What the policies wanted when the index was looked at last.
     wishes: Arc<Wishes>,
     /// The plan for that tree and these wishes, where nothing was to be done.
     rest: Option<Plan>,
 }
 
-/// A file with at least one site or problem.
-#[derive(Debug)]
-pub(super) struct IndexedFile {
-    pub(super) blob: BlobId,
-    found: Found,
-}
-
-/// What a file holds.
-#[derive(Debug)]
-enum Found {
-    Sites(Box<FileSites>),
-    /// One marker, for a policy that was not there. A repo may hold one for every app of a company, and this be one team's
-    /// view of it: no more is kept than is told of such a file. It is read again when its policy comes to be.
-    Elsewhere {
-        line: u32,
-        policy: Box<str>,
-    },
-}
-
-impl IndexedFile {
-    fn new(blob: BlobId, mut found: FileSites, wishes: &Wishes) -> Self {
-        let elsewhere = found.sole_marker().filter(|(_, policy)| !wishes.contains_key(policy));
-        let found = match elsewhere.and_then(|(line, policy)| Some((u32::try_from(line).ok()?, policy))) {
-            Some((line, policy)) => Found::Elsewhere { line, policy: policy.to_string().into() },
-            None => {
-                // Most files hold one site; the room that a growing list reserves would be most of the index.
-                found.sites.shrink_to_fit();
-                found.problems.shrink_to_fit();
-                Found::Sites(Box::new(found))
-            }
-        };
-        Self { blob, found }
-    }
-
-    /// What is known of the file.
-    pub(super) fn known(&self) -> Known<'_> {
-        match &self.found {
-            Found::Sites(found) => Known::Sites(found),
-            Found::Elsewhere { line, policy } => Known::Elsewhere { line: (*line).into(), policy },
-        }
-    }
-}
-
 impl SiteIndex {
     /// The files with at least one site or problem, by path.
     pub(super) const fn files(&self) -> &BTreeMap<Box<str>, IndexedFile> {
-        &self.files
+        self.files.all()
     }
 
     /// The plan over these files, where it is known that there is nothing to do: a look at a branch that has not moved
@@ -94,7 +60,7 @@ impl SiteIndex {
     /// Takes over what differs between the tree seen last and this one, and what the policies want now. Blocks.
     ///
     /// # Errors
-    /// Where an object can not be read. The next call reads the whole tree then.
+    /// Where an object can not be read, or the tree holds more than is borne. The next call reads the whole tree then.
     pub(super) fn update(
         &mut self,
         snapshot: &mut Snapshot,
@@ -125,8 +91,9 @@ impl SiteIndex {
         let before = self.tree.take().filter(|tree| snapshot.holds(*tree));
         let files = &mut self.files;
         if before.is_none() {
-            files.clear();
+            *files = KeptFiles::default();
         }
+        let mut searched = MAX_SEARCHED;
         let (mut new, mut room) = (Vec::<(Box<str>, BlobId)>::new(), MAX_LIST);
         snapshot.changed_files(before, &|folder| scope.enters(folder), &mut |change| {
             match change {
@@ -139,7 +106,9 @@ impl SiteIndex {
                             room = left;
                             new.push((path.into(), blob));
                         }
-                        None => look_at(files, (path.into(), blob), snapshot, targets, wishes)?,
+                        None => {
+                            look_at(files, (path.into(), blob), snapshot, &mut searched, targets, wishes)?
+                        }
                     }
                 }
                 FileChange::Present { .. } | FileChange::Link { .. } => {}
@@ -150,7 +119,7 @@ impl SiteIndex {
         let mut new = new.into_iter();
         while new.len() > 0 {
             for file in new.by_ref().take(FILES_AT_ONCE) {
-                look_at(files, file, snapshot, targets, wishes)?;
+                look_at(files, file, snapshot, &mut searched, targets, wishes)?;
             }
             if is_much {
                 snapshot.let_go()?;
@@ -167,13 +136,12 @@ impl SiteIndex {
         if new.is_empty() {
             return Ok(());
         }
-        for (path, file) in &mut self.files {
-            if let Found::Elsewhere { policy, .. } = &file.found
-                && new.contains(&**policy)
-                && let Some(found) = sites_of(snapshot, path, file.blob, targets)?
-            {
-                *file = IndexedFile::new(file.blob, found, wishes);
-            }
+        let is_new = |file: &IndexedFile| matches!(&file.found, Found::Elsewhere { policy, .. } if new.contains(&**policy));
+        let again = self.files.all().iter().filter(|(_, file)| is_new(file));
+        let again: Vec<_> = again.map(|(path, file)| (path.clone(), file.blob)).collect();
+        let mut searched = MAX_SEARCHED;
+        for file in again {
+            look_at(&mut self.files, file, snapshot, &mut searched, targets, wishes)?;
         }
         Ok(())
     }
@@ -181,30 +149,31 @@ impl SiteIndex {
 
 /// Reads a file, and remembers what it holds, or that it holds nothing.
 fn look_at(
-    files: &mut BTreeMap<Box<str>, IndexedFile>,
+    files: &mut KeptFiles,
     (path, blob): (Box<str>, BlobId),
     snapshot: &Snapshot,
+    searched: &mut usize,
     targets: &Targets,
     wishes: &Wishes,
 ) -> Result<(), Error> {
-    match sites_of(snapshot, &path, blob, targets)? {
-        Some(found) => {
-            files.insert(path, IndexedFile::new(blob, found, wishes));
-        }
+    match sites_of(snapshot, &path, blob, searched, targets)? {
+        Some(found) => files.insert(path, IndexedFile::new(blob, found, wishes)),
         None => {
             files.remove(&path);
+            Ok(())
         }
     }
-    Ok(())
 }
 
 fn sites_of(
     snapshot: &Snapshot,
     path: &str,
     blob: BlobId,
+    searched: &mut usize,
     targets: &Targets,
 ) -> Result<Option<FileSites>, Error> {
     let Some(text) = snapshot.read(blob, MAX_FILE)? else { return Ok(None) };
+    *searched = searched.checked_sub(text.len()).ok_or(TOO_MUCH_TO_SEARCH)?;
     let found = find_sites(path, &text, targets);
     Ok((!found.is_empty()).then_some(found))
 }
@@ -221,12 +190,17 @@ mod tests {
     use crate::engine::plan::{NoWish, plan};
     use crate::git::{Branch, BranchName};
 
+    const SITE: &[u8] = b"image: example.com/api:1.0.0 # {\"$imagepolicy\": \"shop:api\"}\n";
+
     /// Makes a bare repository anew, whose branch `main` holds these files alone.
     fn make(folder: &Path, files: &[&str]) {
+        make_of(SITE, folder, files);
+    }
+
+    fn make_of(content: &[u8], folder: &Path, files: &[&str]) {
         let _ = std::fs::remove_dir_all(folder);
         let repository = Repository::init_bare(folder).unwrap();
-        let site = b"image: example.com/api:1.0.0 # {\"$imagepolicy\": \"shop:api\"}\n";
-        let blob = repository.blob(site).unwrap();
+        let blob = repository.blob(content).unwrap();
         let mut tree = repository.treebuilder(None).unwrap();
         for file in files {
             tree.insert(file, blob, 0o100_644).unwrap();
@@ -237,11 +211,69 @@ mod tests {
     }
 
     async fn update(index: &mut SiteIndex, folder: &Path, wishes: &Arc<Wishes>) -> Vec<String> {
+        try_update(index, folder, wishes).await.unwrap()
+    }
+
+    async fn try_update(
+        index: &mut SiteIndex,
+        folder: &Path,
+        wishes: &Arc<Wishes>,
+    ) -> Result<Vec<String>, Error> {
         let branch = Branch::open_local(folder, BranchName::parse("main").unwrap());
         let head = branch.bring_up_to_date().await.unwrap();
         let mut snapshot = branch.snapshot(head).unwrap();
-        index.update(&mut snapshot, &Scope::compile(None).unwrap(), &Targets::default(), wishes).unwrap();
-        index.files().keys().map(ToString::to_string).collect()
+        index.update(&mut snapshot, &Scope::compile(None).unwrap(), &Targets::default(), wishes)?;
+        Ok(index.files().keys().map(ToString::to_string).collect())
+    }
+
+    /// So many paths, all of one content, in the order of their names.
+    fn paths(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{n:04}.yaml")).collect()
+    }
+
+    #[tokio::test]
+    async fn a_few_bytes_that_a_tree_names_over_and_over_are_borne_up_to_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("infra.git");
+        let long = format!("image: api:{} # {{\"$imagepolicy\": \"shop:api\"}}\n", "x".repeat(1_000));
+        let nothing = vec![b'#'; 64 << 10];
+        for (content, most, what) in [
+            (SITE, 100, "100 places of versions"),
+            (long.as_bytes(), 9, "10000 bytes in the places"),
+            (&nothing, 16, "1048576 bytes to search"),
+        ] {
+            for wishes in [wishes(&["api"]), wishes(&["web"])] {
+                let paths = paths(most + 1);
+                let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+                let mut index = SiteIndex::default();
+                make_of(content, &folder, &paths[..most]);
+                update(&mut index, &folder, &wishes).await;
+                // What went counts no more.
+                make_of(content, &folder, &paths[1..]);
+                update(&mut index, &folder, &wishes).await;
+                make_of(content, &folder, &paths);
+                let more = try_update(&mut index, &folder, &wishes).await;
+                if content == long.as_bytes() && !wishes.contains_key(&ObjectKey::new("shop", "api")) {
+                    continue;
+                }
+                let error = more.unwrap_err();
+                assert_eq!(error.reason(), crate::api::Reason::TooLarge);
+                let error = error.to_string();
+                assert!(error.contains(what) && error.contains("spec.paths"), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn of_the_problems_of_each_policy_the_first_ones_are_listed_and_all_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, mut index) = (folder.path().join("infra.git"), SiteIndex::default());
+        make(&folder, &["one.yaml", "two.yaml"]);
+        let wishes = wishes(&["api"]);
+        update(&mut index, &folder, &wishes).await;
+        let files = index.files().iter().map(|(path, file)| (&**path, file.known()));
+        let plan = plan(files, |_| Err(()), &wishes, 1).unwrap();
+        assert_eq!((plan.problems.len(), plan.problem_counts[&ProblemReason::NotChosen]), (1, 2));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use semver::Version;
 
+pub(super) use plain::shown;
 use plain::{one_word, plain};
 pub use template::InvalidTemplate;
 pub use wording::Wording;
@@ -16,8 +17,15 @@ pub use wording::Wording;
 /// The trailer by which a later run recognises what a commit did.
 const TRAILER: &str = "Tagtide-Update";
 
+/// The longest tag, in characters (OCI distribution-spec, "Pulling manifests").
+const MAX_TAG: usize = 128;
+
 /// The most places of one policy that are listed.
 const MAX_PLACES: usize = 20;
+
+/// What the usual body tells of in full, in bytes; the policies beyond it are counted, and have their trailers all the same.
+/// A commit above 1 MiB would not be read again.
+const MAX_ACCOUNT: usize = 64 << 10;
 
 /// One policy's part of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +58,11 @@ pub fn compose(namespace: &str, moves: &[Move]) -> String {
 /// The usual body: what moves where, and how to take it back.
 fn account(moves: &[Move]) -> String {
     let mut text = String::new();
-    for one in moves {
+    for (n, one) in moves.iter().enumerate() {
+        if text.len() > MAX_ACCOUNT {
+            let _ = writeln!(text, "and {} more policies, which are named below\n", moves.len() - n);
+            break;
+        }
         paragraph(&mut text, one);
     }
     undo(&mut text, moves);
@@ -62,7 +74,9 @@ fn trailers(moves: &[Move]) -> String {
     let mut text = String::new();
     for one in moves {
         let digest = one.digest.as_deref().map(|digest| format!(" {}", plain(digest))).unwrap_or_default();
-        let (policy, from, to) = (plain(&one.policy), one_word(&one.from), one_word(&one.to));
+        let (policy, to) = (plain(&one.policy), one_word(&one.to));
+        // A tag is not longer; a value that was no tag may be.
+        let from: String = one_word(&one.from).chars().take(MAX_TAG).collect();
         let _ = writeln!(text, "{TRAILER}: {policy} {from} {to}{digest}");
     }
     text
@@ -232,6 +246,20 @@ pub(super) mod tests {
         let many: Vec<Move> =
             (0..9).map(|n| one("shop/p", &format!("registry.example/acme/app-{n}"), "1", "2")).collect();
         assert!(compose("shop", &many).starts_with("Bump 9 images in shop\n"));
+    }
+
+    #[test]
+    fn a_commit_of_any_number_of_policies_can_be_read_again() {
+        let mut moves = Vec::new();
+        for n in 0..1_000 {
+            let mut one = one(&format!("shop/{n}"), "ghcr.io/acme/api", &"é".repeat(400), "1.0.1");
+            one.places = vec![("é".repeat(400), 1); 20];
+            moves.push(one);
+        }
+        let text = compose("shop", &moves);
+        assert!(text.len() < 512 << 10, "{}", text.len());
+        assert_eq!(updates(&text).count(), moves.len());
+        assert!(text.contains("more policies, which are named below\n\nUndo: "));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub struct FileProblem {
 pub struct Plan {
     /// The files that change.
     pub files: Vec<PlannedFile>,
-    /// What stands in the way elsewhere: every problem of a policy that may write, and the first of the others.
+    /// What stands in the way elsewhere: the first problems of each policy that may write, and the first of the others.
     pub problems: Vec<FileProblem>,
     /// How many problems there are of each kind, listed or not.
     pub problem_counts: BTreeMap<ProblemReason, u64>,
@@ -93,8 +93,8 @@ pub struct Plan {
 }
 
 /// Plans over files with their sites, in the order given. `read` gives the content of a file and is asked only where
-/// something changes. Of the problems that concern no policy of `wishes`, at most `most_foreign` are listed: a repo may
-/// hold a marker for every app of a company, and this be one team's view of it.
+/// something changes. Of the problems of each policy, and of those that concern no policy of `wishes`, at most `most` are
+/// listed: a repo may hold a marker for every app of a company, and this be one team's view of it.
 ///
 /// # Errors
 /// The first error of `read`; half a plan is none.
@@ -102,15 +102,17 @@ pub fn plan<'a, E>(
     files: impl IntoIterator<Item = (&'a str, Known<'a>)>,
     mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
     wishes: &Wishes,
-    most_foreign: usize,
+    most: usize,
 ) -> Result<Plan, E> {
     let mut whole = Plan::default();
     let writers = Writers::among(wishes);
+    let (mut listed, mut foreign): (BTreeMap<&ObjectKey, usize>, usize) = (BTreeMap::new(), 0);
     for (path, known) in files {
         let found = match known {
             Known::Sites(found) => found,
             Known::Elsewhere { line, policy } => {
-                whole.note_elsewhere(path, line, policy, &writers.nearest, most_foreign);
+                whole.note_elsewhere(path, line, policy, &writers.nearest, foreign < most);
+                foreign += 1;
                 continue;
             }
         };
@@ -119,8 +121,10 @@ pub fn plan<'a, E>(
         whole.files_with_sites += u64::from(file.sites > 0);
         for problem in file.problems {
             *whole.problem_counts.entry(problem.reason).or_default() += 1;
-            let is_own = problem.policy.as_ref().is_some_and(|policy| wishes.contains_key(policy));
-            if is_own || whole.problems.len() < most_foreign {
+            let own = problem.policy.as_ref().and_then(|policy| wishes.get_key_value(policy));
+            let count = own.map_or(&mut foreign, |(policy, _)| listed.entry(policy).or_default());
+            if *count < most {
+                *count += 1;
                 whole.problems.push(FileProblem { file: path.to_owned(), problem });
             }
         }
@@ -213,6 +217,21 @@ impl<'a> Nearest<'a> {
 }
 
 impl Plan {
+    /// The plan for the same files once this one was carried out: nothing is left to do.
+    pub(super) fn carried_out(&self) -> Self {
+        let mut held = self.held.clone();
+        for change in self.files.iter().flat_map(|file| &file.changes) {
+            *held.entry(change.policy.clone()).or_default() += 1;
+        }
+        Self {
+            files: Vec::new(),
+            problems: self.problems.clone(),
+            problem_counts: self.problem_counts.clone(),
+            held,
+            ..*self
+        }
+    }
+
     /// Lists a problem that planning did not meet.
     pub fn add_problem(&mut self, problem: FileProblem) {
         *self.problem_counts.entry(problem.problem.reason).or_default() += 1;
@@ -220,13 +239,18 @@ impl Plan {
     }
 
     /// Counts a file with one marker for a policy that is not here, and lists it where there is room.
-    fn note_elsewhere(&mut self, path: &str, line: u64, policy: &str, nearest: &Nearest<'_>, most: usize) {
+    fn note_elsewhere(
+        &mut self,
+        path: &str,
+        line: u64,
+        policy: &str,
+        nearest: &Nearest<'_>,
+        is_listed: bool,
+    ) {
         self.sites += 1;
         self.files_with_sites += 1;
         *self.problem_counts.entry(ProblemReason::UnknownPolicy).or_default() += 1;
-        if self.problems.len() < most
-            && let Some(policy) = ObjectKey::parse(policy)
-        {
+        if is_listed && let Some(policy) = ObjectKey::parse(policy) {
             let problem = unknown_policy("the marker names", line, &policy, nearest.to(&policy).as_ref());
             self.problems.push(FileProblem { file: path.to_owned(), problem });
         }

@@ -59,10 +59,8 @@ pub(super) enum RepositoryError {
     Interval(#[from] InvalidInterval),
     #[error(transparent)]
     Secret(#[from] SecretError),
-    #[error("spec.proxySecretRef: {0}")]
-    Proxy(InvalidGitSecret),
-    #[error("spec.commit.signing: {0}")]
-    Signing(InvalidGitSecret),
+    #[error("spec.{field}: {secret}: {problem}")]
+    UnfitSecret { field: &'static str, secret: ObjectKey, problem: InvalidGitSecret },
     #[error("{0}")]
     NotAllowed(String),
     #[error("spec.{field}: {problem}")]
@@ -89,7 +87,7 @@ impl RepositoryError {
             | Self::Interval(_)
             | Self::Field { .. } => Reason::InvalidSpec,
             Self::Secret(error) => error.reason(),
-            Self::Proxy(_) | Self::Signing(_) => Reason::SecretInvalid,
+            Self::UnfitSecret { .. } => Reason::SecretInvalid,
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::PushRefused(_) => Reason::PushRejected,
             Self::Raced(_) => Reason::PushRace,
@@ -266,8 +264,9 @@ impl RepositorySettings {
         })
     }
 
-    /// Opens the branch with what its Secrets hold.
-    pub(super) fn open(
+    /// Opens the branch with what its Secrets hold. In a thread of its own: to unlock a private key takes its time on purpose,
+    /// and the mirror's folder is looked through.
+    pub(super) async fn open(
         &self,
         settings: &Settings,
         owner: &ObjectKey,
@@ -281,7 +280,14 @@ impl RepositorySettings {
             mirror: self.mirror_folder(settings, owner),
             coverage: self.scope.coverage(&self.targets),
         };
-        Ok(Branch::open(&self.url, self.branch.clone(), access)?.publishing_to(self.written().clone()))
+        let (url, name) = (self.url.clone(), self.branch.clone());
+        let work = tokio::task::spawn_blocking(move || Branch::open(&url, name, access));
+        let opened = work.await.map_err(|error| RepositoryError::Interrupted(error.to_string()))?;
+        let branch = opened.map_err(|error| match (error, &self.secret) {
+            (git::Error::Secret(problem), Some(secret)) => unfit("secretRef", secret)(problem),
+            (error, _) => error.into(),
+        })?;
+        Ok(branch.publishing_to(self.written().clone()))
     }
 
     /// The branch that is written.
@@ -293,11 +299,14 @@ impl RepositorySettings {
     pub(super) async fn read_secrets<W: World>(&self, world: &W) -> Result<Secrets, RepositoryError> {
         let git = match &self.secret {
             None => GitSecret::default(),
-            Some(key) => GitSecret::read(&world.secret(key).await?).map_err(git::Error::from)?,
+            Some(key) => GitSecret::read(&world.secret(key).await?).map_err(unfit("secretRef", key))?,
         };
         let proxy = match &self.proxy {
             None => None,
-            Some(key) => Some(proxy_from_secret(&world.secret(key).await?).map_err(RepositoryError::Proxy)?),
+            Some(key) => {
+                let proxy = proxy_from_secret(&world.secret(key).await?);
+                Some(proxy.map_err(unfit("proxySecretRef", key))?)
+            }
         };
         Ok(Secrets { git, proxy })
     }
@@ -310,18 +319,19 @@ impl RepositorySettings {
         kept: &mut Option<KeptSigner>,
     ) -> Result<Option<Signer>, RepositoryError> {
         let Some(key) = &self.signing else { return Ok(None) };
-        Ok(Some(KeptSigner::of(kept, world.secret(key).await?).await?))
+        let signer = KeptSigner::of(kept, world.secret(key).await?).await?;
+        Ok(Some(signer.map_err(unfit("commit.signing", key))?))
     }
 
     /// The mirror's folder. It belongs to one object: what one tenant's credentials brought is never shown to another.
-    fn mirror_folder(&self, settings: &Settings, owner: &ObjectKey) -> PathBuf {
+    pub(super) fn mirror_folder(&self, settings: &Settings, owner: &ObjectKey) -> PathBuf {
         let mut hash = Sha256::new();
         for part in [&owner.to_string(), &self.url.to_string(), self.branch.as_str()] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
         let name: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        settings.cache_dir.join("git").join(name)
+        settings.mirrors().join(name)
     }
 
     /// Whether the same files are looked at for the same places.
@@ -350,6 +360,11 @@ impl RepositorySettings {
                 other.insecure_credentials,
             )
     }
+}
+
+/// What makes the error of a Secret that a field names.
+fn unfit(field: &'static str, secret: &ObjectKey) -> impl FnOnce(InvalidGitSecret) -> RepositoryError {
+    move |problem| RepositoryError::UnfitSecret { field, secret: secret.clone(), problem }
 }
 
 fn not_allowed(what: &str) -> RepositoryError {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::cycle::{Committed, Order, Report};
-use super::message::updates;
+use super::message::{shown, updates};
 use super::plan::{FileProblem, Plan, Wishes};
 use super::repository_settings::{RepositoryError, RepositorySettings, takes};
 use super::revision::Revision;
@@ -131,6 +131,11 @@ impl RepositoryState {
         self.settings.as_ref().ok().filter(|_| !self.object.spec.suspend)
     }
 
+    /// The settings, unless the spec is invalid.
+    pub(super) fn settings(&self) -> Option<&RepositorySettings> {
+        self.settings.as_ref().ok()
+    }
+
     /// Whether a policy may write here.
     pub(super) fn takes(&self, policy: &ImagePolicy) -> bool {
         takes(&self.object, policy)
@@ -223,16 +228,16 @@ pub(super) fn notice_of(written: &Written, committed: &[Committed]) -> Option<No
 fn last_commit(committed: &Committed) -> LastCommit {
     let changes = committed.plan.files.iter().flat_map(|file| {
         file.changes.iter().map(|change| CommittedChange {
-            file: file.path.clone(),
+            file: shown(&file.path),
             line: change.line,
             policy: change.policy.to_string(),
-            from: change.from.clone(),
-            to: change.to.clone(),
+            from: shown(&change.from),
+            to: shown(&change.to),
         })
     });
     LastCommit {
         id: committed.id.to_string(),
-        subject: committed.subject().to_owned(),
+        subject: shown(committed.subject()),
         at: Time(committed.at),
         changes: changes.take(MOST_LISTED).collect(),
     }
@@ -257,9 +262,9 @@ const fn is_unresolved(reason: ProblemReason) -> bool {
 
 fn unresolved_site(problem: &FileProblem) -> UnresolvedSite {
     UnresolvedSite {
-        file: problem.file.clone(),
+        file: shown(&problem.file),
         line: problem.problem.line,
-        why: problem.problem.message.clone(),
+        why: shown(&problem.problem.message),
     }
 }
 
@@ -287,7 +292,7 @@ pub(super) fn holdings(
     let pushed = pushed_updates(&report.committed);
     let holding = |key: &ObjectKey, tag: &str| {
         let problem = report.plan.problems.iter().find(|p| p.problem.policy.as_ref() == Some(key));
-        let remark = problem.map(|p| format!("{}:{}: {}", p.file, p.problem.line, p.problem.message));
+        let remark = problem.map(unresolved_site).map(|at| format!("{}:{}: {}", at.file, at.line, at.why));
         let holds_all = remark.is_none() && report.plan.held.get(key).is_some_and(|&sites| sites > 0);
         let by = || pushed.get(&(key.to_string().as_str(), tag)).copied();
         Holding { written: holds_all.then(|| written(repository, tag, by(), report, before(key))), remark }
@@ -351,6 +356,38 @@ mod tests {
         assert_eq!(told(MOST_LISTED).len(), MOST_LISTED);
         let many = told(100);
         assert_eq!((many.len(), many[MOST_LISTED].as_str()), (21, "pushed 80 more, up to 0000000063"));
+    }
+
+    #[test]
+    fn what_a_file_holds_is_shown_in_a_line_and_not_in_full() {
+        let text = format!("a\u{202e}\n{}", "x".repeat(1 << 20));
+        let shown = format!("a{}…", "x".repeat(254));
+        let change = crate::edit::Change {
+            line: 1,
+            policy: ObjectKey::new("shop", "api"),
+            part: crate::edit::Part::Tag,
+            from: text.clone(),
+            to: text.clone(),
+        };
+        let problem = crate::edit::Problem {
+            line: 1,
+            reason: ProblemReason::InvalidMarker,
+            message: text.clone(),
+            policy: Some(change.policy.clone()),
+        };
+        let mut committed = pushed(1);
+        let file = crate::engine::plan::PlannedFile {
+            path: text.clone(),
+            content: Vec::new(),
+            changes: vec![change],
+        };
+        committed[0].plan.files.push(file);
+        committed[0].plan.add_problem(FileProblem { file: text, problem });
+        let commit = last_commit(&committed[0]);
+        let change = &commit.changes[0];
+        assert_eq!([&change.file, &change.from, &change.to], [&shown; 3]);
+        let site = &sites(&committed[0].plan).unresolved[0];
+        assert_eq!([&site.file, &site.why], [&shown; 2]);
     }
 
     #[test]

@@ -23,3 +23,10 @@ pub struct Settings {
     /// How many repositories are worked on at once.
     pub cycles_at_once: usize,
 }
+
+impl Settings {
+    /// The folder that holds a folder for each mirror.
+    pub(super) fn mirrors(&self) -> PathBuf {
+        self.cache_dir.join("git")
+    }
+}

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::repository_settings::RepositoryError;
 use super::world::SecretData;
-use crate::git::Signer;
+use crate::git::{InvalidGitSecret, Signer};
 
 /// For so long a key is used without another look at it: it may run out.
 const KEEP: Duration = Duration::from_secs(10 * 60);
@@ -22,8 +22,11 @@ impl KeptSigner {
     /// The signer of this Secret: the kept one, or one made anew. To unlock an encrypted key takes its time on purpose.
     ///
     /// # Errors
-    /// `RepositoryError::Signing` where the Secret holds no key that signs; none is kept then.
-    pub(super) async fn of(kept: &mut Option<Self>, data: SecretData) -> Result<Signer, RepositoryError> {
+    /// `RepositoryError::Interrupted`; and within, why the Secret holds no key that signs. None is kept then.
+    pub(super) async fn of(
+        kept: &mut Option<Self>,
+        data: SecretData,
+    ) -> Result<Result<Signer, InvalidGitSecret>, RepositoryError> {
         let now = match kept.take() {
             Some(kept) if kept.data == data && kept.since.elapsed() < KEEP => kept,
             _ => {
@@ -31,11 +34,13 @@ impl KeptSigner {
                     let signer = Signer::read(&data)?;
                     Ok(Self { data, signer, since: Instant::now() })
                 });
-                let read = work.await.map_err(|error| RepositoryError::Interrupted(error.to_string()))?;
-                read.map_err(RepositoryError::Signing)?
+                match work.await.map_err(|error| RepositoryError::Interrupted(error.to_string()))? {
+                    Ok(fresh) => fresh,
+                    Err(problem) => return Ok(Err(problem)),
+                }
             }
         };
-        Ok(kept.insert(now).signer.clone())
+        Ok(Ok(kept.insert(now).signer.clone()))
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
         let mut unlocked = async |data: &SecretData| {
             let before = kept.as_ref().map(|kept: &KeptSigner| kept.since);
             tokio::time::advance(Duration::from_secs(1)).await;
-            let result = KeptSigner::of(&mut kept, data.clone()).await;
+            let result = KeptSigner::of(&mut kept, data.clone()).await.unwrap();
             result.map(|_| kept.as_ref().map(|kept| kept.since) != before)
         };
         assert!(unlocked(&one).await.unwrap());

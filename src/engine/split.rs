@@ -10,6 +10,10 @@ use crate::image::ImageName;
 /// The most commits of one cycle; a plan of more groups stays one.
 const MAX_COMMITS: usize = 100;
 
+/// Files that several commits change may have so many bytes in all, counted once for each of these commits; a plan of more
+/// stays one.
+const MAX_SHARED: usize = 32 << 20;
+
 /// The plans of a cycle's commits, in their order: each holds the edits of one group alone, on top of those before it.
 /// None where the plan is one commit. `read` gives the content of a file before any of the edits.
 ///
@@ -28,7 +32,7 @@ pub(super) fn split<E>(
     }
     let writers = Writers::among(wishes);
     let mut shared: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    let mut plans = Vec::new();
+    let (mut plans, mut room) = (Vec::new(), MAX_SHARED);
     for group in &groups {
         let mut files = Vec::new();
         for file in &plan.files {
@@ -40,6 +44,8 @@ pub(super) fn split<E>(
                 let text = shared.remove(path).map_or_else(|| read(path), Ok)?;
                 let members = Members { group, writers: &writers };
                 let Some(file) = only(&members, path, text, targets)? else { return Ok(Vec::new()) };
+                let Some(left) = room.checked_sub(file.content.len()) else { return Ok(Vec::new()) };
+                room = left;
                 shared.insert(path, file.content.clone());
                 files.push(file);
             }

@@ -101,6 +101,20 @@ pub enum InvalidGitSecret {
     /// `identity` can not be read with `password`.
     #[error("the Secret's identity can not be decrypted with its password, or is no private key")]
     KeyOrPassword,
+    /// `identity` is in PuTTY's format.
+    #[error(
+        "the Secret's identity is a key in PuTTY's format, which is not read; \
+         puttygen FILE -O private-openssh-new -o identity writes it in OpenSSH's"
+    )]
+    PuttyKey,
+    /// It costs too much to decrypt `identity`: whoever wrote it decides on that, and all tenants would pay.
+    #[error(
+        "the Secret's identity is encrypted at a higher cost than {most}; ssh-keygen -p -a 100 -f identity encrypts it anew"
+    )]
+    KeyCost {
+        /// The most that is paid.
+        most: &'static str,
+    },
     /// `identity` is too short.
     #[error("the Secret's identity is an RSA key of fewer than {least} bits; use an ed25519 key")]
     WeakKey {

@@ -69,6 +69,16 @@ pub enum Error {
         /// Of what.
         what: &'static str,
     },
+    /// The files that are read hold more than is borne.
+    #[error(
+        "the files that spec.paths admits have more than {most} {what} in all; let spec.paths name fewer files"
+    )]
+    TooMuch {
+        /// How many are borne.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
     /// The commit would change nothing.
     #[error("the commit would change nothing")]
     NothingChanges,
@@ -98,7 +108,7 @@ impl Error {
             Self::Secret(_) | Self::NotSigned(_) => Reason::SecretInvalid,
             Self::BranchNotFound { .. } => Reason::BranchNotFound,
             Self::Cache { .. } | Self::Objects { .. } => Reason::MirrorFailed,
-            Self::TooLarge { .. } => Reason::TooLarge,
+            Self::TooLarge { .. } | Self::TooMuch { .. } => Reason::TooLarge,
             Self::NothingChanges | Self::Interrupted(_) => Reason::InternalError,
             Self::Net(error) => error.reason(),
             Self::Wire(error) => match error {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::sync::mpsc;
 
+use super::libgit2::Pool;
 use super::mirror::{IncomingPack, Intake, Mirror, Piece};
 use super::{BlobId, Error};
 
@@ -79,6 +80,8 @@ fn copies(base: usize, times: usize) -> Vec<u8> {
 struct Pack {
     count: u32,
     objects: Vec<u8>,
+    /// What memory it shares while it is taken in.
+    pool: Option<&'static Pool>,
 }
 
 impl Pack {
@@ -125,7 +128,7 @@ impl Pack {
         }
         sender.try_send(Piece::End).unwrap();
         let incoming = IncomingPack { bytes, max_objects: 100_000 };
-        let taken = mirror.take_in_within(incoming, memory, patience);
+        let taken = mirror.take_in_within(incoming, memory, self.pool, patience);
         (mirror, cache, taken)
     }
 
@@ -200,6 +203,27 @@ fn objects_that_come_again_and_again_use_up_what_one_pack_may_hold() {
         pack.difference(base, &copies(MIB, 4));
     }
     pack.starved(32 * MIB);
+}
+
+#[test]
+fn a_pack_is_put_off_while_others_take_the_memory_and_a_small_one_is_not() {
+    let pool: &'static Pool = Box::leak(Box::new(Pool::new(24 * MIB, 2 * MIB)));
+    let mut large = Pack { pool: Some(pool), ..Pack::default() };
+    let base = large.blob(4 * MIB as u64, &zeros(4 * MIB));
+    large.difference(base, &copies(4 * MIB, 2));
+    let mut small = Pack { pool: Some(pool), ..Pack::default() };
+    small.blob(1, &stored(b"x"));
+    assert!(pool.lend(20 * MIB), "to another pack");
+    let words = large.refused(64 * MIB, LONG);
+    assert!(words.contains("other repositories"), "{words}");
+    assert_eq!(small.take_in(64 * MIB, LONG).2.unwrap(), Intake::Taken);
+    pool.take_back(20 * MIB);
+    // What one has borrowed is there again for the next, also where it was refused.
+    for _ in 0..3 {
+        assert_eq!(large.take_in(64 * MIB, LONG).2.unwrap(), Intake::Taken);
+        large.starved(4 * MIB);
+    }
+    assert!(pool.lend(24 * MIB), "all of it");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod memory;
 use std::sync::Once;
 
 #[cfg(target_os = "linux")]
-pub(super) use memory::bounded;
+pub(super) use memory::{Pool, bounded};
 
 /// Sets libgit2 up, once: no configuration of the host is read, and its caches stay small.
 ///
@@ -26,8 +26,19 @@ pub(super) fn set_up() {
 
 /// On other systems the C library does not tell how large a block is, and libgit2 takes what it wants.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn bounded<T>(_bytes: usize, work: impl FnOnce() -> T) -> T {
-    work()
+pub(super) fn bounded<T>(_bytes: usize, _pool: Option<&'static Pool>, work: impl FnOnce() -> T) -> (T, bool) {
+    (work(), false)
+}
+
+/// Nothing is shared where nothing is bounded.
+#[cfg(not(target_os = "linux"))]
+pub(super) struct Pool;
+
+#[cfg(not(target_os = "linux"))]
+impl Pool {
+    pub(super) const fn new(_shared: usize, _own: usize) -> Self {
+        Self
+    }
 }
 
 #[expect(unsafe_code, reason = "libgit2's global options; called once, before any other call into libgit2")]

@@ -7,6 +7,7 @@ mod answer;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
 mod identity;
+mod key_cost;
 mod known_hosts;
 mod session;
 

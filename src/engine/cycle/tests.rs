@@ -1,5 +1,6 @@
 //! Whole cycles over a bare repository of this machine.
 
+mod bounds;
 mod target;
 mod words;
 
@@ -22,7 +23,7 @@ const SILENT: &str = "silent";
 
 /// A world with some Secrets, in which everything may be written.
 #[derive(Default)]
-struct Calm(SecretData);
+pub(in crate::engine) struct Calm(SecretData);
 
 impl SecretSource for Calm {
     async fn config_map(&self, key: &ObjectKey) -> Result<SecretData, ConfigMapError> {
@@ -50,6 +51,19 @@ impl World for Calm {
 
     fn may_write(&self) -> bool {
         true
+    }
+}
+
+/// What the operator decides, with its mirrors in this folder.
+pub(in crate::engine) fn settings(cache: &std::path::Path) -> Settings {
+    Settings {
+        cache_dir: cache.to_owned(),
+        gather: Duration::ZERO,
+        connections: Connections::new(AddressGuard::new(Vec::new())),
+        allow_http: false,
+        allow_file: true,
+        scans_at_once: 1,
+        cycles_at_once: 1,
     }
 }
 
@@ -87,15 +101,7 @@ impl Scene {
         spec["url"] = format!("file://{}", self.repository.path().display()).into();
         let object = json!({ "metadata": { "name": "infra", "namespace": "shop" }, "spec": spec });
         let object: InfraRepository = serde_json::from_value(object).unwrap();
-        let settings = Settings {
-            cache_dir: self.folder.path().join("cache"),
-            gather: Duration::ZERO,
-            connections: Connections::new(AddressGuard::new(Vec::new())),
-            allow_http: false,
-            allow_file: true,
-            scans_at_once: 1,
-            cycles_at_once: 1,
-        };
+        let settings = settings(&self.folder.path().join("cache"));
         let order = Order {
             key: ObjectKey::of(&object),
             settings: RepositorySettings::check(&object, &settings)?,

@@ -35,6 +35,7 @@ impl<W: World> Engine<W> {
         }
         self.start_scans(now, &mut next);
         self.start_cycles(now, &mut next);
+        self.sweep_mirrors(now, &mut next);
         for name in due(&self.checks, now, &mut next) {
             self.start_check(name);
         }

@@ -229,7 +229,7 @@ async fn a_cycle_that_began_before_a_change_of_the_spec_says_nothing_of_the_spec
 async fn a_policy_that_left_a_repository_during_its_cycle_is_not_written_there() {
     let mut desk = desk();
     let labelled = |labels: Value| {
-        let Update::Policy(object) = policy("1", "", semver("*")) else { unreachable!() };
+        let Update::Policy(object) = policy("1", "", semver("*")) else { panic!("it is another kind") };
         let mut object = ImagePolicy::clone(&object);
         object.metadata.labels = serde_json::from_value(labels).unwrap();
         Update::Policy(Arc::new(object))
@@ -327,7 +327,7 @@ fn with_status(update: Update, status: Value) -> Update {
             object.status = serde_json::from_value(status).unwrap();
             Update::Repository(Arc::new(object))
         }
-        _ => unreachable!(),
+        _ => panic!("it is another kind"),
     }
 }
 
@@ -420,7 +420,7 @@ async fn a_start_writes_no_status_over_one_that_is_current() {
 #[tokio::test]
 async fn a_namespace_leaves_room_for_others_however_many_repositories_it_has() {
     let of = |namespace: &str, name: &str| {
-        let Update::Repository(object) = repository("1", "", json!({})) else { unreachable!() };
+        let Update::Repository(object) = repository("1", "", json!({})) else { panic!("it is another kind") };
         let mut object = InfraRepository::clone(&object);
         (object.metadata.namespace, object.metadata.name) = (Some(namespace.into()), Some(name.into()));
         object.spec.url = format!("https://git.example/{namespace}/{name}.git");

@@ -33,6 +33,22 @@ pub(super) fn plain(text: &str) -> String {
     defused(&text.chars().filter(is_fit).take(MAX_CHARS).collect::<String>())
 }
 
+/// The longest text from elsewhere in a status, in characters. Of each kind a status holds some twenty, and the API server
+/// takes no object above 1.5 MiB.
+const MAX_SHOWN: usize = 256;
+
+/// Text from elsewhere as a status shows it: in one line, not long, and without what turns it around in a terminal. `…`
+/// stands for what is cut.
+pub(in crate::engine) fn shown(text: &str) -> String {
+    let mut fit = text.chars().filter(|c| !is_unfit(*c));
+    let mut line: String = fit.by_ref().take(MAX_SHOWN).collect();
+    if fit.next().is_some() {
+        line.pop();
+        line.push('…');
+    }
+    line
+}
+
 /// The same without spaces; `-` for nothing.
 pub(super) fn one_word(text: &str) -> String {
     let word: String = plain(text).split_whitespace().collect::<Vec<_>>().join("_");

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most that is given at once, in bytes. A file that is read is smaller; a larger one only passes through.
 const MOST_AT_ONCE: usize = 64 << 20;
@@ -17,19 +18,76 @@ const UNBOUND: usize = usize::MAX;
 thread_local! {
     /// What this thread may still be given.
     static LEFT: Cell<usize> = const { Cell::new(UNBOUND) };
+    /// What it could be given at first.
+    static BOUND: Cell<usize> = const { Cell::new(0) };
+    /// Where it borrows.
+    static POOL: Cell<Option<&'static Pool>> = const { Cell::new(None) };
+    /// What it has borrowed.
+    static BORROWED: Cell<usize> = const { Cell::new(0) };
+    /// Whether it wanted to borrow what others had.
+    static IS_CROWDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs work in which libgit2 may hold so many bytes more than before.
-pub(in crate::git) fn bounded<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+/// What all threads share beyond a small part that each has for itself. Many small works go on beside a large one, which
+/// is given up where others have the memory.
+pub(in crate::git) struct Pool {
+    left: AtomicUsize,
+    own: usize,
+}
+
+impl Pool {
+    /// With so many bytes to share, and so many for each thread.
+    pub(in crate::git) const fn new(shared: usize, own: usize) -> Self {
+        Self { left: AtomicUsize::new(shared), own }
+    }
+
+    /// `false` where there is less.
+    pub(in crate::git) fn lend(&self, bytes: usize) -> bool {
+        let lend = |left: usize| left.checked_sub(bytes);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lend).is_ok()
+    }
+
+    pub(in crate::git) fn take_back(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Runs work in which libgit2 may hold so many bytes more than before, what others leave of the pool; and tells whether
+/// they left too little.
+pub(in crate::git) fn bounded<T>(
+    bytes: usize,
+    pool: Option<&'static Pool>,
+    work: impl FnOnce() -> T,
+) -> (T, bool) {
     struct Release;
     impl Drop for Release {
         fn drop(&mut self) {
             LEFT.set(UNBOUND);
+            if let Some(pool) = POOL.take() {
+                pool.take_back(BORROWED.take());
+            }
         }
     }
     LEFT.set(bytes);
+    BOUND.set(bytes);
+    POOL.set(pool);
+    IS_CROWDED.set(false);
     let _release = Release;
-    work()
+    (work(), IS_CROWDED.get())
+}
+
+/// Borrows or gives back, so that what this thread holds beyond its own part is borrowed; `false` where that is not to be
+/// had.
+fn balance() -> bool {
+    let Some(pool) = POOL.get() else { return true };
+    let held = BOUND.get().saturating_sub(LEFT.get());
+    let (wanted, borrowed) = (held.saturating_sub(pool.own), BORROWED.get());
+    if wanted > borrowed && !pool.lend(wanted - borrowed) {
+        return false;
+    }
+    pool.take_back(borrowed.saturating_sub(wanted));
+    BORROWED.set(wanted);
+    true
 }
 
 /// `git_allocator` of libgit2's `sys/alloc.h`.
@@ -60,7 +118,12 @@ fn take(bytes: usize) -> bool {
         left if bytes > left => false,
         left => {
             LEFT.set(left - bytes);
-            true
+            let is_had = balance();
+            if !is_had {
+                LEFT.set(left);
+                IS_CROWDED.set(true);
+            }
+            is_had
         }
     }
 }
@@ -68,6 +131,8 @@ fn take(bytes: usize) -> bool {
 fn give_back(bytes: usize) {
     if LEFT.get() != UNBOUND {
         LEFT.set(LEFT.get().saturating_add(bytes).min(UNBOUND - 1));
+        // Less is held, which is always to be had.
+        balance();
     }
 }
 

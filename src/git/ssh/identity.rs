@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use russh::keys::{Algorithm, Error, HashAlg, PrivateKey, decode_secret_key};
 
+use super::key_cost::check_cost;
 use crate::git::InvalidGitSecret;
 use crate::net::SecretText;
 
@@ -13,7 +14,7 @@ const MIN_RSA_BITS: u32 = 2048;
 /// What a Secret for SSH holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshSecret {
-    /// The private key, in any of the formats that `ssh-keygen` writes.
+    /// The private key, in any of the formats that `ssh-keygen` writes, not in PuTTY's.
     pub identity: SecretText,
     /// What the private key is encrypted with.
     pub password: Option<SecretText>,
@@ -30,11 +31,13 @@ impl SshSecret {
 /// Reads a private key. It may take a moment where it is encrypted: that is the purpose of its key derivation.
 ///
 /// # Errors
-/// `InvalidGitSecret` says whether it is no key, encrypted without a password, or encrypted with another one.
+/// `InvalidGitSecret` says whether it is no key, encrypted without a password, encrypted with another one, or encrypted at
+/// a cost that is not paid.
 pub(in crate::git) fn private_key(
     identity: &str,
     password: Option<&str>,
 ) -> Result<Arc<PrivateKey>, InvalidGitSecret> {
+    check_cost(identity)?;
     let key = match decode_secret_key(identity, password) {
         Ok(key) => key,
         Err(Error::KeyIsEncrypted) => return Err(InvalidGitSecret::KeyIsEncrypted),

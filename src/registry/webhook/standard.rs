@@ -150,7 +150,7 @@ mod tests {
             ("msg_1", &now, &signature(&[8; 32], "msg_1", NOW, BODY), BODY),
             ("msg_1", &now, bare, BODY),
             ("msg_1", &now, &format!("v2,{bare}"), BODY),
-            ("msg_1", &now, &good[..good.len() - 4], BODY),
+            ("msg_1", &now, good.get(..good.len() - 4).unwrap(), BODY),
             ("msg_1", &now, "v1,", BODY),
             ("msg_1", &now, "", BODY),
             ("", &now, &good, BODY),

@@ -11,7 +11,7 @@ use crate::edit::{Owner, Switch, Targets, find_sites};
 use crate::engine::{Kind, Scope, takes};
 use crate::folder::{DEFAULT_NAMESPACE, Folder};
 use crate::image::ImageName;
-use crate::policy::compile;
+use crate::policy::{Facts, compile};
 
 /// The ImagePolicies and InfraRepositories of a repo.
 #[derive(Default)]
@@ -188,7 +188,7 @@ fn fits(policy: &ImagePolicy, finding: &Finding) -> bool {
     let (Ok(policy), Some(tag)) = (compile(&policy.spec), &finding.place.tag) else { return true };
     let mut chooser = policy.chooser(0);
     chooser.offer(tag.borrowed());
-    chooser.finish().candidates() > 0
+    chooser.finish().decide(&Facts::new()).matching > 0
 }
 
 fn is_pinned(policy: &ImagePolicy) -> bool {

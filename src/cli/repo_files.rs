@@ -147,7 +147,8 @@ impl Repo {
                 let results = shared_out(&list.files, open, |snapshot, (path, blob)| {
                     progress.step();
                     let text = snapshot.read(*blob, MAX_FILE)?;
-                    Ok(text.map(|text| look(path, &text)).ok_or_else(|| too_large(path)))
+                    let text = text.ok_or_else(|| Unread { path: path.clone(), why: NotRead::TooLarge });
+                    Ok(text.map(|text| look(path, &text)))
                 })?;
                 Ok(Looked::new(results, list.unread))
             }
@@ -170,10 +171,6 @@ fn look_in_folder<T: Send>(
         Ok(read.map(|()| look(path, text)).map_err(|why| Unread { path: path.clone(), why }))
     })?;
     Ok(Looked::new(results, list.unread))
-}
-
-fn too_large(path: &str) -> Unread {
-    Unread { path: path.to_owned(), why: NotRead::TooLarge }
 }
 
 impl<T> Looked<T> {

@@ -45,17 +45,19 @@ impl<W: World> Engine<W> {
     /// Objects of one namespace that write to one branch take turns, or they would lose races to each other. Those of
     /// other namespaces are not waited for: a tenant whose servers hang, however many they are, holds nobody else up.
     fn start_cycles(&mut self, now: Instant, next: &mut Instant) {
-        let running = self.cycles.iter().filter(|(_, slot)| slot.is_running());
-        let running: Vec<&ObjectKey> = running.map(|(key, _)| key).collect();
-        let mut free = self.settings.cycles_at_once.saturating_sub(running.len());
-        let mut busy: HashSet<BranchOfTenant> =
-            running.into_iter().filter_map(|key| self.branch_of(key)).collect();
-        let share = self.share_of_one_tenant();
+        let mut waiting = due(&self.cycles, now, next);
+        if waiting.is_empty() {
+            return;
+        }
+        let mut free = self.settings.cycles_at_once;
+        let mut busy: HashSet<BranchOfTenant> = HashSet::new();
         let mut at_work: HashMap<String, usize> = HashMap::new();
         for (key, _) in self.cycles.iter().filter(|(_, slot)| slot.is_running()) {
+            free = free.saturating_sub(1);
+            busy.extend(self.branch_of(key));
             *at_work.entry(key.namespace.clone()).or_default() += 1;
         }
-        let mut waiting = due(&self.cycles, now, next);
+        let share = self.share_of_one_tenant();
         while free > 0 && !waiting.is_empty() {
             // Whose tenant has the fewest at work, and of those the one that waits longest.
             let at_work_of = |key: &ObjectKey| at_work.get(&key.namespace).copied().unwrap_or_default();

@@ -58,7 +58,9 @@ pub fn lint<'a>(folder: &Folder, files: Option<&'a Files<'a>>) -> Report {
     if let Some(files) = files {
         findings.extend(places::findings(folder, files, &mut sources));
     }
-    findings.iter_mut().for_each(|finding| sources.show(finding));
+    // What was not read, such as a link that leads out of the folder, is not opened for its lines either.
+    let read = findings.iter_mut().filter(|finding| finding.rule != Rule::UnreadableFile);
+    read.for_each(|finding| sources.show(finding));
     let folder_of_work = std::env::current_dir().ok();
     for finding in &mut findings {
         finding.file = below(&finding.file, folder_of_work.as_deref());

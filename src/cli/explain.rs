@@ -42,7 +42,8 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = object_key)]
     policy: ObjectKey,
 
-    /// The tags to choose from: one a line, or the JSON that a registry answers to tags/list; - reads standard input
+    /// The tags to choose from: one a line, or JSON: what a registry answers to tags/list, what skopeo prints, or an
+    /// array; - reads standard input
     #[arg(long, value_name = "FILE")]
     tags: Option<PathBuf>,
 

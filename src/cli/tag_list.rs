@@ -1,4 +1,4 @@
-//! A list of tags from a file: one tag a line, or what a registry answers to `tags/list`.
+//! A list of tags from a file: one tag a line, or JSON as a registry answers to `tags/list`, or as tools print it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,9 +11,12 @@ use super::BadInput;
 /// The largest list that is read, in bytes.
 const MAX_LIST: u64 = 256 << 20;
 
-/// What a registry answers to `tags/list` (OCI distribution specification, "Listing Tags").
+/// What a registry answers to `tags/list` (OCI distribution specification, "Listing Tags"), and what
+/// `skopeo list-tags` prints.
 #[derive(Deserialize)]
 struct Answer {
+    /// Null stands for an empty list; a list must be there.
+    #[serde(alias = "Tags", deserialize_with = "Option::deserialize")]
     tags: Option<Vec<String>>,
 }
 
@@ -41,12 +44,19 @@ fn content(source: impl Read) -> io::Result<Vec<u8>> {
 /// The names in a list; whether they are tags is not judged here. An error has its line.
 fn parse(bytes: &[u8]) -> Result<Vec<String>, (usize, String)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if bytes.trim_ascii_start().starts_with(b"{") {
-        let answer: Answer = serde_json::from_slice(bytes).map_err(|error| {
-            let problem = format!("it is not the JSON of tags/list, {{\"name\": …, \"tags\": […]}}: {error}");
-            (error.line(), problem)
-        })?;
-        return Ok(answer.tags.unwrap_or_default());
+    let misread = |error: serde_json::Error| {
+        let problem = format!(
+            "it is neither the JSON of tags/list, {{\"name\": …, \"tags\": […]}}, nor an array of tags: {error}"
+        );
+        (error.line(), problem)
+    };
+    match bytes.trim_ascii_start() {
+        [b'{', ..] => {
+            let answer: Answer = serde_json::from_slice(bytes).map_err(misread)?;
+            return Ok(answer.tags.unwrap_or_default());
+        }
+        [b'[', ..] => return serde_json::from_slice(bytes).map_err(misread),
+        _ => {}
     }
     let mut names = Vec::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -73,11 +83,15 @@ mod tests {
     fn reads_what_a_registry_answers() {
         assert_eq!(parse(b"\n {\"name\":\"a\",\"tags\":[\"1\",\"2\"]}").unwrap(), ["1", "2"]);
         assert!(parse(b"{\"name\":\"a\",\"tags\":null}").unwrap().is_empty());
+        assert_eq!(parse(b"{\"Repository\":\"a\",\"Tags\":[\"1\"]}").unwrap(), ["1"]);
+        assert_eq!(parse(b" [\"1\"]\n").unwrap(), ["1"]);
     }
 
     #[test]
     fn what_is_no_list_is_told_with_its_line() {
         assert_eq!(parse(b"{\"tags\":\n[1]}").unwrap_err().0, 2);
+        assert_eq!(parse(b"{\"name\":\"a\"}").unwrap_err().0, 1);
+        assert_eq!(parse(b"[\"1\",\n2]").unwrap_err().0, 2);
         assert_eq!(parse(b"1.0\n\xff\n").unwrap_err(), (2, "the line is not UTF-8".to_owned()));
     }
 }

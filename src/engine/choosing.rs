@@ -144,7 +144,7 @@ pub async fn choose(
         return Ok(Scanned::Whole { listing: None, version: None, lacking, looked });
     }
     let known = before.as_ref().map(|(version, _)| version);
-    let listed = client.list_tags_since(image, access, known, &mut |tag| round.offer(tag)).await?;
+    let listed = client.list_tags_since(image, access, known, &mut |tags| round.offer(tags)).await?;
     match (listed, before) {
         (Listed::Whole(listing, version), _) => {
             let lacking = std::mem::take(&mut round.lacking);
@@ -185,13 +185,15 @@ impl<'p> Round<'p> {
         self.policies.iter().any(|policy| policy.followed().is_none())
     }
 
-    fn offer(&mut self, tag: TagRef<'_>) {
+    fn offer(&mut self, tags: &[TagRef<'_>]) {
         if !self.lacking.is_empty() {
-            self.lacking.remove(tag.as_str());
+            for tag in tags {
+                self.lacking.remove(tag.as_str());
+            }
         }
         for (policy, chooser) in self.policies.iter().zip(&mut self.choosers) {
             if policy.followed().is_none() {
-                chooser.offer(tag);
+                chooser.offer_all(tags);
             }
         }
     }

@@ -315,6 +315,16 @@ fn an_object_that_can_not_be_read_is_not_missed_too() {
 }
 
 #[test]
+fn a_link_out_of_the_folder_is_not_opened_for_its_lines() {
+    let [folder, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    std::fs::write(elsewhere.path().join("x.yaml"), "TOKEN=hunter2\n").unwrap();
+    std::os::unix::fs::symlink(elsewhere.path().join("x.yaml"), folder.path().join("x.yaml")).unwrap();
+    let report = lint(&Folder::read(folder.path()).unwrap(), None);
+    let found: Vec<_> = report.findings.iter().map(|one| (one.rule, one.excerpt.as_deref())).collect();
+    assert_eq!(found, [(Rule::UnreadableFile, None)]);
+}
+
+#[test]
 fn what_stands_in_the_way_of_a_value_is_told_with_its_columns() {
     let digest = format!("sha256:{}", "1".repeat(64));
     let with_digest = format!("digest: {digest} # {{\"$imagepolicy\": \"shop:api:digest\"}}\n");

@@ -114,14 +114,44 @@ impl<'p> Chooser<'p> {
         }
     }
 
+    /// Takes tags that follow each other in the list.
+    ///
+    /// Most lists rise or fall as a whole. Begun at the preferred end, nearly every tag meets one that is preferred to it,
+    /// and nothing of it needs to be kept.
+    pub fn offer_all(&mut self, tags: &[TagRef<'_>]) {
+        let prefers_later = self.policy.scale.order() == Order::Ascending;
+        let rises = tags.first() < tags.last();
+        let mut best = None;
+        if rises == prefers_later {
+            tags.iter().rev().for_each(|tag| self.judge(*tag, &mut best));
+        } else {
+            tags.iter().for_each(|tag| self.judge(*tag, &mut best));
+        }
+        if let Some(best) = best {
+            self.compete(&best);
+        }
+    }
+
     /// Takes one tag of the list.
     pub fn offer(&mut self, tag: TagRef<'_>) {
+        self.offer_all(&[tag]);
+    }
+
+    /// Judges one tag. What would only be outranked by `best`, and need not be told of, does not compete.
+    #[inline]
+    fn judge<'t>(&mut self, tag: TagRef<'t>, best: &mut Option<Candidate<'t>>) {
         self.tally.tags += 1;
         let verdict = self.policy.judge(tag.as_str(), &mut self.groups);
         let candidate = Candidate::new(tag, verdict.rank);
-        match verdict.refusal {
-            None => self.compete(&candidate),
-            Some(refusal) => self.refuse(&candidate, refusal),
+        if let Some(refusal) = verdict.refusal {
+            self.refuse(&candidate, refusal);
+            return;
+        }
+        self.tally.matching += 1;
+        if self.reports_outranked || self.candidates.is_some() {
+            self.compete(&candidate);
+        } else if best.as_ref().is_none_or(|best| self.policy.preference(&candidate, best).is_gt()) {
+            *best = Some(candidate);
         }
     }
 
@@ -192,7 +222,6 @@ impl<'p> Chooser<'p> {
     }
 
     fn compete(&mut self, candidate: &Candidate<'_>) {
-        self.tally.matching += 1;
         if let Some(candidates) = &mut self.candidates {
             candidates.offer(candidate, Refusal::Outranked);
             return;

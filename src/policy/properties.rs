@@ -14,7 +14,7 @@ use super::fixture::{
 };
 use super::rank::Candidate;
 use super::version::{Strictness, Version};
-use super::{RefusedTag, Standing, compile};
+use super::{Facts, RefusedTag, Standing, compile};
 
 const INCLUDE: &str = "^[v0-9]|-";
 const EXCLUDE: &str = "rc[.]1$";
@@ -82,6 +82,19 @@ proptest! {
         let policy = policy(&spec);
         for most_refused in [0, 3, usize::MAX] {
             prop_assert_eq!(choose(&policy, &tags, most_refused), choose(&policy, &shuffled, most_refused));
+        }
+    }
+
+    #[test]
+    fn tags_may_come_one_by_one_or_many_at_once(spec in any_spec(), tags in any_tags(), at_once in 2_usize..12) {
+        let policy = policy(&spec);
+        let tags: Vec<TagRef<'_>> = tags.iter().filter_map(|tag| TagRef::parse(tag)).collect();
+        for most_refused in [0, 3, usize::MAX] {
+            let [mut one_by_one, mut many] = [(); 2].map(|()| policy.chooser(most_refused));
+            tags.iter().for_each(|tag| one_by_one.offer(*tag));
+            tags.chunks(at_once).for_each(|tags| many.offer_all(tags));
+            let [one_by_one, many] = [one_by_one, many].map(|chooser| chooser.finish().decide(&Facts::new()));
+            prop_assert_eq!(one_by_one, many);
         }
     }
 

@@ -44,7 +44,7 @@ impl<'a> Version<'a> {
     /// zeros, `-` and a pre-release, `_` or `+` and a build. `_` is how Helm spells `+`, which no tag can hold.
     #[inline]
     pub(super) fn parse(text: &'a str, strictness: Strictness) -> Option<Self> {
-        let text = text.strip_prefix('v').unwrap_or(text);
+        let text = text.strip_prefix("v").unwrap_or(text);
         let (numbers, precision, suffix) = leading_numbers(text)?;
         if suffix.is_empty() && precision == Precision::Full {
             return Some(Self { numbers, precision, pre: "", build: "" });
@@ -231,26 +231,31 @@ pub(super) fn digits_order(one: &[u8], other: &[u8]) -> Ordering {
 /// One to three numbers split by dots at the start of a text, and what follows them.
 #[inline]
 fn leading_numbers(text: &str) -> Option<([u64; 3], Precision, &str)> {
-    let (major, rest) = leading_number(text)?;
-    let Some(rest) = rest.strip_prefix('.') else {
-        return Some(([major, 0, 0], Precision::Major, rest));
+    let (major, rest) = leading_number(text.as_bytes())?;
+    let (numbers, precision, rest) = match rest {
+        [b'.', rest @ ..] => {
+            let (minor, rest) = leading_number(rest)?;
+            match rest {
+                [b'.', rest @ ..] => {
+                    let (patch, rest) = leading_number(rest)?;
+                    ([major, minor, patch], Precision::Full, rest)
+                }
+                _ => ([major, minor, 0], Precision::Minor, rest),
+            }
+        }
+        _ => ([major, 0, 0], Precision::Major, rest),
     };
-    let (minor, rest) = leading_number(rest)?;
-    let Some(rest) = rest.strip_prefix('.') else {
-        return Some(([major, minor, 0], Precision::Minor, rest));
-    };
-    let (patch, rest) = leading_number(rest)?;
-    Some(([major, minor, patch], Precision::Full, rest))
+    Some((numbers, precision, text.get(text.len() - rest.len()..)?))
 }
 
 #[inline]
-fn leading_number(text: &str) -> Option<(u64, &str)> {
-    let (mut number, mut length) = (0_u64, 0);
-    for digit in text.bytes().map_while(|byte| byte.checked_sub(b'0').filter(|digit| *digit <= 9)) {
-        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
-        length += 1;
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut rest) = (0_u64, text);
+    while let [byte @ b'0'..=b'9', after @ ..] = rest {
+        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+        rest = after;
     }
-    (length > 0).then_some((number, text.get(length..)?))
+    (rest.len() < text.len()).then_some((number, rest))
 }
 
 #[cfg(test)]

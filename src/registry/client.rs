@@ -62,8 +62,8 @@ impl Client {
         }
     }
 
-    /// Gives every tag of the repository to `each` while the pages stream in, in the registry's order, duplicates
-    /// included. Names that break the tag grammar are counted and not given.
+    /// Gives every tag of the repository to `each` while the pages stream in, some at once, in the registry's order,
+    /// duplicates included. Names that break the tag grammar are counted and not given.
     ///
     /// The scan is whole or nothing: after an error, what `each` saw must be dropped.
     ///
@@ -73,7 +73,7 @@ impl Client {
         &self,
         image: &ImageName,
         access: &Access,
-        each: &mut (dyn FnMut(TagRef<'_>) + Send),
+        each: &mut (dyn FnMut(&[TagRef<'_>]) + Send),
     ) -> Result<Listing, Error> {
         match self.list_tags_since(image, access, None, each).await? {
             Listed::Whole(listing, _) => Ok(listing),
@@ -94,7 +94,7 @@ impl Client {
         image: &ImageName,
         access: &Access,
         known: Option<&ListVersion>,
-        each: &mut (dyn FnMut(TagRef<'_>) + Send),
+        each: &mut (dyn FnMut(&[TagRef<'_>]) + Send),
     ) -> Result<Listed, Error> {
         let session = Session::open(&self.shared, image, access)?;
         listing::list(&session, known, each).await

@@ -31,11 +31,9 @@ fn read(input: &[u8], size: usize) -> Result<Vec<Option<String>>, TagListError> 
     let mut seen = Vec::new();
     let mut parser = TagListParser::default();
     for piece in input.chunks(size) {
-        let fed = parser.feed(piece, &mut |item| {
-            seen.push(match item {
-                Item::Tag(tag) => Some(tag.as_str().to_owned()),
-                Item::Malformed => None,
-            });
+        let fed = parser.feed(piece, &mut |item| match item {
+            Item::Tags(tags) => seen.extend(tags.iter().map(|tag| Some(tag.as_str().to_owned()))),
+            Item::Malformed => seen.push(None),
         });
         fed.map_err(|error| match error {
             TagListError::Syntax(_) => TagListError::Syntax(0),

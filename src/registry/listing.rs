@@ -73,7 +73,7 @@ impl ListVersion {
 pub(super) async fn list(
     session: &Session<'_>,
     known: Option<&ListVersion>,
-    each: &mut (dyn FnMut(TagRef<'_>) + Send),
+    each: &mut (dyn FnMut(&[TagRef<'_>]) + Send),
 ) -> Result<Listed, Error> {
     let limits = Limits::new(MAX_PAGE_BYTES, TOTAL_TIME, STALL_TIME);
     let mut scan = Scan { session, each, listing: Listing::default(), before_page: Listing::default() };
@@ -138,7 +138,7 @@ async fn first_page(
 
 struct Scan<'a> {
     session: &'a Session<'a>,
-    each: &'a mut (dyn FnMut(TagRef<'_>) + Send),
+    each: &'a mut (dyn FnMut(&[TagRef<'_>]) + Send),
     listing: Listing,
     before_page: Listing,
 }
@@ -153,10 +153,11 @@ impl Scan<'_> {
             let (listing, each) = (&mut self.listing, &mut *self.each);
             parser
                 .feed(&piece, &mut |item| match item {
-                    Item::Tag(tag) => {
-                        listing.tags += 1;
-                        listing.fingerprint = listing.fingerprint.wrapping_add(hash(tag));
-                        each(tag);
+                    Item::Tags(tags) => {
+                        listing.tags += tags.len() as u64;
+                        let hashes = tags.iter().map(|tag| hash(*tag));
+                        listing.fingerprint = hashes.fold(listing.fingerprint, u64::wrapping_add);
+                        each(tags);
                     }
                     Item::Malformed => listing.malformed += 1,
                 })

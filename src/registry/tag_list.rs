@@ -13,11 +13,17 @@ const MAX_TEXT: usize = 1024;
 /// How deep the parts that are passed over may nest. GCR's map of manifests needs four levels.
 const MAX_DEPTH: usize = 64;
 
+/// The most tags that are given out at once.
+const MOST_AT_ONCE: usize = 1024;
+
+/// Of a list, hardly any tag takes fewer bytes, quotes and comma included.
+const LEAST_USUAL: usize = 8;
+
 /// What the list holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item<'a> {
-    /// A tag that obeys the grammar.
-    Tag(TagRef<'a>),
+    /// Tags that obey the grammar, as many as were read at once.
+    Tags(&'a [TagRef<'a>]),
     /// A string that does not.
     Malformed,
 }
@@ -216,8 +222,11 @@ impl TagListParser {
     fn give(&self, each: Each<'_>) -> Result<(), Misfit> {
         match std::str::from_utf8(&self.raw) {
             _ if self.is_overlong => each(Item::Malformed),
-            Ok(text) if let Some(tag) = TagRef::parse(text) => each(Item::Tag(tag)),
-            Ok(_) | Err(_) => each(TagRef::parse(&self.decoded()?).map_or(Item::Malformed, Item::Tag)),
+            Ok(text) if let Some(tag) = TagRef::parse(text) => each(Item::Tags(&[tag])),
+            Ok(_) | Err(_) => match TagRef::parse(&self.decoded()?) {
+                Some(tag) => each(Item::Tags(&[tag])),
+                None => each(Item::Malformed),
+            },
         }
         Ok(())
     }
@@ -303,16 +312,22 @@ impl TagListParser {
 fn whole_tags<'p>(piece: &'p str, left: usize, each: Each<'_>) -> Option<&'p str> {
     let mut rest = piece.get(piece.len().checked_sub(left)?..)?;
     let mut behind = None;
+    let mut tags = Vec::with_capacity(MOST_AT_ONCE.min(rest.len() / LEAST_USUAL));
     while let Some((tag, after)) = TagRef::leading(rest)
         && let Some(after) = after.strip_prefix('"')
     {
-        each(Item::Tag(tag));
+        tags.push(tag);
+        if tags.len() == MOST_AT_ONCE {
+            each(Item::Tags(&tags));
+            tags.clear();
+        }
         behind = Some(after);
         match after.strip_prefix(",\"") {
             Some(next) => rest = next,
             None => break,
         }
     }
+    each(Item::Tags(&tags));
     behind
 }
 

@@ -8,7 +8,7 @@ use oci_distribution::secrets::RegistryAuth::Anonymous;
 use oci_distribution::{Client, Reference};
 use reqwest::{Method, StatusCode};
 use tagtide::demo::embedded_registry::EmbeddedRegistry;
-use tagtide::image::ImageName;
+use tagtide::image::{ImageName, TagRef};
 use tagtide::net::{AddressGuard, Connections};
 use tagtide::registry::{self, Access, HostSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,8 +93,8 @@ async fn tagtide_follows_its_pages_to_the_end() {
         Access { host: HostSettings { insecure: true, ..HostSettings::default() }, credential: None };
     let name = ImageName::parse(&format!("{host}/{REPOSITORY}")).unwrap();
     let mut listed = Vec::new();
-    let listing =
-        tagtide.list_tags(&name, &access, &mut |tag| listed.push(tag.as_str().to_owned())).await.unwrap();
+    let mut each = |tags: &[TagRef<'_>]| listed.extend(tags.iter().map(|tag| tag.as_str().to_owned()));
+    let listing = tagtide.list_tags(&name, &access, &mut each).await.unwrap();
     assert_eq!(listed, all);
     assert_eq!(listing.pages, 3);
 }

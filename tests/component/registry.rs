@@ -42,7 +42,7 @@ use std::time::Duration;
 use serde_json::json;
 use tagtide::api::Reason;
 use tagtide::demo::registry::{PROGRAM, configuration};
-use tagtide::image::{ImageName, Tag};
+use tagtide::image::{ImageName, Tag, TagRef};
 use tagtide::net::{AddressGuard, ClientCertificate, Connections, SecretText};
 use tagtide::registry::{Access, Client, Credential, Error, HostSettings, Listing, credential_from_secret};
 
@@ -74,7 +74,8 @@ fn image(host: &str, repository: &str) -> ImageName {
 /// All tags, sorted, and what the scan saw.
 async fn list(client: &Client, image: &ImageName, access: &Access) -> Result<(Vec<String>, Listing), Error> {
     let mut tags = Vec::new();
-    let listing = client.list_tags(image, access, &mut |tag| tags.push(tag.as_str().to_owned())).await?;
+    let mut each = |some: &[TagRef<'_>]| tags.extend(some.iter().map(|tag| tag.as_str().to_owned()));
+    let listing = client.list_tags(image, access, &mut each).await?;
     assert_eq!(listing.tags, tags.len() as u64);
     tags.sort();
     Ok((tags, listing))

@@ -7,11 +7,9 @@ fn read_in(pieces: &[&[u8]]) -> Result<Vec<Option<String>>, TagListError> {
     let mut seen = Vec::new();
     let mut parser = TagListParser::default();
     for piece in pieces {
-        parser.feed(piece, &mut |item| {
-            seen.push(match item {
-                Item::Tag(tag) => Some(tag.as_str().to_owned()),
-                Item::Malformed => None,
-            });
+        parser.feed(piece, &mut |item| match item {
+            Item::Tags(tags) => seen.extend(tags.iter().map(|tag| Some(tag.as_str().to_owned()))),
+            Item::Malformed => seen.push(None),
         })?;
     }
     parser.finish()?;

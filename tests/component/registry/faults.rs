@@ -259,7 +259,7 @@ async fn list_since(
     known: Option<&ListVersion>,
 ) -> (Listed, Vec<String>) {
     let mut tags = Vec::new();
-    let mut each = |tag: TagRef<'_>| tags.push(tag.as_str().to_owned());
+    let mut each = |some: &[TagRef<'_>]| tags.extend(some.iter().map(|tag| tag.as_str().to_owned()));
     let listed = client.list_tags_since(image, access, known, &mut each).await.unwrap();
     (listed, tags)
 }

@@ -46,6 +46,7 @@ use self::avoid::Avoid;
 use self::filter::{Filter, Groups};
 use self::rank::Rank;
 use self::scale::Scale;
+use self::version::{Strictness, Version};
 
 pub use self::choose::{Choice, Chooser, Winner};
 pub use self::compile::{InvalidPolicy, compile};
@@ -163,7 +164,7 @@ impl Policy {
             return Standing::Alias;
         }
         let (Some(held), Some(chosen)) = (self.rank(held), self.rank(chosen)) else {
-            return Standing::Unranked;
+            return if self.reads_higher(held, chosen) { Standing::Lower } else { Standing::Unranked };
         };
         match self.preference(&chosen, &held) {
             Ordering::Greater => Standing::Higher,
@@ -189,6 +190,18 @@ impl Policy {
             (Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_) | Scale::Follow(_), None) => {
                 self.scale.read(tag)
             }
+        }
+    }
+
+    /// Whether a held tag that the policy can not rank still reads as a version above the chosen one: `9` above `8.1.0`,
+    /// `2026.1` above `2025.12`. It never makes a tag lower or equal: `1` may stand for any `1.x.y`.
+    fn reads_higher(&self, held: &str, chosen: &str) -> bool {
+        match self.scale {
+            Scale::Semver(_) | Scale::Calver(_) => {
+                let [held, chosen] = [held, chosen].map(|tag| Version::parse(tag, Strictness::Lenient));
+                held.zip(chosen).is_some_and(|(held, chosen)| held > chosen)
+            }
+            Scale::Numerical(_) | Scale::Alphabetical(_) | Scale::NewestBuild | Scale::Follow(_) => false,
         }
     }
 
@@ -230,12 +243,13 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::Standing::{Alias, Higher, Lower, Unranked};
-    use super::fixture::{alphabetical, avoiding, filtered, numerical, policy, semver};
+    use super::fixture::{alphabetical, avoiding, calver, filtered, numerical, policy, semver};
     use super::*;
 
     #[test]
     fn standing_is_what_the_chosen_tag_is_beside_the_held_one() {
         let by_version = policy(&semver("1.x"));
+        let by_date = policy(&calver("YYYY.0M"));
         let by_number = policy(&numerical(Order::Ascending));
         let by_lowest_number = policy(&numerical(Order::Descending));
         let by_text = policy(&alphabetical(Order::Ascending));
@@ -247,6 +261,12 @@ mod tests {
             (&by_version, "2.0.0", "1.9.9", Lower),
             (&by_version, "latest", "1.9.9", Unranked),
             (&by_version, "1.2", "1.9.9", Unranked),
+            (&by_version, "1.9", "1.8.5", Lower),
+            (&by_version, "v2", "1.9.9", Lower),
+            (&by_version, "2-alpine", "1.9.9", Lower),
+            (&by_version, "1.9.9.1", "1.9.9", Unranked),
+            (&by_date, "2026.1", "2025.12", Lower),
+            (&by_date, "2025.1", "2025.12", Unranked),
             (&by_version, "latest", "latest", Alias),
             (&by_number, "9", "10", Higher),
             (&by_number, "9", "9.0", Alias),

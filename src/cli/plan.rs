@@ -65,7 +65,7 @@ impl PlanArgs {
 impl Planned {
     /// The exit code of a plan that is not whole.
     pub(super) fn fault(&self) -> Option<ExitCode> {
-        match (self.has_bad_objects, self.has_failed_scans) {
+        match (self.has_bad_objects, self.is_partial) {
             (true, _) => Some(ExitCode::from(BAD_INPUT)),
             (false, true) => Some(ExitCode::FAILURE),
             (false, false) => None,

@@ -73,8 +73,8 @@ pub(super) struct Planned {
     pub(super) wording: Option<Wording>,
     /// Whether some object of the folder can not be used.
     pub(super) has_bad_objects: bool,
-    /// Whether some registry could not be asked.
-    pub(super) has_failed_scans: bool,
+    /// Whether some registry could not be asked, or some file not be read.
+    pub(super) is_partial: bool,
 }
 
 impl Select {
@@ -119,11 +119,11 @@ impl PlanningArgs {
         let questions = state.settle(&selects, repository, &Followed::of(&searched.marked));
         let Wanting { mut wishes, bad_objects, .. } = state;
         let live = LiveRegistries::new(Arc::clone(&folder), &self.connections);
-        let mut has_failed_scans = false;
+        let mut is_partial = searched.unread.iter().any(Unread::is_failure);
         for (key, answer) in live.wishes(questions).await {
             let wish = answer.unwrap_or_else(|error| {
                 output::error(&format!("{key}: {error}"));
-                has_failed_scans = true;
+                is_partial = true;
                 let object = folder.policies.get(&key);
                 let image = object.and_then(|object| ImageName::parse(&object.spec.image).ok());
                 Err(NoWish { why: error.to_string(), image })
@@ -134,16 +134,7 @@ impl PlanningArgs {
         let (mut plan, old) = planned(&searched, &wishes)?;
         searched.unread.iter().map(Unread::problem).for_each(|problem| plan.add_problem(problem));
         let author = repository.map(|repository| repository.spec.commit.author.clone());
-        Ok(Planned {
-            repo,
-            old,
-            wishes,
-            plan,
-            author,
-            wording,
-            has_bad_objects: bad_objects > 0,
-            has_failed_scans,
-        })
+        Ok(Planned { repo, old, wishes, plan, author, wording, has_bad_objects: bad_objects > 0, is_partial })
     }
 
     fn selects(

@@ -167,7 +167,7 @@ fn look_in_folder<T: Send>(
     let buffer = || Ok(Vec::with_capacity(USUAL_FILE));
     let results = shared_out(&list.files, buffer, |text, path| {
         progress.step();
-        let read = read_into(text, &root.join(path))?;
+        let read = read_into(text, &root.join(path));
         Ok(read.map(|()| look(path, text)).map_err(|why| Unread { path: path.clone(), why }))
     })?;
     Ok(Looked::new(results, list.unread))
@@ -265,6 +265,10 @@ mod tests {
         for file in ["apps/api/a.yaml", "base/b.yaml", "apps/f\nx.yaml", "apps/f\nx.txt"] {
             fs::write(path(file), "a: 1\n").unwrap();
         }
+        for folder in ["apps/we\\ird", "apps/x/.GIT", "other/we\\ird"] {
+            fs::create_dir_all(path(folder)).unwrap();
+            fs::write(path(folder).join("a.yaml"), "a: 1\n").unwrap();
+        }
         fs::File::create(path("apps/large.yaml")).unwrap().set_len(MAX_FILE as u64 + 1).unwrap();
         for (to, link) in [
             ("api/a.yaml", "apps/seen.yaml"),
@@ -292,8 +296,19 @@ mod tests {
             ("apps/large.yaml".to_owned(), NotRead::TooLarge),
             link("apps/outside.yaml", "../../x.yaml"),
             link("apps/unseen.yaml", "../base/b.yaml"),
+            ("apps/we\\ird".to_owned(), NotRead::Name),
         ];
         assert_eq!(unread.into_iter().map(|file| (file.path, file.why)).collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn what_the_system_does_not_let_be_read_is_told_with_its_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = read_into(&mut Vec::new(), folder.path()).unwrap_err();
+        let unread = Unread { path: "a.yaml".to_owned(), why };
+        let problem = unread.problem().problem;
+        assert_eq!((unread.is_failure(), problem.reason.as_str()), (true, "Unreadable"));
+        assert!(problem.message.starts_with("it can not be read, and is passed over: "), "{problem:?}");
     }
 
     #[tokio::test]

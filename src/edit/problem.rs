@@ -55,6 +55,8 @@ pub enum ProblemReason {
     Symlink,
     /// The file has a name that none is read with.
     FileName,
+    /// The system does not let the file be read.
+    Unreadable,
 }
 
 /// A policy is named that does not exist, by a marker or a rule: `the marker names`; `nearest` is the one that may be
@@ -92,6 +94,7 @@ impl ProblemReason {
             Self::NotVerified => "NotVerified",
             Self::Symlink => "Symlink",
             Self::FileName => "FileName",
+            Self::Unreadable => "Unreadable",
         }
     }
 }

@@ -22,11 +22,22 @@ pub enum NotRead {
     },
     /// It has more bytes than are read.
     TooLarge,
-    /// Its name has a control character or a backslash, or is not UTF-8.
+    /// Its name, or that of the folder it is, has a control character or a backslash, or is not UTF-8.
     Name,
+    /// It, or the folder it is, can not be read.
+    Unreadable {
+        /// What the system says.
+        error: String,
+    },
 }
 
 impl Unread {
+    /// Whether it should have been read.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        matches!(self.why, NotRead::Unreadable { .. })
+    }
+
     /// What is to be told of it.
     #[must_use]
     pub fn problem(&self) -> FileProblem {
@@ -46,6 +57,9 @@ impl Unread {
                 "the file is passed over: its name has a control character or a backslash, or is not UTF-8"
                     .to_owned(),
             ),
+            NotRead::Unreadable { error } => {
+                (ProblemReason::Unreadable, format!("it can not be read, and is passed over: {error}"))
+            }
         };
         FileProblem { file: self.path.clone(), problem: Problem { line: 1, reason, message, policy: None } }
     }

@@ -139,7 +139,7 @@ impl Rule {
     #[must_use]
     pub const fn summary(self) -> &'static str {
         match self {
-            Self::UnreadableFile => "A file of objects can not be read.",
+            Self::UnreadableFile => "A file can not be read.",
             Self::InvalidYaml => "A document is no YAML.",
             Self::InvalidObject => "An object breaks a rule of its kind.",
             Self::DuplicateObject => "Two objects have one kind, namespace and name.",
@@ -179,7 +179,7 @@ impl Rule {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::UnreadableFile => "save it as a UTF-8 file of at most 1 MiB",
+            Self::UnreadableFile => "let it be read; a file of objects is UTF-8, of at most 1 MiB",
             Self::InvalidYaml => "mend the YAML; only this document is passed over",
             Self::InvalidObject => "the page on its kind in docs/ tells every field",
             Self::DuplicateObject => "keep one of them",
@@ -269,6 +269,7 @@ impl Rule {
             ProblemReason::NotVerified => Some(Self::Unproven),
             ProblemReason::Symlink => Some(Self::Symlink),
             ProblemReason::FileName => Some(Self::FileName),
+            ProblemReason::Unreadable => Some(Self::UnreadableFile),
             ProblemReason::NotChosen | ProblemReason::Downgrade => None,
         }
     }

@@ -83,6 +83,7 @@ fn not_read(file: String, why: &NotRead) -> Option<Passed> {
         NotRead::Link { .. } => return None,
         NotRead::TooLarge => "the file is too large to be read; split it",
         NotRead::Name => "the name of the file has characters that none is read with; rename it",
+        NotRead::Unreadable { error } => &format!("it can not be read: {error}"),
     };
     Some(Passed { file, line: 1, image: None, reason: "NotRead", message: message.to_owned() })
 }

@@ -86,17 +86,28 @@ impl Selector<'_> {
 
     /// Those on disk that Git would hold: no links, no folders that are repositories of their own, and nothing ignored.
     pub(super) fn list_folder(self, root: &Path, ignored: Option<&Ignored>) -> anyhow::Result<List<String>> {
-        let (mut files, mut links, mut misnamed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut files, mut links, mut unread) = (Vec::new(), Vec::new(), Vec::new());
         let mut folders = vec![(root.to_owned(), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
-            for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))? {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if prefix.is_empty() => return Err(unreadable(&folder, &error)),
+                Err(error) => {
+                    unread
+                        .push(Unread { path: prefix, why: NotRead::Unreadable { error: error.to_string() } });
+                    continue;
+                }
+            };
+            for entry in entries {
                 let entry = entry.map_err(|error| unreadable(&folder, &error))?;
                 let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), &error))?;
-                let Some(name) = entry.file_name().to_str().filter(|name| is_honest(name)).map(str::to_owned)
-                else {
-                    let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-                    if kind.is_file() && self.includes(&path) {
-                        misnamed.push(Unread { path, why: NotRead::Name });
+                let name = entry.file_name();
+                let Some(name) = name.to_str().filter(|name| is_honest(name)) else {
+                    let name = name.to_string_lossy();
+                    let path = format!("{prefix}{name}");
+                    let is_entered = kind.is_dir() && !is_git(&name) && self.scope.enters(&path);
+                    if is_entered || kind.is_file() && self.includes(&path) {
+                        unread.push(Unread { path, why: NotRead::Name });
                     }
                     continue;
                 };
@@ -104,7 +115,7 @@ impl Selector<'_> {
                 if ignored.is_some_and(|ignored| ignored.holds(&path, kind.is_dir())) {
                     continue;
                 }
-                if kind.is_dir() && !entry.path().join(".git").exists() {
+                if kind.is_dir() && self.scope.enters(&path) && !entry.path().join(".git").exists() {
                     folders.push((entry.path(), format!("{path}/")));
                 } else if kind.is_symlink() && self.includes(&path) {
                     let to = fs::read_link(entry.path());
@@ -115,19 +126,22 @@ impl Selector<'_> {
             }
         }
         let mut list = List::new(files, links, String::as_str);
-        list.unread.extend(misnamed);
+        list.unread.extend(unread);
         Ok(list)
     }
 }
 
 /// Reads a file on disk into a buffer, in place of what is in it.
-pub(super) fn read_into(buffer: &mut Vec<u8>, file: &Path) -> anyhow::Result<Result<(), NotRead>> {
+pub(super) fn read_into(buffer: &mut Vec<u8>, file: &Path) -> Result<(), NotRead> {
     buffer.clear();
     // Not `fs::read`, which asks for the size first and so takes nearly twice as many calls for a small file.
     let cap = MAX_FILE as u64 + 1;
     let read = fs::File::open(file).and_then(|file| file.take(cap).read_to_end(buffer));
-    let length = read.map_err(|error| unreadable(file, &error))?;
-    Ok(if length > MAX_FILE { Err(NotRead::TooLarge) } else { Ok(()) })
+    match read {
+        Ok(length) if length > MAX_FILE => Err(NotRead::TooLarge),
+        Ok(_) => Ok(()),
+        Err(error) => Err(NotRead::Unreadable { error: error.to_string() }),
+    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
@@ -150,5 +164,10 @@ fn within(folder: &str, to: &Path) -> Option<String> {
 
 /// Names that a tree of Git can hold, and that do no harm in a diff.
 fn is_honest(name: &str) -> bool {
-    !name.eq_ignore_ascii_case(".git") && !name.contains('\\') && !name.chars().any(char::is_control)
+    !is_git(name) && !name.contains('\\') && !name.chars().any(char::is_control)
+}
+
+/// The folder of a repository itself, which no tree can hold under any spelling.
+fn is_git(name: &str) -> bool {
+    name.eq_ignore_ascii_case(".git")
 }

@@ -7,6 +7,7 @@ use super::{Delivery, PayloadError, Pushed, cleaned};
 use crate::image::ImageReference;
 
 /// `{"image": "ghcr.io/acme/api:1.9.4"}` or `{"images": [ … ]}`. A tag may be left out, and a digest is passed over.
+/// So are images that are elsewhere, unless all are.
 pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadError> {
     #[derive(Deserialize)]
     struct Payload {
@@ -28,5 +29,10 @@ pub(super) fn generic(delivery: &Delivery<'_>) -> Result<Vec<Pushed>, PayloadErr
             Err(format!("{image} is not on {}, for which this webhook is", delivery.host))
         }
     };
-    names.iter().map(|name| on_this_host(name).map_err(PayloadError::Image)).collect()
+    // A job that pushes to two registries tells the webhooks of both the same.
+    let (here, elsewhere): (Vec<_>, Vec<_>) = names.iter().map(on_this_host).partition(Result::is_ok);
+    match elsewhere.into_iter().find_map(Result::err) {
+        Some(problem) if here.is_empty() => Err(PayloadError::Image(problem)),
+        Some(_) | None => Ok(here.into_iter().flatten().collect()),
+    }
 }

@@ -2,6 +2,7 @@
 //! 1.0). This is how Pub/Sub proves itself ("Authentication for push subscriptions", Pub/Sub documentation).
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
@@ -26,17 +27,20 @@ const MAX_ANSWER: u64 = 256 * 1024;
 /// How long an issuer may take.
 const TIME: Duration = Duration::from_secs(10);
 
-/// How long keys are used. Issuers announce new ones for longer than this.
+/// How long keys are used before they are read again. Issuers announce new ones for longer than this.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// How long a token with an unknown key waits for keys to be read again: strangers can make up any number of them.
+/// How long they are used where the issuer can not be asked again.
+const KEPT_UNASKED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an issuer is left alone, whether it gave its keys or not: strangers can make up any number of unknown ones.
 const LEAST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How far clocks may differ, in seconds.
 const LEEWAY: u64 = 60;
 
 /// Why a token proves nothing.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum OidcError {
     /// There is none, or not a good one.
     #[error("the identity token {0}")]
@@ -75,12 +79,22 @@ struct Problem(String);
 pub struct Oidc {
     connections: Connections,
     allow_http: bool,
-    kept: Mutex<HashMap<String, Kept>>,
+    issuers: SyncMutex<HashMap<String, Arc<Mutex<Issuer>>>>,
 }
 
-struct Kept {
-    keys: JwkSet,
-    read: Instant,
+/// What is known of an issuer.
+#[derive(Default)]
+struct Issuer {
+    /// Its keys, and when they were read.
+    keys: Option<(JwkSet, Instant)>,
+    /// When it was asked last, and why it did not give its keys then.
+    asked: Option<(Instant, Option<OidcError>)>,
+}
+
+impl Issuer {
+    fn keys_within(&self, age: Duration) -> Option<&JwkSet> {
+        self.keys.as_ref().filter(|(_, read)| read.elapsed() <= age).map(|(keys, _)| keys)
+    }
 }
 
 /// The claims that are looked at besides issuer, audience and times.
@@ -97,7 +111,7 @@ impl Oidc {
     pub fn new(connections: Connections, allow_http: bool) -> Self {
         // Only the first call has an effect, and all say the same.
         let _ = PROVIDER.install_default();
-        Self { connections, allow_http, kept: Mutex::default() }
+        Self { connections, allow_http, issuers: SyncMutex::default() }
     }
 
     /// Checks that the bearer token in `headers` was made for `caller` by its issuer.
@@ -130,16 +144,22 @@ impl Oidc {
     }
 
     /// A key of an issuer. One reading of its keys at a time, and not for every name that somebody made up.
-    async fn key(&self, issuer: &str, key_id: &str) -> Result<DecodingKey, OidcError> {
-        let mut kept = self.kept.lock().await;
-        let known = kept.get(issuer);
-        let age = known.map(|known| known.read.elapsed());
-        let has_key = known.is_some_and(|known| known.keys.find(key_id).is_some());
-        if age.is_none_or(|age| age > KEPT || (!has_key && age > LEAST_PAUSE)) {
-            let keys = self.read_keys(issuer).await?;
-            kept.insert(issuer.to_owned(), Kept { keys, read: Instant::now() });
+    async fn key(&self, name: &str, key_id: &str) -> Result<DecodingKey, OidcError> {
+        let issuer = {
+            let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(issuers.entry(name.to_owned()).or_default())
+        };
+        let mut issuer = issuer.lock().await;
+        let has_key = issuer.keys_within(KEPT).is_some_and(|keys| keys.find(key_id).is_some());
+        if !has_key && issuer.asked.as_ref().is_none_or(|(asked, _)| asked.elapsed() > LEAST_PAUSE) {
+            let read = self.read_keys(name).await;
+            issuer.asked = Some((Instant::now(), read.as_ref().err().cloned()));
+            issuer.keys = read.map(|keys| (keys, Instant::now())).ok().or_else(|| issuer.keys.take());
         }
-        let key = kept.get(issuer).and_then(|known| known.keys.find(key_id));
+        let key = issuer.keys_within(KEPT_UNASKED).and_then(|keys| keys.find(key_id));
+        if let (None, Some((_, Some(error)))) = (key, &issuer.asked) {
+            return Err(error.clone());
+        }
         key.filter(|key| matches!(key.algorithm, AlgorithmParameters::RSA(_)))
             .and_then(|key| DecodingKey::from_jwk(key).ok())
             .ok_or(OidcError::Token("is signed by a key that its issuer does not have"))

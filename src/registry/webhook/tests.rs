@@ -228,7 +228,7 @@ fn what_is_malformed_is_told_without_quoting_it() {
         (
             Generic,
             "",
-            r#"{"image": "docker.io/acme/api"}"#,
+            r#"{"images": ["docker.io/acme/api", "x/"]}"#,
             "the body names no image: docker.io/acme/api is not on ghcr.io, for which this webhook is",
         ),
         (Generic, "", r#"{"image": "ghcr.io/"}"#, "the body names no image: \"ghcr.io/\" is none"),

@@ -202,3 +202,24 @@ async fn an_issuer_that_can_not_be_asked_is_no_reason_to_let_anybody_in() {
     let token = bearer(&token(&own, &json!({ "alg": "RS256", "kid": "one" }), &claims));
     assert_eq!(receiver.status("/hooks/google", &[("authorization", &token)], "{}").await, 503);
 }
+
+#[tokio::test]
+async fn an_issuer_that_fails_is_asked_once_a_minute_and_its_known_keys_are_used_for_a_day() {
+    let folder = workspace::folder("oidc");
+    let own = key_pair(&folder, "own");
+    let issuer = Issuer::with(&own).await;
+    let receiver = issuer.receiver().await;
+    let token = issuer.token("one", &own);
+    let status = async || receiver.status("/hooks/google", &[("authorization", &token)], BODY).await.as_u16();
+    let break_down = || *issuer.keys.lock().unwrap() = Value::Null;
+    break_down();
+    assert_eq!((status().await, status().await, issuer.reads()), (503, 503, 1));
+    issuer.has("one", &own);
+    later(Duration::from_secs(61)).await;
+    assert_eq!((status().await, issuer.reads()), (202, 2));
+    break_down();
+    later(Duration::from_secs(60 * 60 + 1)).await;
+    assert_eq!((status().await, status().await, issuer.reads()), (202, 202, 3));
+    later(Duration::from_secs(24 * 60 * 60)).await;
+    assert_eq!((status().await, issuer.reads()), (503, 4));
+}

@@ -157,6 +157,7 @@ impl Branch {
             Place::Remote(remote) => {
                 let brought = async {
                     let tip = remote.list(&self.name).await?.ok_or_else(missing)?;
+                    remote.renew().await?;
                     remote.hold(Held::Base, tip).await?;
                     Ok(tip)
                 };
@@ -181,7 +182,7 @@ impl Branch {
                 let tip = remote.list(&target).await?;
                 if let Some(tip) = tip {
                     remote.hold(Held::Target, tip).await?;
-                    // Gone if the mirror had to start over.
+                    // Gone if the mirror had to start over, which it does no second time for this one.
                     remote.hold(Held::Base, base).await?;
                 }
                 Ok(tip)

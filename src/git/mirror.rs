@@ -182,6 +182,12 @@ impl Mirror {
     /// Remembers that this much of a commit is here. To be called when all of it is.
     pub(super) fn set_tip(&self, held: Held, tip: CommitId, coverage: &Coverage) -> Result<(), Error> {
         let repository = self.repository()?;
+        // An older commit that is here as a whole would be taken for the newest.
+        if *coverage != Coverage::Whole
+            && let Ok(mut older) = repository.find_reference(&held.full_ref(&Coverage::Whole))
+        {
+            older.delete().map_err(|source| Error::objects("written", source))?;
+        }
         let set = repository.reference(&held.full_ref(coverage), tip.0, true, "");
         set.map_err(|source| Error::objects("written", source))?;
         Ok(())
@@ -423,6 +429,23 @@ mod tests {
         assert!(!grow("pack-1.pack", 99 << 20), "twice its tree");
         assert!(!grow("pack-2.pack", 64 << 20), "and the growth of a small one");
         assert!(grow("pack-3.pack", 2 << 20));
+    }
+
+    #[test]
+    fn a_part_of_a_newer_commit_counts_more_than_the_whole_of_an_older_one() {
+        let (_cache, mirror) = mirror();
+        let repository = mirror.repository().unwrap();
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        let tree = repository.treebuilder(None).unwrap().write().unwrap();
+        let tree = repository.find_tree(tree).unwrap();
+        let commit =
+            |message| CommitId(repository.commit(None, &author, &author, message, &tree, &[]).unwrap());
+        let (older, newer) = (commit("older"), commit("newer"));
+        let part = Coverage::Files(super::super::FileFilter::new("apps".to_owned(), |_| true));
+        mirror.set_tip(Held::Base, older, &Coverage::Whole).unwrap();
+        assert_eq!(mirror.tip(Held::Base, &part), Some((older, Coverage::Whole)));
+        mirror.set_tip(Held::Base, newer, &part).unwrap();
+        assert_eq!(mirror.tip(Held::Base, &part), Some((newer, part)));
     }
 
     #[test]

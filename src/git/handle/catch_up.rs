@@ -25,25 +25,33 @@ impl Remote {
     /// Fetches a commit unless it is here.
     pub(super) async fn hold(&self, side: Held, tip: CommitId) -> Result<(), Error> {
         let (mirror, asked) = (Arc::clone(&self.mirror), self.coverage.clone());
-        let held = blocking(move || {
-            if mirror.is_worn() || mirror.is_gone() {
+        let (nearest, is_own, has_other) = blocking(move || {
+            if mirror.is_gone() {
                 mirror.start_over()?;
             }
-            mirror.nearest(side, tip, &asked)
+            let nearest = mirror.nearest(side, tip, &asked)?;
+            let is_own = mirror.tip(side, &asked) == nearest;
+            Ok((nearest, is_own, mirror.tip(side.other(), &asked).is_some()))
         })
         .await?;
-        let caught_up = match held {
+        let caught_up = match nearest {
             Some((held, _)) if held == tip => return Ok(()),
             Some((held, coverage)) => {
                 self.catch_up(tip, held, &coverage).await.map(|is_here| is_here.then_some(coverage))
             }
             None => Ok(None),
         };
+        // Of two branches neither may cost the other what is here of it, or they would do so in turns for ever.
+        let stays = match &caught_up {
+            Ok(_) => has_other,
+            // What is here of this very branch may have rotted, and of the other one with it.
+            Err(_) => has_other && !is_own,
+        };
         let coverage = match caught_up {
             Ok(Some(coverage)) => coverage,
             Err(error) if !error.is_of_mirror() => return Err(error),
-            // The difference to what is here is too large, or does not fit it. From nothing it always works.
-            Ok(None) | Err(_) => self.begin(tip).await?,
+            // The difference to what is here is too large, or does not fit it. A whole pack always does.
+            Ok(None) | Err(_) => self.begin(tip, stays).await?,
         };
         let mirror = Arc::clone(&self.mirror);
         blocking(move || mirror.set_tip(side, tip, &coverage)).await
@@ -60,14 +68,14 @@ impl Remote {
         self.bring_parts(tip, Some(held), coverage).await
     }
 
-    /// Brings a commit into an empty mirror; how much of it.
-    async fn begin(&self, tip: CommitId) -> Result<Coverage, Error> {
-        self.start_over().await?;
+    /// Brings a commit as if nothing were here; how much of it. What is here `stays` beside it, or goes.
+    async fn begin(&self, tip: CommitId, stays: bool) -> Result<Coverage, Error> {
+        self.make_room(stays).await?;
         if self.coverage != Coverage::Whole {
             if self.bring_parts(tip, None, &self.coverage).await? {
                 return Ok(self.coverage.clone());
             }
-            self.start_over().await?;
+            self.make_room(stays).await?;
         }
         match self.fetch(PackRequest::Commit { id: tip, held: None, with_files: true }, MAX_OBJECTS).await? {
             Intake::Taken => Ok(Coverage::Whole),
@@ -132,9 +140,16 @@ impl Remote {
         }
     }
 
-    async fn start_over(&self) -> Result<(), Error> {
+    async fn make_room(&self, stays: bool) -> Result<(), Error> {
         let mirror = Arc::clone(&self.mirror);
-        blocking(move || mirror.start_over()).await
+        blocking(move || if stays { Ok(()) } else { mirror.start_over() }).await
+    }
+
+    /// Empties the mirror where too much has gathered in it. To be called before anything is brought, as it takes what is
+    /// here of both branches.
+    pub(super) async fn renew(&self) -> Result<(), Error> {
+        let mirror = Arc::clone(&self.mirror);
+        blocking(move || if mirror.is_worn() { mirror.start_over() } else { Ok(()) }).await
     }
 
     /// Fetches a pack into the mirror.

@@ -2,8 +2,9 @@
 
 use tagtide::git::{Branch, BranchName, Draft, Published, Start};
 
-use super::faulty_server::honest;
-use super::{InfraRepo, NAME, Scene, draft, git, hook, mirror_in, open, set};
+use super::faulty_server::{Spoil, honest};
+use super::parts::without_filters;
+use super::{InfraRepo, NAME, Scene, draft, git, hook, mirror_in, noise, open, set};
 
 pub fn target() -> BranchName {
     BranchName::parse("tagtide/updates").unwrap()
@@ -61,6 +62,57 @@ async fn a_mirror_that_was_lost_brings_both_branches_again() {
     std::fs::remove_dir_all(scene.mirror()).unwrap();
     let tip = scene.branch.bring_target(base).await.unwrap().unwrap();
     assert_eq!((&scene.files(base)["a.yaml"], &scene.files(tip)["a.yaml"]), (&"1".into(), &"2".into()));
+}
+
+/// So many files that no pack of differences may hold them.
+fn many(seed: u64) -> Vec<(String, String)> {
+    (0..2_600).map(|number| (format!("d{:02}/f{number}.yaml", number / 100), noise(seed + number))).collect()
+}
+
+fn borrowed(files: &[(String, String)]) -> Vec<(&str, &str)> {
+    files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect()
+}
+
+/// A repository whose two branches have no file in common, and many files; what each of them holds.
+async fn far_apart(spoil: impl Spoil) -> (Scene, [Vec<(String, String)>; 2]) {
+    let repo = InfraRepo::new();
+    let files = [many(1), many(1_000_000)];
+    repo.seed(&borrowed(&files[1]));
+    git(&repo, &["update-ref", "refs/heads/tagtide/updates", "main"]);
+    repo.seed(&borrowed(&files[0]));
+    let mut scene = Scene::over(repo, spoil).await;
+    reopen(&mut scene);
+    (scene, files)
+}
+
+#[tokio::test]
+async fn branches_that_are_far_apart_are_held_side_by_side_whatever_the_server_can_do() {
+    for sends_parts in [true, false] {
+        let (mut scene, files) = match sends_parts {
+            true => far_apart(honest).await,
+            false => far_apart(without_filters).await,
+        };
+        let base = scene.head().await;
+        let tip = scene.branch.bring_target(base).await.unwrap().unwrap();
+        for (commit, files) in [(base, &files[0]), (tip, &files[1])] {
+            let held = scene.files(commit);
+            assert!(held == files.iter().cloned().collect(), "{sends_parts}: {} files", held.len());
+        }
+
+        let before = scene.server.bytes();
+        assert_eq!(scene.head().await, base);
+        assert_eq!(scene.branch.bring_target(base).await.unwrap(), Some(tip));
+        assert!(scene.server.bytes() - before < 1_000, "only lists of refs");
+
+        // Each time the one that is read changes in all its files, the other one stays here.
+        let again = many(2_000_000);
+        scene.repo.push_as("Jane", &borrowed(&again));
+        let base = scene.head().await;
+        assert_eq!(scene.branch.bring_target(base).await.unwrap(), Some(tip));
+        assert!(scene.files(base) == again.into_iter().collect());
+        assert!(scene.files(tip) == files[1].iter().cloned().collect());
+        scene.check();
+    }
 }
 
 #[tokio::test]

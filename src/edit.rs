@@ -8,10 +8,12 @@
 //! ```
 //!
 //! Two steps, so that the first can be cached by blob id: [`find_sites`] reads a file and knows no policies,
-//! [`plan_file`] asks what each policy wants and gives the file's new bytes. Nothing but the bytes of the marked values
+//! [`plan_file`] asks what each policy wants and gives the file's new bytes; [`held_back`] looks at all files first, for
+//! what belongs together in different ones. Nothing but the bytes of the marked values
 //! ever changes, and the result is read again before it is handed out. [`inventory`] lists what there is in a file before
 //! any policy or marker says so.
 
+mod apart;
 mod field_path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -38,6 +40,7 @@ use self::text::Format;
 use crate::api::ObjectKey;
 use crate::image::ImageName;
 
+pub use apart::held_back;
 pub use inventory::{Field, FoundBy, Inventory, PassedOver, Place, Switch, inventory};
 pub use marker::{Marker, Part};
 pub use plan::{Change, FilePlan, Held, Policies, Resolution, Wanted, plan_file};

@@ -118,6 +118,10 @@ impl Policies for Policy {
     fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
         if *image == self.image { &self.key } else { &[] }
     }
+
+    fn held_back(&self, _: &ObjectKey) -> Option<&str> {
+        None
+    }
 }
 
 /// The bytes around the values.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::apart::InFile;
 use super::problem::unknown_policy;
 use super::splice::splice;
 use super::text::{self, Format};
@@ -54,6 +55,9 @@ pub trait Policies {
 
     /// The policies that follow this image, chosen something or not.
     fn of_image(&self, image: &ImageName) -> &[ObjectKey];
+
+    /// Why what this policy has in different files must stay, where it must: see [`held_back`](super::held_back).
+    fn held_back(&self, policy: &ObjectKey) -> Option<&str>;
 }
 
 /// What is to be done with a file.
@@ -100,7 +104,7 @@ pub struct Held {
 ///
 /// Each site is judged by itself, so that one bad marker does not stop the others; but where a policy's tag must stay
 /// because it would go down, its digests and names in the same file stay too, and its other tags beside them: a digest
-/// never moves without its tag.
+/// never moves without its tag. What belongs to tags and digests in other files stays where the policies say so.
 ///
 /// # Errors
 /// That of `read`.
@@ -112,7 +116,7 @@ pub fn plan_file<E>(
 ) -> Result<FilePlan, E> {
     let mut plan = FilePlan { problems: found.problems.clone(), ..FilePlan::default() };
     let verdicts = judge_all(&found.sites, policies, &mut plan);
-    let writes = sort_out(verdicts, &mut plan);
+    let writes = sort_out(verdicts, found, policies, &mut plan);
     if !writes.is_empty() {
         match new_text(path, &read()?, &writes) {
             Ok(text) => {
@@ -260,17 +264,24 @@ fn refusal(followed: Followed<'_>, verdict: &Verdict, wanted: &Wanted<'_>) -> Op
 }
 
 /// Puts the held sites into the plan, and returns those to write.
-fn sort_out<'s>(verdicts: Vec<(Followed<'s>, Verdict)>, plan: &mut FilePlan) -> Vec<Write<'s>> {
+fn sort_out<'s>(
+    verdicts: Vec<(Followed<'s>, Verdict)>,
+    found: &FileSites,
+    policies: &dyn Policies,
+    plan: &mut FilePlan,
+) -> Vec<Write<'s>> {
     let staying = staying(&verdicts);
+    let elsewhere = |Followed { site, policy }: Followed<'_>| {
+        let reason = policies.held_back(policy)?;
+        InFile::of(policy, found, policies).is_apart(site.part).then(|| reason.to_owned())
+    };
     let mut writes = Vec::new();
     for (followed, verdict) in verdicts {
         let Followed { site, policy } = followed;
         match verdict {
             Verdict::Held => plan.held.push(Held { policy: policy.clone(), line: site.line }),
-            Verdict::Write(value) => match staying.get(policy) {
-                Some(reason) => {
-                    plan.problems.push(followed.problem(ProblemReason::Downgrade, reason.clone()))
-                }
+            Verdict::Write(value) => match staying.get(policy).cloned().or_else(|| elsewhere(followed)) {
+                Some(reason) => plan.problems.push(followed.problem(ProblemReason::Downgrade, reason)),
                 None => writes.push(Write { followed, value }),
             },
             Verdict::NoDigest | Verdict::Above(_) => {}

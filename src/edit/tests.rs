@@ -115,6 +115,10 @@ impl Writers for Policies {
     fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
         self.by_image.get(image).map(Vec::as_slice).unwrap_or_default()
     }
+
+    fn held_back(&self, _: &ObjectKey) -> Option<&str> {
+        None
+    }
 }
 
 /// The plan for a text that is at hand.

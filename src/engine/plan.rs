@@ -8,7 +8,8 @@ use super::message::Move;
 use super::selection::Selection;
 use crate::api::ObjectKey;
 use crate::edit::{
-    Change, FileSites, Part, Policies, Problem, ProblemReason, Resolution, Wanted, plan_file, unknown_policy,
+    Change, FileSites, Part, Policies, Problem, ProblemReason, Resolution, Wanted, held_back, plan_file,
+    unknown_policy,
 };
 use crate::image::{Digest, ImageName, ImageReference};
 use crate::policy::Policy;
@@ -90,6 +91,8 @@ pub struct Plan {
     pub files_with_sites: u64,
     /// How many sites there are.
     pub sites: u64,
+    /// The policies whose tags and digests in different files stay, each with the reason.
+    pub held_back: BTreeMap<ObjectKey, String>,
 }
 
 /// Plans over files with their sites, in the order given. `read` gives the content of a file and is asked only where
@@ -99,13 +102,18 @@ pub struct Plan {
 /// # Errors
 /// The first error of `read`; half a plan is none.
 pub fn plan<'a, E>(
-    files: impl IntoIterator<Item = (&'a str, Known<'a>)>,
+    files: impl Iterator<Item = (&'a str, Known<'a>)> + Clone,
     mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
     wishes: &Wishes,
     most: usize,
 ) -> Result<Plan, E> {
-    let mut whole = Plan::default();
     let writers = Writers::among(wishes);
+    let sites = files.clone().filter_map(|(path, known)| match known {
+        Known::Sites(found) => Some((path, found)),
+        Known::Elsewhere { .. } => None,
+    });
+    let mut whole = Plan { held_back: held_back(sites, &writers), ..Plan::default() };
+    let writers = writers.holding_back(whole.held_back.clone());
     let (mut listed, mut foreign): (BTreeMap<&ObjectKey, usize>, usize) = (BTreeMap::new(), 0);
     for (path, known) in files {
         let found = match known {
@@ -143,6 +151,7 @@ pub(super) struct Writers<'a> {
     wishes: &'a Wishes,
     by_image: BTreeMap<&'a ImageName, Vec<ObjectKey>>,
     nearest: Nearest<'a>,
+    held_back: BTreeMap<ObjectKey, String>,
 }
 
 impl<'a> Writers<'a> {
@@ -157,7 +166,12 @@ impl<'a> Writers<'a> {
                 by_image.entry(image).or_default().push(key.clone());
             }
         }
-        Self { wishes, by_image, nearest: Nearest::among(wishes) }
+        Self { wishes, by_image, nearest: Nearest::among(wishes), held_back: BTreeMap::new() }
+    }
+
+    /// The same, with the policies whose tags and digests in different files stay, each with the reason.
+    pub(super) fn holding_back(self, held_back: BTreeMap<ObjectKey, String>) -> Self {
+        Self { held_back, ..self }
     }
 }
 
@@ -174,6 +188,10 @@ impl Policies for Writers<'_> {
 
     fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
         self.by_image.get(image).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn held_back(&self, policy: &ObjectKey) -> Option<&str> {
+        self.held_back.get(policy).map(String::as_str)
     }
 }
 
@@ -228,6 +246,7 @@ impl Plan {
             problems: self.problems.clone(),
             problem_counts: self.problem_counts.clone(),
             held,
+            held_back: self.held_back.clone(),
             ..*self
         }
     }
@@ -312,7 +331,80 @@ fn held_digest(change: &Change) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::edit::{Targets, find_sites};
+    use crate::policy::compile;
+
+    const OLD: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    const NEW: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+
+    /// What files become, and what stands in the way, by file and line, where `shop:api` wants 1.9.4 and its digest. `P` in a
+    /// text is the start of a marker.
+    fn planned(files: &[(&str, &str)], downgrade: &str) -> (BTreeMap<String, String>, Vec<String>) {
+        let spec = json!({ "image": "ghcr.io/acme/api", "select": { "semver": { "range": "<2.0.0" } },
+            "pin": "TagAndDigest", "downgrade": downgrade });
+        let policy = Arc::new(compile(&serde_json::from_value(spec).unwrap()).unwrap());
+        let selected = json!({ "tag": "1.9.4", "version": "1.9.4", "digest": NEW, "reason": "x" });
+        let selection = Selection::read(&serde_json::from_value(selected).unwrap()).unwrap();
+        let wishes = Wishes::from([(ObjectKey::new("shop", "api"), Ok(Wish { policy, selection }))]);
+        let texts = files.iter().map(|(path, text)| {
+            let text = text.replace('P', "# {\"$imagepolicy\": \"shop:api").replace(';', "\"}\n");
+            ((*path).to_owned(), text.replace("OLD", OLD).into_bytes())
+        });
+        let texts: BTreeMap<String, Vec<u8>> = texts.collect();
+        let found =
+            texts.iter().map(|(path, text)| (path.as_str(), find_sites(path, text, &Targets::default())));
+        let found: Vec<_> = found.collect();
+        let known = found.iter().map(|(path, found)| (*path, Known::Sites(found)));
+        let Ok(plan) = plan(known, |path| Ok::<_, Infallible>(texts[path].clone()), &wishes, 9);
+        let text = |file: PlannedFile| (file.path, String::from_utf8(file.content).unwrap());
+        let problem =
+            |one: &FileProblem| format!("{}:{} {}", one.file, one.problem.line, one.problem.message);
+        let problems = plan.problems.iter().map(problem).collect();
+        (plan.files.into_iter().map(text).collect(), problems)
+    }
+
+    #[test]
+    fn a_digest_stays_where_its_tag_in_another_file_does() {
+        let digest = ("digest.yaml", "digest: OLD P:digest;");
+        let above = ("values.yaml", "tag: 2.0.0 P:tag;");
+        let other = ("other.yaml", "tag: 1.9.3 P:tag;");
+        let (files, problems) = planned(&[digest, above, other], "Never");
+        assert!(files.is_empty(), "{files:?}");
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        for (problem, file) in problems.iter().zip(["digest.yaml:1", "other.yaml:1", "values.yaml:1"]) {
+            assert!(problem.starts_with(file), "{problem}");
+        }
+        assert!(problems[0].contains("values.yaml:1 holds 2.0.0") && problems[0].contains("spec.downgrade"));
+
+        let (files, problems) = planned(&[digest, above, other], "Allow");
+        assert_eq!((files.len(), problems.len()), (3, 0), "{problems:?}");
+        let (files, problems) = planned(&[digest, other], "Never");
+        assert_eq!((files.len(), problems.len()), (2, 0), "{problems:?}");
+    }
+
+    #[test]
+    fn what_is_whole_in_its_file_moves_whatever_stays_in_another() {
+        let digest = ("digest.yaml", "digest: OLD P:digest;");
+        let whole = ("whole.yaml", "a: ghcr.io/acme/api:1.9.3 P;");
+        let pair = ("pair.yaml", "tag: 1.9.3 P:tag;digest: OLD P:digest;");
+        let above = ("above.yaml", "tag: 2.0.0 P:tag;");
+        let above_too = ("above.yaml", "tag: 2.0.0 P:tag;digest: OLD P:digest;");
+        let paths = |files: &[(&str, &str)]| planned(files, "Never").0.into_keys().collect::<Vec<_>>();
+        assert_eq!(paths(&[digest, whole, pair, above]), ["pair.yaml", "whole.yaml"]);
+        // Whose digest stands beside it leaves the one elsewhere to the others.
+        assert_eq!(paths(&[digest, whole, pair, above_too]), ["digest.yaml", "pair.yaml", "whole.yaml"]);
+        let above_whole = ("above.yaml", "a: ghcr.io/acme/api:2.0.0 P;");
+        assert_eq!(paths(&[digest, above_whole]), ["digest.yaml"]);
+        // A digest that holds what is wanted already asks nothing of the tags.
+        let held = digest.1.replace("OLD", NEW);
+        let other = ("other.yaml", "tag: 1.9.3 P:tag;");
+        assert_eq!(paths(&[("digest.yaml", &held), other, above]), ["other.yaml"]);
+    }
 
     #[test]
     fn what_a_value_held_stands_behind_its_last_sign_of_equality() {

@@ -30,7 +30,7 @@ pub(super) fn split<E>(
     if groups.len() < 2 || groups.len() > MAX_COMMITS {
         return Ok(Vec::new());
     }
-    let writers = Writers::among(wishes);
+    let writers = Writers::among(wishes).holding_back(plan.held_back.clone());
     let mut shared: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let (mut plans, mut room) = (Vec::new(), MAX_SHARED);
     for group in &groups {
@@ -105,6 +105,10 @@ impl Policies for Members<'_> {
 
     fn of_image(&self, image: &ImageName) -> &[ObjectKey] {
         self.writers.of_image(image)
+    }
+
+    fn held_back(&self, policy: &ObjectKey) -> Option<&str> {
+        self.writers.held_back(policy)
     }
 }
 

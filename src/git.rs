@@ -9,6 +9,7 @@
 
 mod authorization;
 mod branch;
+mod commit;
 mod coverage;
 mod credentials;
 mod draft;

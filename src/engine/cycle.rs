@@ -63,8 +63,8 @@ pub(super) struct Report {
     pub(super) head: CommitId,
     /// The branch, where it is another one than is read.
     pub(super) target: Option<BranchName>,
-    /// The message of that commit, and its time.
-    pub(super) head_message: (String, Timestamp),
+    /// When that commit was made, as it says.
+    pub(super) head_at: Timestamp,
     /// The commits that were pushed, the first one first.
     pub(super) committed: Vec<Committed>,
     /// What the branch holds now, set against what the policies want.
@@ -191,7 +191,7 @@ impl Workbench {
                         // The commit is on the server whatever can be seen of it here: it must be told of, or it never is.
                         Err(error) => {
                             tracing::warn!(repository = %order.key, %error, "the pushed commit can not be read yet");
-                            View::after(&view, messages.last().cloned().unwrap_or_default(), at)
+                            View::after(&view, at)
                         }
                     };
                     let parts = commits.into_iter().zip(messages).zip(view.into_parts());
@@ -243,7 +243,7 @@ impl Workbench {
 
     fn report(&self, side: Side, head: CommitId, view: View, committed: Vec<Committed>) -> Report {
         let target = (side == Side::Target).then(|| self.branch.written().clone());
-        Report { head, target, head_message: view.message, committed, plan: view.plan }
+        Report { head, target, head_at: view.at, committed, plan: view.plan }
     }
 
     fn forget_files(&mut self) {
@@ -280,7 +280,8 @@ impl Workbench {
 
 /// One commit, set against what the policies want.
 struct View {
-    message: (String, Timestamp),
+    /// When the commit was made, as it says.
+    at: Timestamp,
     parents: Vec<CommitId>,
     is_vouched_for: bool,
     plan: Plan,
@@ -290,9 +291,9 @@ struct View {
 
 impl View {
     /// What is there once this view's plan was carried out, as far as that is known without a look.
-    fn after(before: &Self, message: String, at: Timestamp) -> Self {
+    fn after(before: &Self, at: Timestamp) -> Self {
         let plan = before.plan.carried_out();
-        Self { message: (message, at), parents: Vec::new(), is_vouched_for: false, plan, parts: Vec::new() }
+        Self { at, parents: Vec::new(), is_vouched_for: false, plan, parts: Vec::new() }
     }
 
     fn parts(&self) -> &[Plan] {
@@ -334,9 +335,9 @@ fn view(
         None => plan(known, read_to_change, wishes, MOST_PROBLEMS)?,
     };
     let parts = split(&plan, wishes, grouping, targets, read)?;
-    let (parents, is_vouched_for) = (snapshot.parents()?, snapshot.is_vouched_for()?);
+    let (parents, is_vouched_for) = (snapshot.parents(), snapshot.is_vouched_for());
     index.set_rest(&plan);
-    Ok(View { message: snapshot.message()?, parents, is_vouched_for, plan, parts })
+    Ok(View { at: snapshot.at(), parents, is_vouched_for, plan, parts })
 }
 
 fn draft(

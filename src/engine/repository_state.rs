@@ -318,7 +318,7 @@ fn written(
     if let Some(before) = before.filter(|before| before.tag == tag && pushed.is_none()) {
         return before;
     }
-    let (commit, at) = pushed.map_or((report.head, report.head_message.1), |commit| (commit.id, commit.at));
+    let (commit, at) = pushed.map_or((report.head, report.head_at), |commit| (commit.id, commit.at));
     Written {
         repository: repository.to_owned(),
         commit: commit.to_string(),

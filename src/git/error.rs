@@ -61,7 +61,15 @@ pub enum Error {
         /// libgit2's words.
         problem: String,
     },
-    /// The commit is larger than one that is read.
+    /// The commit itself, without its files, is larger than one that is read.
+    #[error(
+        "the commit's message and headers have more than {most} bytes, and are not read; once another commit stands on top, all goes on"
+    )]
+    LongCommit {
+        /// How many are read.
+        most: usize,
+    },
+    /// The commit's folders hold more than is read.
     #[error("the commit has more than {most} {what}, and is not read")]
     TooLarge {
         /// How many are read.
@@ -108,7 +116,7 @@ impl Error {
             Self::Secret(_) | Self::NotSigned(_) => Reason::SecretInvalid,
             Self::BranchNotFound { .. } => Reason::BranchNotFound,
             Self::Cache { .. } | Self::Objects { .. } => Reason::MirrorFailed,
-            Self::TooLarge { .. } | Self::TooMuch { .. } => Reason::TooLarge,
+            Self::LongCommit { .. } | Self::TooLarge { .. } | Self::TooMuch { .. } => Reason::TooLarge,
             Self::NothingChanges | Self::Interrupted(_) => Reason::InternalError,
             Self::Net(error) => error.reason(),
             Self::Wire(error) => match error {

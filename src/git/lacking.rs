@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use git2::{ObjectType, Odb, OdbLookupFlags, Repository, Tree};
 
+use super::commit::CommitHead;
 use super::snapshot::{MAX_DEPTH, MAX_ENTRIES, TOO_MANY_ENTRIES};
 use super::{BlobId, CommitId, Coverage, Error};
 
@@ -23,7 +24,7 @@ pub(super) fn lacking(
     commit: CommitId,
     coverage: &Coverage,
 ) -> Result<Option<Vec<BlobId>>, Error> {
-    let tree = |id: CommitId| repository.find_commit(id.0).and_then(|commit| commit.tree()).map_err(unread);
+    let tree = |id: CommitId| repository.find_tree(CommitHead::read(repository, id)?.tree).map_err(unread);
     let before = held.map(tree).transpose()?;
     let odb = repository.odb().map_err(unread)?;
     let mut search = Search { repository, odb, coverage, entries: MAX_ENTRIES, found: HashSet::new() };

@@ -5,7 +5,7 @@
 //! commit of the other branch, or of one that vouches itself; so one look at the last tells of all. Who amends, rebases or
 //! adds a commit changes an id that a trailer names, and nobody vouches any more.
 
-use git2::{Commit, Oid};
+use git2::Oid;
 
 const TRAILER: &str = "Tagtide-Lineage";
 
@@ -14,18 +14,20 @@ pub(super) fn trailer(parent: Oid, tree: Oid) -> String {
     format!("{TRAILER}: {parent} {tree}\n")
 }
 
-/// Whether a commit vouches for its branch.
-pub(super) fn is_vouched_for(commit: &Commit<'_>) -> bool {
-    let Ok(parent) = commit.parent_id(0) else { return false };
-    let wanted = trailer(parent, commit.tree_id());
-    let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+/// Whether a commit with this first parent and this tree vouches for its branch; `bytes` end as its message does.
+pub(super) fn is_vouched_for(parent: Option<Oid>, tree: Oid, bytes: &[u8]) -> bool {
+    /// More than the line has.
+    const ENOUGH: usize = 256;
+    let Some(parent) = parent else { return false };
+    let wanted = trailer(parent, tree);
+    let end = bytes.last_chunk::<ENOUGH>().map_or(bytes, |end| end.as_slice());
     // The last line of all, which no text from elsewhere can be.
-    message.lines().next_back() == Some(wanted.trim_end())
+    String::from_utf8_lossy(end).lines().next_back() == Some(wanted.trim_end())
 }
 
 #[cfg(test)]
 mod tests {
-    use git2::{Repository, Signature, Time};
+    use git2::{Commit, Repository, Signature, Time};
 
     use super::*;
 
@@ -43,6 +45,9 @@ mod tests {
         let commit = |message: &str, tree: &git2::Tree<'_>, parents: &[&Commit<'_>]| {
             let id = repository.commit(None, &author, &author, message, tree, parents).unwrap();
             repository.find_commit(id).unwrap()
+        };
+        let is_vouched_for = |commit: &Commit<'_>| {
+            is_vouched_for(commit.parent_id(0).ok(), commit.tree_id(), commit.message_bytes())
         };
         let (root, other) = (commit("root", &one, &[]), commit("other", &one, &[]));
         let message = format!("x\n\nTagtide-Update: a b c\n{}", trailer(root.id(), two.id()));

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use git2::{ErrorClass, Repository, RepositoryInitOptions};
 use tokio::sync::mpsc;
 
+use super::commit::CommitHead;
 use super::libgit2::{Pool, bounded};
 use super::{CommitId, Coverage, Error};
 
@@ -154,7 +155,12 @@ impl Mirror {
         let repository = self.repository().ok()?;
         [&Coverage::Whole, asked].into_iter().find_map(|coverage| {
             let id = repository.refname_to_id(&held.full_ref(coverage)).ok()?;
-            repository.find_commit(id).ok()?.tree().ok()?;
+            match CommitHead::read(&repository, CommitId(id)) {
+                Ok(head) => drop(repository.find_tree(head.tree).ok()?),
+                // It is here, and it would be no smaller if it came again.
+                Err(Error::LongCommit { .. }) => {}
+                Err(_) => return None,
+            }
             Some((CommitId(id), coverage.clone()))
         })
     }

@@ -1,8 +1,9 @@
-//! Reading a commit: its message, its files, and which of them differ from another tree's.
+//! Reading a commit: what it stands on, its files, and which of them differ from another tree's.
 
 use git2::{ObjectType, Oid, Repository, Tree};
 use jiff::Timestamp;
 
+use super::commit::CommitHead;
 use super::{BlobId, CommitId, Error, TreeId};
 
 /// Deeper folders than this are not entered.
@@ -15,14 +16,11 @@ pub(super) const MAX_ENTRIES: usize = 2_000_000;
 pub(super) const TOO_MANY_ENTRIES: Error =
     Error::TooLarge { most: MAX_ENTRIES, what: "entries in its folders" };
 
-/// The largest commit, without its tree, that is read, in bytes.
-const MAX_COMMIT: usize = 1 << 20;
-
 /// One commit, ready to be read. Its methods block.
 pub struct Snapshot {
     repository: Repository,
     commit: CommitId,
-    tree: TreeId,
+    head: CommitHead,
 }
 
 /// One file of a tree, or that it is gone.
@@ -52,13 +50,8 @@ pub enum FileChange<'a> {
 impl Snapshot {
     /// Opens a commit.
     pub(super) fn open(repository: Repository, commit: CommitId) -> Result<Self, Error> {
-        let unread = |source| Error::objects("read", source);
-        let (size, _) = repository.odb().and_then(|odb| odb.read_header(commit.0)).map_err(unread)?;
-        if size > MAX_COMMIT {
-            return Err(Error::TooLarge { most: MAX_COMMIT, what: "bytes in its message" });
-        }
-        let tree = repository.find_commit(commit.0).map_err(unread)?.tree_id();
-        Ok(Self { repository, commit, tree: TreeId(tree) })
+        let head = CommitHead::read(&repository, commit)?;
+        Ok(Self { repository, commit, head })
     }
 
     /// The commit.
@@ -70,36 +63,25 @@ impl Snapshot {
     /// Its tree.
     #[must_use]
     pub const fn tree(&self) -> TreeId {
-        self.tree
+        TreeId(self.head.tree)
     }
 
-    /// The commit's whole message and its time.
-    ///
-    /// # Errors
-    /// `Error::Objects` where the mirror can not be read.
-    pub fn message(&self) -> Result<(String, Timestamp), Error> {
-        let commit =
-            self.repository.find_commit(self.commit.0).map_err(|source| Error::objects("read", source))?;
-        let at = Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok((String::from_utf8_lossy(commit.message_bytes()).into_owned(), at))
+    /// When it was committed, as it says itself.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        self.head.at
     }
 
     /// The commits that it stands on.
-    ///
-    /// # Errors
-    /// `Error::Objects` where the mirror can not be read.
-    pub fn parents(&self) -> Result<Vec<CommitId>, Error> {
-        let commit = self.repository.find_commit(self.commit.0);
-        Ok(commit.map_err(|source| Error::objects("read", source))?.parent_ids().map(CommitId).collect())
+    #[must_use]
+    pub fn parents(&self) -> Vec<CommitId> {
+        self.head.parents.iter().copied().map(CommitId).collect()
     }
 
     /// Whether the commit says, truly, that its branch holds nothing but Tagtide's commits since it left another one.
-    ///
-    /// # Errors
-    /// `Error::Objects` where the mirror can not be read.
-    pub fn is_vouched_for(&self) -> Result<bool, Error> {
-        let commit = self.repository.find_commit(self.commit.0);
-        Ok(super::lineage::is_vouched_for(&commit.map_err(|source| Error::objects("read", source))?))
+    #[must_use]
+    pub const fn is_vouched_for(&self) -> bool {
+        self.head.is_vouched_for
     }
 
     /// The content of a file, or `None` where it is larger than `cap` bytes.
@@ -148,7 +130,7 @@ impl Snapshot {
         enters: &dyn Fn(&str) -> bool,
         each: &mut dyn FnMut(FileChange<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let after = self.find(self.tree.0)?;
+        let after = self.find(self.head.tree)?;
         let before = before.map(|tree| self.find(tree.0)).transpose()?;
         let mut walk = Walk { snapshot: self, path: String::new(), entries, enters, each };
         walk.compare(before.as_ref(), Some(&after), 0)
@@ -411,17 +393,6 @@ mod tests {
         });
         assert_eq!(walked.unwrap_err().reason(), crate::api::Reason::TooLarge);
         assert!(seen < all);
-    }
-
-    #[test]
-    fn a_commit_that_is_all_message_is_not_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let repository = Repository::init_bare(dir.path()).unwrap();
-        let tree = repository.find_tree(repository.treebuilder(None).unwrap().write().unwrap()).unwrap();
-        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
-        let id = repository.commit(None, &author, &author, &"x".repeat(MAX_COMMIT), &tree, &[]).unwrap();
-        let opened = Snapshot::open(Repository::open(dir.path()).unwrap(), CommitId(id));
-        assert_eq!(opened.err().unwrap().reason(), crate::api::Reason::TooLarge);
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn end_cycle(desk: &mut Engine<Still>, (begun, wishes): (Begun, Arc<Wishes>)) {
     let report = Report {
         head: commit_id(),
         target: None,
-        head_message: (message.clone(), at),
+        head_at: at,
         committed: vec![Committed { id: commit_id(), message, at, plan: Plan::default() }],
         plan: Plan { held, ..Plan::default() },
     };

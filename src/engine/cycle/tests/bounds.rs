@@ -32,11 +32,21 @@ async fn a_commit_that_was_pushed_is_told_of_though_it_can_not_be_read() {
     assert_eq!((report.committed.len(), report.head.to_string()), (1, tip));
     let held = report.plan.held.get(&ObjectKey::new("shop", "api")).copied();
     assert_eq!((report.plan.files.len(), held), (0, Some(99)));
-    assert!(
-        report.head_message.0.starts_with("Bump ghcr.io/acme/api to 1.0.0-b"),
-        "{:?}",
-        report.head_message
-    );
+    assert_eq!(report.head_at, report.committed[0].at);
+}
+
+#[tokio::test]
+async fn a_message_of_megabytes_stops_nothing() {
+    let mut scene = Scene::new(&[("one.yaml", &app("api", "1.0.0"))], json!({}));
+    scene.want("api", "1.1.0");
+    let tip = scene.tip("main").unwrap();
+    let (author, tree) = (tip.author().to_owned(), tip.tree().unwrap());
+    let words = "word ".repeat(500_000);
+    scene.repository.commit(Some("refs/heads/main"), &author, &author, &words, &tree, &[&tip]).unwrap();
+    drop((tip, tree));
+    assert_eq!(scene.cycle().await.committed.len(), 1);
+    assert_eq!(scene.read("main", "one.yaml"), app("api", "1.1.0"));
+    assert!(scene.cycle().await.committed.is_empty());
 }
 
 #[tokio::test]

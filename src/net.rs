@@ -12,7 +12,7 @@ mod retry_after;
 mod secret;
 
 pub use address::AddressGuard;
-pub use body::{Body, Limits, read_capped};
+pub use body::{Body, Limits, Progress, read_capped};
 pub use client_settings::{ClientCertificate, ClientSettings, InvalidProxy, Proxy};
 pub use connections::Connections;
 pub use error::Error;

@@ -47,10 +47,9 @@ impl Limits {
     }
 }
 
-/// A body that is read piece by piece within its limits.
+/// How an answer comes along, over whatever it comes.
 #[derive(Debug)]
-pub struct Body {
-    response: reqwest::Response,
+pub struct Progress {
     host: String,
     limits: Limits,
     read: u64,
@@ -58,32 +57,26 @@ pub struct Body {
     read_before_window: u64,
 }
 
-impl Body {
-    /// Starts to read; the clock for stalling starts now.
+impl Progress {
+    /// Of an answer of this host; the clock for stalling starts now.
     #[must_use]
-    pub fn new(response: reqwest::Response, limits: Limits) -> Self {
-        let host = authority(response.url());
-        Self {
-            response,
-            host,
-            limits,
-            read: 0,
-            window_end: Instant::now() + limits.stall,
-            read_before_window: 0,
-        }
+    pub fn new(host: String, limits: Limits) -> Self {
+        Self { host, limits, read: 0, window_end: Instant::now() + limits.stall, read_before_window: 0 }
     }
 
-    /// The next piece, or `None` at the end of the body.
+    /// Waits for the next piece as long as it may take.
     ///
     /// # Errors
-    /// The first cap that is broken, or a connection that broke before the end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let piece = self
-            .limits
-            .in_window(&self.host, self.window_end, self.response.chunk())
-            .await?
-            .map_err(|error| Error::from_exchange(&self.host, &error))?;
-        let Some(piece) = piece else { return Ok(None) };
+    /// Where it takes longer.
+    pub async fn wait<F: Future>(&self, piece: F) -> Result<F::Output, Error> {
+        self.limits.in_window(&self.host, self.window_end, piece).await
+    }
+
+    /// Counts a piece that came.
+    ///
+    /// # Errors
+    /// Where it is too much.
+    pub fn count(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.read += piece.len() as u64;
         if self.read > self.limits.bytes {
             return Err(Error::TooLarge { host: self.host.clone(), cap: self.limits.bytes });
@@ -92,13 +85,40 @@ impl Body {
             self.read_before_window = self.read;
             self.window_end = Instant::now() + self.limits.stall;
         }
-        Ok(Some(piece))
+        Ok(())
+    }
+}
+
+/// A body that is read piece by piece within its limits.
+#[derive(Debug)]
+pub struct Body {
+    response: reqwest::Response,
+    progress: Progress,
+}
+
+impl Body {
+    /// Starts to read; the clock for stalling starts now.
+    #[must_use]
+    pub fn new(response: reqwest::Response, limits: Limits) -> Self {
+        let progress = Progress::new(authority(response.url()), limits);
+        Self { response, progress }
+    }
+
+    /// The next piece, or `None` at the end of the body.
+    ///
+    /// # Errors
+    /// The first cap that is broken, or a connection that broke before the end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let piece = self.progress.wait(self.response.chunk()).await?;
+        let piece = piece.map_err(|error| Error::from_exchange(&self.progress.host, &error))?;
+        piece.iter().try_for_each(|piece| self.progress.count(piece))?;
+        Ok(piece)
     }
 
     /// How many bytes came so far, after decompression.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.read
+        self.progress.read
     }
 }
 

@@ -17,7 +17,7 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// How long a connection may be silent, whether it works or waits for the next call. A push is answered only after the
 /// server has unpacked it and run its hooks.
-pub(super) const SILENCE: Duration = Duration::from_secs(120);
+pub(super) const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 120 });
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]

@@ -219,10 +219,11 @@ impl Written {
     }
 }
 
-/// The mode the file has, so that an executable stays one.
+/// The mode the file has, so that an executable stays one, and the old mode of a file that the group may write.
 fn mode_of(base: &Tree<'_>, path: &str) -> FileMode {
-    match base.get_path(Path::new(path)).map(|entry| entry.filemode()) {
+    match base.get_path(Path::new(path)).map(|entry| entry.filemode_raw()) {
         Ok(0o100_755) => FileMode::BlobExecutable,
+        Ok(0o100_664) => FileMode::BlobGroupWritable,
         Ok(_) | Err(_) => FileMode::Blob,
     }
 }
@@ -278,6 +279,25 @@ mod tests {
         assert_eq!((commit.time().seconds(), commit.parent_id(0).unwrap()), (1_000, parent.0));
         let entry = commit.tree().unwrap().get_path(Path::new("apps/api/run.sh")).unwrap();
         assert_eq!(entry.filemode(), 0o100_755);
+    }
+
+    #[test]
+    fn keeps_the_old_mode_of_files_that_the_group_may_write() {
+        let (_dir, repository, parent) = repository();
+        let blob = repository.blob(b"old").unwrap();
+        let mut raw = Vec::new();
+        for name in ["a.yaml", "b.yaml"] {
+            raw.extend_from_slice(format!("100664 {name}\0").as_bytes());
+            raw.extend_from_slice(blob.as_bytes());
+        }
+        let tree = repository.odb().unwrap().write(ObjectType::Tree, &raw).unwrap();
+        let (tree, first) = (repository.find_tree(tree).unwrap(), repository.find_commit(parent.0).unwrap());
+        let base = repository.commit(None, &first.author(), &first.author(), "x", &tree, &[&first]).unwrap();
+        let changed = Draft { commits: vec![commit("a.yaml", b"new")], ..draft(CommitId(base), b"") };
+        let written = changed.write(&repository).unwrap();
+        let tree = repository.find_commit(written.tip.0).unwrap().tree().unwrap();
+        let modes = ["a.yaml", "b.yaml"].map(|name| tree.get_name(name).unwrap().filemode_raw());
+        assert_eq!(modes, [0o100_664; 2]);
     }
 
     #[test]

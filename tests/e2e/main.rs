@@ -23,6 +23,7 @@ mod parts;
 mod private;
 mod soak;
 mod standalone;
+mod statuses;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test program uses its own part of the harness")]
 mod support;

@@ -14,7 +14,9 @@
 //! any policy or marker says so.
 
 mod apart;
+mod choice;
 mod field_path;
+mod fit;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod inventory;
@@ -75,6 +77,9 @@ pub struct Site {
     pub value: String,
     /// Why it can not be written; of interest only where a policy would.
     obstacle: Option<Box<Obstacle>>,
+    /// Other values of its line of which the image of the policy tells whether they are meant; `None` where this one is,
+    /// whatever it holds.
+    rivals: Option<Box<[Site]>>,
     /// The bytes of the value in the file, its quotes included.
     span: Range<usize>,
     style: Style,
@@ -202,8 +207,9 @@ impl FileSites {
 
     /// Puts all that was found in a text in order.
     fn settle(&mut self, text: &str) {
-        for site in self.sites.iter_mut().filter(|site| site.obstacle.is_none()) {
-            site.obstacle = kept::obstacle(site, text).map(Box::new);
+        for site in &mut self.sites {
+            site.find_obstacle(text);
+            site.rivals.iter_mut().flatten().for_each(|rival| rival.find_obstacle(text));
         }
         shared::settle(&mut self.sites);
         self.problems.sort_by_key(|problem| problem.line);
@@ -226,6 +232,20 @@ impl Site {
     #[must_use]
     pub fn is_hindered(&self) -> bool {
         self.obstacle.is_some()
+    }
+
+    /// The value that a policy of this image is to write: this one, or another of its line.
+    ///
+    /// # Errors
+    /// What keeps such a policy from writing, whatever tag it wants, with its reason.
+    pub fn meant(&self, image: &ImageName) -> Result<&Self, (ProblemReason, String)> {
+        choice::meant(self, Some(image)).map_err(|Obstacle { reason, message }| (reason, message))
+    }
+
+    fn find_obstacle(&mut self, text: &str) {
+        if self.obstacle.is_none() {
+            self.obstacle = kept::obstacle(self, text).map(Box::new);
+        }
     }
 }
 

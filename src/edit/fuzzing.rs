@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 
 use super::targets::every_switch;
-use super::{FilePlan, FileSites, Policies, Resolution, Targets, Wanted, find_sites, inventory, plan_file};
+use super::{
+    FilePlan, FileSites, Policies, Resolution, Site, Targets, Wanted, find_sites, inventory, plan_file,
+};
 use crate::api::{Downgrade, FieldPart, FieldUpdate, ObjectKey, Pin, Updates};
 use crate::fuzzing::Target;
 use crate::image::{Digest, ImageName, Tag};
@@ -68,7 +70,7 @@ fn plan(path: &str, input: &[u8], tag: &str, pin: Option<Pin>) {
         return;
     }
     assert_eq!(around(input, &found), around(&text, &after), "nothing else changed");
-    for (old, new) in found.sites.iter().zip(&after.sites) {
+    for (old, new) in values(&found).into_iter().zip(values(&after)) {
         assert_eq!(&old.owner, &new.owner);
         let is_change = changes.iter().any(|change| change.line == new.line && change.to == new.value);
         assert!(old.value == new.value || is_change, "{old:?} became {new:?}");
@@ -124,10 +126,17 @@ impl Policies for Policy {
     }
 }
 
+/// All values that a comment or a rule may mean, in the order of the file.
+fn values(found: &FileSites) -> Vec<&Site> {
+    let rivals = found.sites.iter().filter_map(|site| site.rivals.as_deref()).flatten();
+    let mut values: Vec<_> = found.sites.iter().chain(rivals).collect();
+    values.sort_by_key(|site| site.span.start);
+    values
+}
+
 /// The bytes around the values.
 fn around(text: &[u8], found: &FileSites) -> Vec<Vec<u8>> {
-    let mut spans: Vec<_> = found.sites.iter().map(|site| site.span.clone()).collect();
-    spans.sort_by_key(|span| span.start);
+    let spans: Vec<_> = values(found).iter().map(|site| site.span.clone()).collect();
     let starts = std::iter::once(0).chain(spans.iter().map(|span| span.end));
     let ends = spans.iter().map(|span| span.start).chain([text.len()]);
     starts.zip(ends).map(|(start, end)| text.get(start..end).unwrap_or_default().to_vec()).collect()

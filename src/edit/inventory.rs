@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choice;
 use super::targets::exact_glob;
-use super::{FileSites, Owner, Part, ProblemReason, Site, Targets, find_sites, yaml};
+use super::{FileSites, Obstacle, Owner, Part, ProblemReason, Site, Targets, find_sites, yaml};
 use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
 
@@ -131,6 +132,10 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
     let mut listing = Listing::default();
     for site in &marked.sites {
         if let Owner::Policy(policy) = &site.owner {
+            let (site, obstacle) = match choice::meant(site, None) {
+                Ok(meant) => (meant, None),
+                Err(obstacle) => (site, Some(obstacle)),
+            };
             let image = match site.part {
                 Part::Image => ImageReference::ending(&site.value).map(|reference| reference.name),
                 Part::Name => ImageName::parse(ImageReference::split_end(&site.value).1).ok(),
@@ -138,7 +143,7 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
                     images.get(&site.line).cloned()
                 }
             };
-            listing.take(site, FoundBy::Marker(policy.clone()), image);
+            listing.take(site, obstacle.as_ref(), FoundBy::Marker(policy.clone()), image);
         }
     }
     listing.take_problems(&marked);
@@ -146,7 +151,8 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
         let found = find_sites(path, text, &targets(&[switch], true));
         for site in &found.sites {
             if let Owner::Image(image) = &site.owner {
-                listing.take(site, FoundBy::Switch(switch), Some(image.clone()));
+                let obstacle = site.obstacle.as_deref();
+                listing.take(site, obstacle, FoundBy::Switch(switch), Some(image.clone()));
             }
         }
         listing.take_problems(&found);
@@ -184,15 +190,22 @@ struct Listing {
 }
 
 impl Listing {
-    fn take(&mut self, site: &Site, found_by: FoundBy, image: Option<ImageName>) {
-        let is_good = site.obstacle.is_none();
+    /// Takes a value, or what keeps it from being written.
+    fn take(
+        &mut self,
+        site: &Site,
+        obstacle: Option<&Obstacle>,
+        found_by: FoundBy,
+        image: Option<ImageName>,
+    ) {
+        let is_good = obstacle.is_none();
         // Text that can not be written may hold several values.
         if self.taken.get(&site.span.start).is_some_and(|was_good| *was_good || is_good) {
             return;
         }
         self.taken.insert(site.span.start, is_good);
         let (line, part) = (site.line, site.part);
-        match &site.obstacle {
+        match obstacle {
             Some(obstacle) => {
                 let (reason, message) = (obstacle.reason, obstacle.message.clone());
                 self.passed_over.insert(PassedOver { line, image, reason, message });

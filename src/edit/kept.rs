@@ -3,26 +3,14 @@
 
 use std::ops::Range;
 
+use super::fit::{is_name_of, is_part};
 use super::splice::Splice;
 use super::{Obstacle, Part, ProblemReason, Site, Style};
-use crate::image::{Digest, ImageName, ImageReference, Tag};
+use crate::image::ImageReference;
 
 /// What stays of a value, up to its last `=`; `None` where there is none.
 pub(super) fn before(value: &str) -> Option<&str> {
     Some(ImageReference::split_end(value).0).filter(|before| !before.is_empty())
-}
-
-/// Whether a text is the part of a reference, with nothing before it. A tag may have its digest behind it.
-pub(super) fn is_part(part: Part, text: &str) -> bool {
-    match part {
-        Part::Image => ImageReference::parse(text).is_some(),
-        Part::Name => ImageName::parse(text).is_ok(),
-        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => match text.split_once('@') {
-            Some((tag, digest)) => Tag::is_valid(tag) && Digest::parse(digest).is_ok(),
-            None => Tag::is_valid(text),
-        },
-        Part::Digest => Digest::parse(text).is_ok() || Digest::is_hex(text),
-    }
 }
 
 /// Whether a text is the name of a flag or of a variable: `--tag`, `VERSION`, `image.tag`.
@@ -38,8 +26,27 @@ fn ends_in_names(before: &str) -> bool {
     word.strip_suffix('=').is_some_and(|names| names.split('=').all(is_name))
 }
 
+/// The name right before the last `=` of what is kept.
+pub(super) fn last_name(before: &str) -> Option<&str> {
+    let names = before.strip_suffix('=')?;
+    names.rsplit(['=', ' ', '\t']).next().filter(|name| is_name(name))
+}
+
+/// Whether a part behind this text is the one that is meant: the value has one word, or the name says so, and no other word
+/// of the value is such a part behind such a name.
+fn is_meant(part: Part, before: &str) -> bool {
+    let is_one_of_several = |word: &str| {
+        let (names, end) = ImageReference::split_end(word);
+        is_part(part, end) && last_name(names).is_some_and(|name| is_name_of(part, name))
+    };
+    !before.contains([' ', '\t'])
+        || (last_name(before).is_some_and(|name| is_name_of(part, name))
+            && !before.split([' ', '\t']).any(is_one_of_several))
+}
+
 /// Why the version at the end of a value can not be replaced by itself. A value without a `=` is replaced as a whole, and
-/// one with a `=` never is. An image tells what it is, whatever stands before it.
+/// one with a `=` never is. An image tells what it is, whatever stands before it; whether it is the one that is meant tells its
+/// policy.
 pub(super) fn obstacle(site: &Site, text: &str) -> Option<Obstacle> {
     let before = before(&site.value)?;
     let (part, behind_it) = (site.part, site.value.strip_prefix(before).unwrap_or_default());
@@ -52,6 +59,14 @@ pub(super) fn obstacle(site: &Site, text: &str) -> Option<Obstacle> {
         );
         return Some(Obstacle { reason: ProblemReason::NotAnImage, message });
     }
+    if part != Part::Image && !is_meant(part, before) {
+        let message = format!(
+            "nothing says that the end of {:?} is the {part} that is meant; write it last behind a name that does, such as {}",
+            site.value,
+            example(part)
+        );
+        return Some(Obstacle { reason: ProblemReason::NotAnImage, message });
+    }
     let written = behind(text, &site.span, site.style).and_then(|span| text.get(span));
     (written != Some(behind_it)).then(|| Obstacle {
         reason: ProblemReason::NoValue,
@@ -59,7 +74,8 @@ pub(super) fn obstacle(site: &Site, text: &str) -> Option<Obstacle> {
     })
 }
 
-const fn example(part: Part) -> &'static str {
+/// A part as it may be written at the end of a value.
+pub(super) const fn example(part: Part) -> &'static str {
     match part {
         Part::Image => "ghcr.io/acme/api:1.9.3",
         Part::Name => "--repository=ghcr.io/acme/api",
@@ -129,29 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_known_by_its_grammar() {
-        let digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
-        let pinned = format!("1.9.3@{digest}");
-        for (part, text) in [
-            (Part::Tag, "1.9.3"),
-            (Part::TagBesideDigest, &pinned),
-            (Part::Digest, digest),
-            (Part::Digest, digest.trim_start_matches("sha256:")),
-            (Part::Name, "ghcr.io/acme/api"),
-            (Part::Image, "ghcr.io/acme/api:1.9.3"),
-        ] {
-            assert!(is_part(part, text), "{part} {text}");
+    fn a_name_says_which_of_several_words_is_meant() {
+        for before in ["--any=", "--set=api=", "--port=80 --image-tag=", "run VERSION=", "--a=b --c.version="]
+        {
+            assert!(is_meant(Part::Tag, before), "{before}");
         }
-        for (part, text) in [
-            (Part::Tag, ""),
-            (Part::Tag, "1.9.3 --verbose"),
-            (Part::Tag, "1.9.3@x"),
-            (Part::Tag, "ghcr.io/acme/api:1.9.3"),
-            (Part::Digest, "1.9.3"),
-            (Part::Name, "ghcr.io/acme/api:1.9.3"),
-            (Part::Image, ""),
-        ] {
-            assert!(!is_part(part, text), "{part} {text}");
+        for before in ["run --port=", "--tag=1.9.3 --port=", "--tag=1.9.3 --version=", "run é="] {
+            assert!(!is_meant(Part::Tag, before), "{before}");
         }
     }
 

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::apart::InFile;
+use super::choice;
 use super::problem::unknown_policy;
 use super::splice::splice;
 use super::text::{self, Format};
 use super::value::{Verdict, judge};
 use super::yaml::{self, Edit};
-use super::{FileSites, Owner, Part, Problem, ProblemReason, Site};
+use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site};
 use crate::api::{Downgrade, ObjectKey, Pin};
 use crate::image::{Digest, ImageName, Tag};
 use crate::policy::Standing;
@@ -209,9 +210,7 @@ fn judge_all<'s>(
         plan.sites += 1;
         match (others, &site.obstacle, resolved.entry(policy).or_insert_with(|| policies.named(policy))) {
             ([other, ..], ..) => plan.problems.push(followed.contested(other)),
-            ([], Some(obstacle), _) => {
-                plan.problems.push(followed.problem(obstacle.reason, obstacle.message.clone()))
-            }
+            ([], Some(obstacle), _) => plan.problems.push(followed.hindered(obstacle)),
             ([], None, Resolution::Unknown { nearest }) => {
                 let problem = unknown_policy(site.owner.says(), site.line, policy, nearest.as_ref());
                 plan.problems.push(problem);
@@ -220,17 +219,25 @@ fn judge_all<'s>(
                 let message = format!("the policy {policy} has chosen no tag: {why}");
                 plan.problems.push(followed.problem(ProblemReason::NotChosen, message));
             }
-            ([], None, Resolution::Wanted(wanted)) => {
-                let verdict = judge(site.part, &site.value, wanted);
-                plan.problems.extend(refusal(followed, &verdict, wanted));
-                verdicts.push((followed, verdict));
-            }
+            ([], None, Resolution::Wanted(wanted)) => match choice::meant(site, Some(wanted.image)) {
+                Ok(site) => {
+                    let followed = Followed { site, policy };
+                    let verdict = judge(site.part, &site.value, wanted);
+                    plan.problems.extend(refusal(followed, &verdict, wanted));
+                    verdicts.push((followed, verdict));
+                }
+                Err(obstacle) => plan.problems.push(followed.hindered(&obstacle)),
+            },
         }
     }
     verdicts
 }
 
 impl Followed<'_> {
+    fn hindered(self, obstacle: &Obstacle) -> Problem {
+        self.problem(obstacle.reason, obstacle.message.clone())
+    }
+
     fn contested(self, other: &ObjectKey) -> Problem {
         let message = format!(
             "both {} and {other} follow this image; write a marker behind the value that names the one it follows",

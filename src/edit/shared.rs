@@ -62,6 +62,7 @@ mod tests {
             part: Part::Tag,
             value: "1.0".to_owned(),
             obstacle: None,
+            rivals: None,
             span: start..start + 3,
             style: Style::Plain,
         }

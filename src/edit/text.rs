@@ -3,6 +3,7 @@
 //! A marker stands behind its value, or on a line of its own right above, which is the only place where a format knows no
 //! comment behind a value.
 
+mod choice;
 mod comment;
 mod field;
 mod hcl;
@@ -12,6 +13,7 @@ mod walk;
 
 use std::ops::Range;
 
+use self::choice::Choice;
 use self::comment::Placed;
 use super::marker::Marker;
 use super::splice::Splice;
@@ -147,22 +149,30 @@ pub(super) fn find_sites(path: &str, format: Format, text: &str, targets: &Targe
 }
 
 fn take(lines: &Lines, placed: Placed<'_>, found: &mut FileSites) {
-    let Placed { line, says, leaf } = placed;
+    let Placed { line, says, leaves } = placed;
     let (owner, part) = match says {
         comment::Says::Marker(Ok(Marker { policy, part })) => (Owner::Policy(policy), part),
         comment::Says::Marker(Err(error)) => {
             return found.add_problem(line, ProblemReason::InvalidMarker, error.to_string());
         }
         comment::Says::Image(image) => {
-            let part = leaf.map_or(Part::Tag, |leaf| part_held(&leaf.value, &image));
+            let part = leaves.last().map_or(Part::Tag, |leaf| part_held(&leaf.value, &image));
             (Owner::Image(image), part)
         }
     };
     let nothing = "there is no value for the marker; put it behind a value, or on the line above one";
-    match leaf {
-        Some(leaf) => found.sites.push(leaf.site(lines, owner, part)),
-        None => found.add_problem(line, ProblemReason::NoValue, nothing.to_owned()),
-    }
+    let site = |leaf: &Leaf| leaf.site(lines, owner.clone(), part);
+    found.sites.push(match choice::meant(part, leaves) {
+        Choice::Nothing => return found.add_problem(line, ProblemReason::NoValue, nothing.to_owned()),
+        Choice::One(leaf) => site(leaf),
+        Choice::OfImage(leaf, others) => {
+            let rivals = others.into_iter().map(site).collect();
+            Site { rivals: Some(rivals), ..site(leaf) }
+        }
+        Choice::Unclear(leaf, reason, message) => {
+            Site { obstacle: Some(Box::new(Obstacle { reason, message })), ..site(leaf) }
+        }
+    });
 }
 
 /// The part of a reference that a value is, where a comment only tells the image.
@@ -194,6 +204,7 @@ impl Leaf {
             part,
             value: self.value.clone(),
             obstacle: message.map(|message| Box::new(Obstacle { reason, message: message.to_owned() })),
+            rivals: None,
             span: self.span.clone(),
             style: self.style,
         }

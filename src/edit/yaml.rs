@@ -174,6 +174,7 @@ fn find_marked(
             part: marker.part,
             value: target.value.to_owned(),
             obstacle: None,
+            rivals: None,
             span: document.start + target.span.start..document.start + target.span.end,
             style: target.style,
         }),

@@ -8,7 +8,7 @@ use super::references::is_unreadable;
 use super::source::Sources;
 use super::{Files, Finding, Rule, Severity};
 use crate::api::{ObjectKey, Pin};
-use crate::edit::{FileSites, Owner, Part, Problem, Site};
+use crate::edit::{FileSites, Owner, Part, Problem, ProblemReason, Site};
 use crate::engine::{FileProblem, Known, NoWish, Plan, Unread, Wishes, plan, takes};
 use crate::folder::Folder;
 use crate::image::{ImageName, ImageReference};
@@ -26,15 +26,26 @@ pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources
         problems.iter().filter_map(|problem| of_problem(folder, files, sources, problem)).collect();
     let policies = Policies::among(folder, &wishes);
     for (path, found) in &files.marked {
-        let told = found.sites.iter().filter_map(|site| Some((site, policies.judge(site)?)));
-        findings.extend(told.map(|(site, (rule, message))| {
-            let path = files.path(path);
+        let path = files.path(path);
+        let mut finding = |site: &Site, rule, message: &str| {
             let columns = sources.columns(&path, site.line, &site.span()).unwrap_or_default();
-            let finding = Finding::new(rule, path, site.line, columns, &message);
-            // What is only unlikely is written all the same.
-            let severity = if rule == Rule::NotAnImage { Severity::Warning } else { finding.severity };
-            Finding { severity, ..finding }
-        }));
+            Finding::new(rule, path.clone(), site.line, columns, message)
+        };
+        for site in &found.sites {
+            match policies.meant(site) {
+                Ok(site) => {
+                    let Some((rule, message)) = policies.judge(site) else { continue };
+                    let finding = finding(site, rule, &message);
+                    // What is only unlikely is written all the same.
+                    let severity =
+                        if rule == Rule::NotAnImage { Severity::Warning } else { finding.severity };
+                    findings.push(Finding { severity, ..finding });
+                }
+                Err((reason, message)) => {
+                    findings.extend(Rule::of_problem(reason).map(|rule| finding(site, rule, &message)));
+                }
+            }
+        }
     }
     findings.extend(files.unread.iter().filter_map(|file| unread_file(files, file)));
     findings
@@ -153,7 +164,15 @@ impl<'f> Policies<'f> {
         self.by_name.get_key_value(key).map(|(key, policy)| (*key, policy))
     }
 
-    /// What is wrong with a value that a policy follows.
+    /// The value that is meant where the policy's image tells it. What is known to be in the way without one, the plan has told.
+    fn meant<'s>(&self, site: &'s Site) -> Result<&'s Site, (ProblemReason, String)> {
+        match self.of(site).filter(|_| !site.is_hindered()) {
+            Some((_, policy)) => site.meant(policy.image()),
+            None => Ok(site),
+        }
+    }
+
+    /// What is wrong with a value that a policy follows, and writes over.
     fn judge(&self, site: &Site) -> Option<(Rule, String)> {
         let (key, policy) = self.of(site)?;
         let is_unpinned = match policy.pin() {

@@ -360,6 +360,14 @@ fn what_stands_in_the_way_of_a_value_is_told_with_its_columns() {
         ),
         (
             API,
+            "run: a b=busybox:1 # {\"$imagepolicy\": \"shop:api\"}\n",
+            &[
+                "a.yaml:1:6: error not-an-image: what stands behind the last = of \"a b=busybox:1\" is not surely the image \
+               that is meant; write that one last, such as ghcr.io/acme/api:1.9.3",
+            ],
+        ),
+        (
+            API,
             &with_digest,
             &[
                 "a.yaml:1:9: error no-digest: a digest stands here, and the policy shop/api writes tags alone; set \

@@ -114,8 +114,15 @@ fn a_value_that_a_plan_writes_over_is_a_place_whatever_it_holds() {
         let plan = policies.plan_for(&targets, "a.yaml", text.as_bytes());
         assert_eq!((plan.changes.len(), plan.problems), (1, vec![]), "{text}");
     }
-    let found = inventory("a.yaml", marked("--tag=no tag", ":tag").as_bytes());
-    assert_eq!((found.places.len(), found.passed_over.len()), (0, 1), "and one that it leaves alone is none");
+    for text in [marked("--tag=no tag", ":tag"), marked("--pull=always", ""), marked("run --user=me:me", "")]
+    {
+        let found = inventory("a.yaml", text.as_bytes());
+        assert_eq!(
+            (found.places.len(), found.passed_over.len()),
+            (0, 1),
+            "one that it leaves alone is none: {text}"
+        );
+    }
 }
 
 #[test]

@@ -156,6 +156,10 @@ fn a_marker_behind_several_values_takes_the_last_one_unless_another_fits_better(
     let ambiguous = plan(&with_markers("{image: ghcr.io/acme/api:1.0, pullPolicy: Always} # M\n"));
     assert_eq!(problems(&ambiguous), ["1 Ambiguous"]);
     assert_eq!(ambiguous.text, None);
+    for text in ["{tag: 1.0, pullPolicy: Always} # T\n", "- {version: '1.0', replicas: 3} # T\n"] {
+        let plan = plan(&with_markers(text));
+        assert_eq!((problems(&plan), plan.text), (vec!["1 Ambiguous".to_owned()], None), "{text}");
+    }
     assert_eq!(planned(&with_markers("[a:1, b] # T\n")), with_markers("[a:1, 1.9.4] # T\n"));
 }
 

@@ -11,8 +11,8 @@ pub(super) struct Placed<'l> {
     /// The line of the comment, from 1.
     pub(super) line: u64,
     pub(super) says: Says,
-    /// The value; `None` where there is none.
-    pub(super) leaf: Option<&'l Leaf>,
+    /// The values on the line that it speaks of.
+    pub(super) leaves: &'l [Leaf],
 }
 
 /// What a comment says.
@@ -43,19 +43,19 @@ pub(super) fn placed<'l>(
         let reaching = before.checked_sub(1).and_then(|last| leaves.get(last));
         let free = reaching.map_or(start, |leaf| leaf.span.end.max(start));
         let own = in_line(format, text, free..end, here, updates);
-        if let Some((says, leaf)) = own {
+        if let Some(says) = own {
             above = None;
-            match (leaf, is_own_line(format, line)) {
-                (None, true) => above = Some((number, says)),
-                (leaf, _) => placed.push(Placed { line: number, says, leaf }),
+            if here.is_empty() && is_own_line(format, line) {
+                above = Some((number, says));
+            } else {
+                placed.push(Placed { line: number, says, leaves: here });
             }
         } else if let Some((line, says)) = above.take() {
-            // Of several values on the line it is the last, as for a marker behind them.
-            placed.push(Placed { line, says, leaf: here.last() });
+            placed.push(Placed { line, says, leaves: here });
         }
         start = end;
     }
-    placed.extend(above.map(|(line, says)| Placed { line, says, leaf: None }));
+    placed.extend(above.map(|(line, says)| Placed { line, says, leaves: &[] }));
     placed
 }
 
@@ -64,14 +64,14 @@ fn is_own_line(format: Format, line: &str) -> bool {
     format.comments().iter().any(|sign| line.starts_with(sign))
 }
 
-/// What the comment at the end of a line says, and the value before it on the line.
-fn in_line<'l>(
+/// What the comment at the end of a line says, behind the values before it on the line.
+fn in_line(
     format: Format,
     text: &str,
     line: std::ops::Range<usize>,
-    leaves: &'l [Leaf],
+    leaves: &[Leaf],
     updates: &Updates,
-) -> Option<(Says, Option<&'l Leaf>)> {
+) -> Option<Says> {
     let whole = text.get(line.clone())?;
     if !whole.contains("imagepolicy") && !whole.contains("tagtide") && !whole.contains("renovate:") {
         return None;
@@ -90,7 +90,7 @@ fn in_line<'l>(
         } else {
             InvalidMarker::OnlyAbove
         };
-        Some((Says::Marker(Err(error)), last))
+        Some(Says::Marker(Err(error)))
     };
     let Some(sign_at) = sign_at else { return swallowed().filter(|_| updates.markers) };
     let comment = rest.get(sign_at..)?.trim_start_matches(['#', '/', '!']);
@@ -100,8 +100,8 @@ fn in_line<'l>(
             Ok(_) if is_behind && !format.has_comments_behind_values() => Err(InvalidMarker::OnlyAbove),
             marker => marker,
         };
-        return Some((Says::Marker(marker), last));
+        return Some(Says::Marker(marker));
     }
     let image = renovate::image(comment).filter(|_| updates.renovate_comments && !is_behind)?;
-    Some((Says::Image(image), None))
+    Some(Says::Image(image))
 }

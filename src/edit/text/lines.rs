@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{Format, Leaf, Step};
+use crate::edit::fit::is_version;
 use crate::edit::{Style, kept};
-use crate::image::ImageReference;
 
 /// The values of all lines. What these formats can not tell apart without running them, such as here-documents, reads as
 /// lines too: it takes a marker to make a value of it.
@@ -43,14 +43,15 @@ struct Found<'a> {
 fn in_line(format: Format, line: &str) -> Vec<Found<'_>> {
     match format {
         Format::Properties => property(line).into_iter().collect(),
-        Format::Env | Format::Shell | Format::Dockerfile | Format::Toml | Format::Hcl => {
+        Format::Env => variable(line).into_iter().collect(),
+        Format::Shell | Format::Dockerfile | Format::Toml | Format::Hcl => {
             let mut found = Vec::new();
             for word in words(line) {
                 // Behind a `#` at the beginning of a word stands a comment.
                 if line.get(word.clone()).is_some_and(|word| word.starts_with('#')) {
                     break;
                 }
-                found.extend(in_word(format, line, word));
+                found.extend(in_word(line, word));
             }
             found
         }
@@ -80,29 +81,37 @@ fn words(line: &str) -> Vec<Range<usize>> {
 }
 
 /// `KEY=value`, or a word that is an image with a version, as in `FROM ghcr.io/acme/api:1.9.3`.
-fn in_word<'a>(format: Format, line: &'a str, word: Range<usize>) -> Option<Found<'a>> {
+fn in_word(line: &str, word: Range<usize>) -> Option<Found<'_>> {
     let text = line.get(word.clone())?;
     if let Some((key, value)) = text.split_once('=').filter(|(key, _)| kept::is_name(key)) {
-        let start = word.end - value.len();
-        return quoted(line, start..word.end).map(|(value, style)| Found {
-            key: Some(key),
-            value,
-            span: start..word.end,
-            style,
-        });
-    }
-    if format == Format::Env {
-        return None;
+        return assigned(line, key, word.end - value.len()..word.end);
     }
     let (value, style) = quoted(line, word.clone())?;
-    let reference = ImageReference::parse(line.get(value.clone())?)?;
-    let is_image = reference.digest.is_some() || (reference.tag.is_some() && !is_ports(text));
+    let is_image = is_version(line.get(value.clone())?);
     is_image.then_some(Found { key: None, value, span: word, style })
 }
 
-/// `8080:80` is no image.
-fn is_ports(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
+fn assigned<'a>(line: &str, key: &'a str, span: Range<usize>) -> Option<Found<'a>> {
+    let (value, style) = quoted(line, span.clone())?;
+    Some(Found { key: Some(key), value, span, style })
+}
+
+/// `KEY=value`, where the value takes all of the line up to a comment, as Docker Compose and others read it.
+fn variable(line: &str) -> Option<Found<'_>> {
+    let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let (key, value) = exported.unwrap_or(line).trim_start_matches([' ', '\t']).split_once('=')?;
+    let start = line.len() - value.len();
+    let is_comment = |word: &Range<usize>| value.get(word.clone()).is_some_and(|word| word.starts_with('#'));
+    let value = words(value).into_iter().take_while(|word| !is_comment(word)).last();
+    let end = value.map_or(start, |last| start + last.end);
+    // What stands behind a space is no beginning of a value to a shell.
+    let is_close = !line.get(start..end)?.starts_with([' ', '\t']);
+    if !kept::is_name(key) || !is_close {
+        return None;
+    }
+    // With quotes within it is no version, but what looks like a comment behind it may yet be a part of it.
+    let as_it_is = Found { key: Some(key), value: start..end, span: start..end, style: Style::Plain };
+    Some(assigned(line, key, start..end).unwrap_or(as_it_is))
 }
 
 /// The value within its quotes, if they are whole and nothing in them is escaped.

@@ -82,6 +82,7 @@ fn site(
         owner: Owner::Image(image.clone()),
         value: value.to_owned(),
         obstacle: None,
+        rivals: None,
         span: document.start + span.start..document.start + span.end,
         style,
     }

@@ -291,6 +291,7 @@ impl<'t, 'a> Place<'t, 'a> {
                 .map(|trouble| Obstacle { reason: trouble.reason(), message: trouble.to_string() })
                 .or(self.obstacle)
                 .map(Box::new),
+            rivals: None,
             span: document.start + span.start..document.start + span.end,
             style,
         }

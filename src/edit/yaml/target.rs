@@ -6,8 +6,9 @@ use granit_parser::ScalarStyle;
 use memchr::memchr;
 
 use super::reader::{Comment, Kind, Node, Reading, is_null};
-use crate::edit::{Part, ProblemReason, Style, kept, marker};
-use crate::image::{Digest, ImageReference};
+use crate::edit::fit::{Fit, fit};
+use crate::edit::{Part, ProblemReason, Style, marker};
+use crate::image::Digest;
 
 /// How SOPS begins a value that it has encrypted.
 pub(super) const SOPS_VALUE: &str = "ENC[AES256_GCM,";
@@ -43,7 +44,7 @@ pub(super) enum NoTarget {
     #[error("the value is encrypted with SOPS, or covered by its checksum; move it to a file that is not")]
     Encrypted,
     #[error(
-        "the marker belongs to the last value before it, {last:?}, which is no {part}, but another on the line is; put that one last or on a line of its own"
+        "the marker belongs to the last value before it, {last:?}, but another on the line is rather a {part}; put that one last or on a line of its own"
     )]
     Unfit { last: String, part: Part },
 }
@@ -100,8 +101,9 @@ pub(super) fn marked<'a>(
     if reading.is_encrypted || target.value.starts_with(SOPS_VALUE) {
         return Err(NoTarget::Encrypted);
     }
-    let others = before.iter().rev().skip(1).take_while(|node| node.lines.1 == comment.line);
-    if !fits(part, target.value) && others.filter(|node| !node.is_key).any(|node| holds(part, node)) {
+    let mut fits = fits(part, before).take_while(|(node, _)| node.lines.1 == comment.line);
+    let last_fit = fits.next().map_or(Fit::No, |(_, fit)| fit);
+    if fits.any(|(_, fit)| fit > last_fit) {
         return Err(NoTarget::Unfit { last: target.value.to_owned(), part });
     }
     Ok(target)
@@ -154,20 +156,11 @@ pub(super) fn is_digest(node: &Node<'_>) -> bool {
     node.text().is_some_and(|text| Digest::parse(text).is_ok() || Digest::is_hex(text))
 }
 
-fn holds(part: Part, node: &Node<'_>) -> bool {
-    match &node.kind {
-        Kind::Alias => false,
-        Kind::Scalar { value, .. } => fits(part, value),
-    }
-}
-
-/// Whether a value looks like the part of a reference. A bare name is a reference too, but so is every word.
-fn fits(part: Part, value: &str) -> bool {
-    match part {
-        Part::Image => ImageReference::ending(value)
-            .is_some_and(|reference| reference.tag.is_some() || reference.digest.is_some()),
-        Part::Name | Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => {
-            kept::is_part(part, ImageReference::split_end(value).1)
-        }
-    }
+/// How well each node fits a part, from the last to the first. A key fits none.
+fn fits<'n, 'a>(part: Part, nodes: &'n [Node<'a>]) -> impl Iterator<Item = (&'n Node<'a>, Fit)> {
+    let keys = nodes.iter().rev().skip(1).map(|node| node.text().filter(|_| node.is_key));
+    nodes.iter().rev().zip(keys.chain([None])).map(move |(node, key)| match &node.kind {
+        Kind::Scalar { value, .. } if !node.is_key => (node, fit(part, key, value)),
+        Kind::Scalar { .. } | Kind::Alias => (node, Fit::No),
+    })
 }

@@ -1,0 +1,90 @@
+//! Which value a marker means where only its policy's image can tell, and whether it is one that may be written.
+
+use super::fit::{is_name_of, is_version};
+use super::{Obstacle, Part, ProblemReason, Site, kept};
+use crate::image::{ImageName, ImageReference};
+
+/// What parts the words of a value in which images may stand.
+const BETWEEN: [char; 9] = [' ', '\t', '=', ',', ';', '&', '?', '"', '\''];
+
+/// The value that is meant for a policy of this image, if any, or why none is.
+pub(super) fn meant<'s>(site: &'s Site, image: Option<&ImageName>) -> Result<&'s Site, Obstacle> {
+    let meant = match site.rivals.as_deref() {
+        None => site,
+        Some(rivals) => among(site, rivals, image)?,
+    };
+    match (&meant.obstacle, unclear_end(meant, image)) {
+        (Some(obstacle), _) => Err(Obstacle::clone(obstacle)),
+        (None, Some(message)) => Err(Obstacle { reason: ProblemReason::NotAnImage, message }),
+        (None, None) => Ok(meant),
+    }
+}
+
+/// Of several values the only one of this image, or else the only one that is surely an image.
+fn among<'s>(site: &'s Site, rivals: &'s [Site], image: Option<&ImageName>) -> Result<&'s Site, Obstacle> {
+    let all = || std::iter::once(site).chain(rivals);
+    let of_image: Vec<_> =
+        all().filter(|site| image.is_some() && name_of(site.part, end(site)).as_ref() == image).collect();
+    let sure: Vec<_> = all().filter(|site| is_sure(site)).collect();
+    match (of_image.as_slice(), sure.as_slice()) {
+        ([one], _) | ([], [one]) => Ok(one),
+        ([], []) => Err(Obstacle { reason: ProblemReason::NotAnImage, message: no_part(site.part) }),
+        ([_, _, ..], _) | ([], [_, _, ..]) => {
+            Err(Obstacle { reason: ProblemReason::Ambiguous, message: several(site.part) })
+        }
+    }
+}
+
+/// What is said of a line on which nothing is such a part.
+pub(super) fn no_part(part: Part) -> String {
+    let example = kept::example(part);
+    format!("nothing on the line is surely the {part} that the comment means; write one, such as {example}")
+}
+
+/// What is said of a line on which several values may be such a part.
+pub(super) fn several(part: Part) -> String {
+    format!("several values on the line may be the {part} that the comment means; give it a line of its own")
+}
+
+fn is_sure(site: &Site) -> bool {
+    match site.part {
+        Part::Image => is_version(end(site)),
+        Part::Name => end(site).contains('/'),
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => true,
+    }
+}
+
+/// Why an image behind a `=` may not be the one that is meant; of other parts that is known before.
+fn unclear_end(site: &Site, image: Option<&ImageName>) -> Option<String> {
+    let before = kept::before(&site.value).filter(|_| site.part == Part::Image)?;
+    let others: Vec<_> = before.split(BETWEEN).filter(|word| is_version(word)).collect();
+    let is_of_image = |word: &str| image.is_some() && name_of(Part::Image, word).as_ref() == image;
+    let is_alone = !before.contains([' ', '\t']);
+    let is_clear = if is_of_image(end(site)) {
+        !others.iter().any(|word| is_of_image(word))
+    } else {
+        let is_named = kept::last_name(before).is_some_and(|name| is_name_of(site.part, name));
+        // Without a policy, a bare name may yet be that of its image.
+        let is_image = is_version(end(site)) || (image.is_none() && end(site).contains('/'));
+        is_image && others.is_empty() && (is_alone || is_named)
+    };
+    (!is_clear).then(|| {
+        let example = kept::example(site.part);
+        format!(
+            "what stands behind the last = of {:?} is not surely the image that is meant; write that one last, such as {example}",
+            site.value
+        )
+    })
+}
+
+fn name_of(part: Part, text: &str) -> Option<ImageName> {
+    match part {
+        Part::Image => ImageReference::parse(text).map(|reference| reference.name),
+        Part::Name => ImageName::parse(text).ok(),
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => None,
+    }
+}
+
+fn end(site: &Site) -> &str {
+    ImageReference::split_end(&site.value).1
+}

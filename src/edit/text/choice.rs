@@ -1,0 +1,55 @@
+//! Which of the values on a line a comment means.
+
+use super::{Leaf, Step};
+use crate::edit::choice::{no_part, several};
+use crate::edit::fit::{Fit, fit};
+use crate::edit::{Part, ProblemReason};
+
+/// The value that a comment means, as far as a file alone can tell.
+pub(super) enum Choice<'l> {
+    /// There is none.
+    Nothing,
+    /// This one.
+    One(&'l Leaf),
+    /// The first one, or one of the others, where it is of the image of the policy.
+    OfImage(&'l Leaf, Vec<&'l Leaf>),
+    /// None that can be told from the others; the last one stands for them.
+    Unclear(&'l Leaf, ProblemReason, String),
+}
+
+/// The only value of a line that fits a part surely, or else the only one that fits it at all. A line that holds a single
+/// value, whatever it is, means that.
+pub(super) fn meant(part: Part, leaves: &[Leaf]) -> Choice<'_> {
+    let Some(last) = leaves.last() else { return Choice::Nothing };
+    let fitting = |least: Fit| -> Vec<&Leaf> {
+        leaves.iter().filter(|leaf| fit(part, leaf.key(), &leaf.value) >= least).collect()
+    };
+    let (sure, all) = (fitting(Fit::Sure), fitting(Fit::Maybe));
+    let is_told_by_image = part == Part::Image || part == Part::Name;
+    let is_single = leaves.len() == 1 && last.is_whole();
+    match (sure.as_slice(), all.as_slice()) {
+        ([], []) if !is_single => Choice::Unclear(last, ProblemReason::NotAnImage, no_part(part)),
+        _ if is_single => Choice::One(last),
+        ([.., first], _) | ([], [.., first]) if is_told_by_image => {
+            let others = all.iter().filter(|leaf| leaf.span != first.span).copied();
+            Choice::OfImage(first, others.collect())
+        }
+        ([one], _) | ([], [one]) => Choice::One(one),
+        ([_, _, ..], _) | ([], _) => Choice::Unclear(last, ProblemReason::Ambiguous, several(part)),
+    }
+}
+
+impl Leaf {
+    /// The key that it stands behind.
+    fn key(&self) -> Option<&str> {
+        self.path.iter().rev().find_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        })
+    }
+
+    /// Whether it is all that a line says: an argument of a command is not.
+    fn is_whole(&self) -> bool {
+        self.key().is_some_and(|key| !key.starts_with('-'))
+    }
+}

@@ -19,7 +19,7 @@ use super::marker::Marker;
 use super::splice::Splice;
 use super::targets::FieldRule;
 use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets, kept};
-use crate::image::{Digest, ImageName, ImageReference, Tag};
+use crate::image::Tag;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,40 +148,30 @@ pub(super) fn find_sites(path: &str, format: Format, text: &str, targets: &Targe
     found
 }
 
-fn take(lines: &Lines, placed: Placed<'_>, found: &mut FileSites) {
-    let Placed { line, says, leaves } = placed;
-    let (owner, part) = match says {
-        comment::Says::Marker(Ok(Marker { policy, part })) => (Owner::Policy(policy), part),
+fn take(lines: &Lines, Placed { line, says, leaves }: Placed<'_>, found: &mut FileSites) {
+    let (owner, part, choice) = match says {
+        comment::Says::Marker(Ok(Marker { policy, part })) => {
+            (Owner::Policy(policy), part, choice::meant(part, leaves))
+        }
         comment::Says::Marker(Err(error)) => {
             return found.add_problem(line, ProblemReason::InvalidMarker, error.to_string());
         }
-        comment::Says::Image(image) => {
-            let part = leaves.last().map_or(Part::Tag, |leaf| part_held(&leaf.value, &image));
-            (Owner::Image(image), part)
-        }
+        comment::Says::Image(image) => match choice::version_of(&image, leaves) {
+            Some((part, choice)) => (Owner::Image(image), part, choice),
+            None => return,
+        },
     };
     let nothing = "there is no value for the marker; put it behind a value, or on the line above one";
     let site = |leaf: &Leaf| leaf.site(lines, owner.clone(), part);
-    found.sites.push(match choice::meant(part, leaves) {
+    found.sites.push(match choice {
         Choice::Nothing => return found.add_problem(line, ProblemReason::NoValue, nothing.to_owned()),
         Choice::One(leaf) => site(leaf),
         Choice::OfImage(leaf, others) => {
             let rivals = others.into_iter().map(site).collect();
             Site { rivals: Some(rivals), ..site(leaf) }
         }
-        Choice::Unclear(leaf, reason, message) => {
-            Site { obstacle: Some(Box::new(Obstacle { reason, message })), ..site(leaf) }
-        }
+        Choice::Unclear(leaf, obstacle) => Site { obstacle: Some(Box::new(obstacle)), ..site(leaf) },
     });
-}
-
-/// The part of a reference that a value is, where a comment only tells the image.
-pub(super) fn part_held(value: &str, image: &ImageName) -> Part {
-    match ImageReference::ending(value) {
-        Some(reference) if reference.name == *image => Part::Image,
-        Some(_) | None if Digest::parse(ImageReference::split_end(value).1).is_ok() => Part::Digest,
-        Some(_) | None => Part::Tag,
-    }
 }
 
 impl Leaf {

@@ -3,7 +3,8 @@
 use super::{Leaf, Step};
 use crate::edit::choice::{no_part, several};
 use crate::edit::fit::{Fit, fit};
-use crate::edit::{Part, ProblemReason};
+use crate::edit::{Obstacle, Part, ProblemReason, renovate};
+use crate::image::ImageName;
 
 /// The value that a comment means, as far as a file alone can tell.
 pub(super) enum Choice<'l> {
@@ -14,7 +15,7 @@ pub(super) enum Choice<'l> {
     /// The first one, or one of the others, where it is of the image of the policy.
     OfImage(&'l Leaf, Vec<&'l Leaf>),
     /// None that can be told from the others; the last one stands for them.
-    Unclear(&'l Leaf, ProblemReason, String),
+    Unclear(&'l Leaf, Obstacle),
 }
 
 /// The only value of a line that fits a part surely, or else the only one that fits it at all. A line that holds a single
@@ -26,17 +27,30 @@ pub(super) fn meant(part: Part, leaves: &[Leaf]) -> Choice<'_> {
     };
     let (sure, all) = (fitting(Fit::Sure), fitting(Fit::Maybe));
     let is_told_by_image = part == Part::Image || part == Part::Name;
+    let unclear = |reason, message| Choice::Unclear(last, Obstacle { reason, message });
     let is_single = leaves.len() == 1 && last.is_whole();
     match (sure.as_slice(), all.as_slice()) {
-        ([], []) if !is_single => Choice::Unclear(last, ProblemReason::NotAnImage, no_part(part)),
+        ([], []) if !is_single => unclear(ProblemReason::NotAnImage, no_part(part)),
         _ if is_single => Choice::One(last),
         ([.., first], _) | ([], [.., first]) if is_told_by_image => {
             let others = all.iter().filter(|leaf| leaf.span != first.span).copied();
             Choice::OfImage(first, others.collect())
         }
         ([one], _) | ([], [one]) => Choice::One(one),
-        ([_, _, ..], _) | ([], _) => Choice::Unclear(last, ProblemReason::Ambiguous, several(part)),
+        ([_, _, ..], _) | ([], _) => unclear(ProblemReason::Ambiguous, several(part)),
     }
+}
+
+/// The version of an image below a comment of Renovate's, and which part of the reference it is. `None` where the line only
+/// names the image.
+pub(super) fn version_of<'l>(image: &ImageName, leaves: &'l [Leaf]) -> Option<(Part, Choice<'l>)> {
+    let Some(last) = leaves.last() else { return Some((Part::Tag, Choice::Nothing)) };
+    let values: Vec<_> =
+        leaves.iter().map(|leaf| renovate::Value { key: leaf.key(), text: &leaf.value }).collect();
+    Some(match renovate::meant(image, &values, false)? {
+        Ok((at, part)) => (part, leaves.get(at).map_or(Choice::Nothing, Choice::One)),
+        Err(obstacle) => (Part::Tag, Choice::Unclear(last, obstacle)),
+    })
 }
 
 impl Leaf {

@@ -7,7 +7,6 @@ use super::document::Document;
 use super::reader::{Node, Reading};
 use super::target::{self, SOPS_VALUE, Target, is_digest};
 use super::tree::{self, View};
-use crate::edit::text::part_held;
 use crate::edit::{FileSites, Obstacle, Owner, Part, Site, renovate};
 use crate::image::ImageName;
 
@@ -17,7 +16,7 @@ const TAGS: [&str; 3] = ["tag", "newTag", "version"];
 /// The keys of such a digest.
 const DIGESTS: [&str; 2] = ["digest", "sha"];
 
-/// Finds the values below the comments that name an image: the last one on the next line, as a marker there would mean.
+/// Finds the values below the comments that name an image: the one on the next line that surely is a version of it.
 /// A line with a marker, good or bad, is the marker's business.
 pub(super) fn find(
     document: &Document<'_>,
@@ -32,18 +31,22 @@ pub(super) fn find(
         let Some(image) = renovate::image(comment.text.trim_start_matches('#')).filter(|_| is_alone) else {
             continue;
         };
-        let end = reading.nodes.partition_point(|node| node.lines.0 <= comment.line + 1);
-        let last = end.checked_sub(1).and_then(|last| reading.nodes.get(last));
-        let value = last.filter(|node| !node.is_key && node.lines.0 == comment.line + 1);
-        let Some(Ok(target)) = value.map(target::target) else { continue };
         let line = document.file_line(comment.line + 1);
-        if marked.contains(&line) || reading.is_encrypted || target.value.starts_with(SOPS_VALUE) {
+        if marked.contains(&line) || reading.is_encrypted {
             continue;
         }
-        let part = part_held(target.value, &image);
-        let mut tag = site(document, &image, part, line, target);
+        let values = values_of(reading, comment.line + 1);
+        let texts: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+        let (target, part, obstacle) = match renovate::meant(&image, &texts, true) {
+            Some(Ok((at, part))) => (values.into_iter().nth(at), part, None),
+            Some(Err(obstacle)) => (values.into_iter().next_back(), Part::Tag, Some(Box::new(obstacle))),
+            None => continue,
+        };
+        let Some((_, target)) = target else { continue };
+        let mut tag = Site { obstacle, ..site(document, &image, part, line, target) };
         let mut beside = None;
         if part == Part::Tag
+            && tag.obstacle.is_none()
             && let Ok(tree) = tree.get_or_init(|| tree::read(document.text))
             && let digests = digests.get_or_init(|| digests_beside_tags(tree.root()))
             && let Some(digest) = digests.get(&(tag.span.start - document.start))
@@ -67,6 +70,25 @@ pub(super) fn find(
         found.sites.extend(beside);
         found.sites.push(tag);
     }
+}
+
+/// The values on a line that could be written.
+fn values_of<'n>(reading: &'n Reading<'_>, line: usize) -> Vec<(renovate::Value<'n>, Target<'n>)> {
+    let begin = reading.nodes.partition_point(|node| node.lines.0 < line);
+    let nodes = reading.nodes.get(begin..).unwrap_or_default().iter();
+    let mut key = None;
+    let mut values = Vec::new();
+    for node in nodes.take_while(|node| node.lines.0 == line) {
+        let stands_behind = key.take();
+        if node.is_key {
+            key = node.text();
+        } else if let Ok(target) = target::target(node)
+            && !target.value.starts_with(SOPS_VALUE)
+        {
+            values.push((renovate::Value { key: stands_behind, text: target.value }, target));
+        }
+    }
+    values
 }
 
 fn site(

@@ -1,7 +1,7 @@
 //! Which value a marker means where only its policy's image can tell, and whether it is one that may be written.
 
-use super::fit::{is_name_of, is_version};
-use super::{Obstacle, Part, ProblemReason, Site, kept};
+use super::fit::{is_name_of, is_part, is_version};
+use super::{Obstacle, Owner, Part, ProblemReason, Site, kept};
 use crate::image::{ImageName, ImageReference};
 
 /// What parts the words of a value in which images may stand.
@@ -13,7 +13,7 @@ pub(super) fn meant<'s>(site: &'s Site, image: Option<&ImageName>) -> Result<&'s
         None => site,
         Some(rivals) => among(site, rivals, image)?,
     };
-    match (&meant.obstacle, unclear_end(meant, image)) {
+    match (&meant.obstacle, unclear_end(meant, image).or_else(|| misfit(meant, image))) {
         (Some(obstacle), _) => Err(Obstacle::clone(obstacle)),
         (None, Some(message)) => Err(Obstacle { reason: ProblemReason::NotAnImage, message }),
         (None, None) => Ok(meant),
@@ -75,6 +75,32 @@ fn unclear_end(site: &Site, image: Option<&ImageName>) -> Option<String> {
             site.value
         )
     })
+}
+
+/// Why a value is not the part that a rule says it is. A marker stands at its value, which a person looked at; a rule may name
+/// any field by mistake.
+fn misfit(site: &Site, image: Option<&ImageName>) -> Option<String> {
+    match site.owner {
+        Owner::Rule(_) => {}
+        Owner::Policy(_) | Owner::Image(_) => return None,
+    }
+    let (part, end) = (site.part, end(site));
+    let fits = match part {
+        Part::Image | Part::Name => {
+            let name = name_of(part, end);
+            name.is_some() && (is_version(end) || end.contains('/') || name.as_ref() == image)
+        }
+        // That of a chart may have a `+`.
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
+            is_part(part, &end.replace('+', "_"))
+        }
+        Part::Digest => is_part(part, end),
+    };
+    let remedy = match is_version(end) {
+        true => "say write: Image in spec.updates.fields",
+        false => "name another field in spec.updates.fields, or write a first version",
+    };
+    (!fits).then(|| format!("{:?} is no {part}; {remedy}", site.value))
 }
 
 fn name_of(part: Part, text: &str) -> Option<ImageName> {

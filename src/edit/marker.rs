@@ -54,6 +54,14 @@ impl Part {
             Self::Image | Self::Tag | Self::TagAlone | Self::Version => false,
         }
     }
+
+    /// Whether it is a digest, or has one beside it.
+    pub(super) const fn is_at_a_digest(self) -> bool {
+        match self {
+            Self::Digest | Self::TagBesideDigest => true,
+            Self::Image | Self::Name | Self::Tag | Self::TagAlone | Self::Version => false,
+        }
+    }
 }
 
 impl fmt::Display for Part {

@@ -259,6 +259,9 @@ fn refusal(followed: Followed<'_>, verdict: &Verdict, wanted: &Wanted<'_>) -> Op
         )),
         Verdict::NoDigest => {
             let remedy = match wanted.pin {
+                None if !followed.site.part.is_at_a_digest() => {
+                    "set spec.pin to TagAndDigest or Digest, or to Tag to have the digest that Git holds left out"
+                }
                 None | Some(Pin::Tag) => "set spec.pin to TagAndDigest or Digest",
                 Some(Pin::TagAndDigest | Pin::Digest) => "it is written as soon as the registry has told it",
             };

@@ -60,6 +60,7 @@ impl Policies {
             ("api", api("1.9.4")),
             ("reflected", api("1.9.4").pinned(None)),
             ("pinned", api("1.9.4").pinned(Some(Pin::TagAndDigest))),
+            ("tagged", api("1.9.4").pinned(Some(Pin::Tag))),
             ("digest", api("1.9.4").pinned(Some(Pin::Digest))),
             ("float", api("1.10")),
             ("date", api("20240101")),

@@ -20,8 +20,8 @@ pub(super) enum Verdict {
 
 /// Compares what Git holds with what the policy wants.
 ///
-/// A policy without `pin` writes a known digest into a whole reference but not into a tag, as Flux does. A tag field
-/// cannot hold a digest alone, so there `pin: Digest` means tag and digest.
+/// A policy without `pin` writes a known digest into a whole reference but into a tag only where there is one, and leaves out
+/// none that Git holds. A tag field cannot hold a digest alone, so there `pin: Digest` means tag and digest.
 ///
 /// What stands before the part and a `=` stays. A value in which only that stands never comes here.
 pub(super) fn judge(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
@@ -36,9 +36,7 @@ fn judge_part(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
     match part {
         Part::Image => judge_image(held, wanted),
         Part::Name => judge_name(held, wanted),
-        Part::Tag => judge_tag(held, wanted),
-        Part::TagBesideDigest => judge_tag_beside_digest(held, wanted),
-        Part::TagAlone => judge_tag_alone(held, wanted),
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone => judge_tag(part, held, wanted),
         Part::Version => judge_version(held, wanted),
         Part::Digest => match wanted.digest {
             None => Verdict::NoDigest,
@@ -54,36 +52,33 @@ fn judge_name(held: &str, wanted: &Wanted<'_>) -> Verdict {
     Verdict::Write(wanted.image.to_string())
 }
 
-fn judge_tag(held: &str, wanted: &Wanted<'_>) -> Verdict {
-    let wants_digest = match wanted.pin {
+/// A digest that stays behind a new tag, in the value or beside it, would go on running the old image; and one that is left
+/// out would no longer say which is run, which only a policy that pins the tag alone may ask for.
+fn judge_tag(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
+    let (tag, held_digest) = if Digest::parse(held).is_ok() { ("", Some(held)) } else { split_digest(held) };
+    let keeps_digest = held_digest.is_some() && wanted.pin != Some(Pin::Tag);
+    let is_pinned = match wanted.pin {
         None | Some(Pin::Tag) => false,
-        Some(Pin::TagAndDigest | Pin::Digest) => true,
+        Some(Pin::TagAndDigest | Pin::Digest) => part == Part::Tag,
     };
-    if wants_digest && wanted.digest.is_none() {
+    if is_pinned && wanted.digest.is_none() {
         return Verdict::NoDigest;
     }
-    let digest = wanted.digest.filter(|_| wants_digest).map(ToString::to_string);
-    let (tag, held_digest) = split_digest(held);
+    let needs_digest = keeps_digest || part == Part::TagBesideDigest;
+    let digest = wanted.digest.filter(|_| is_pinned || keeps_digest).map(ToString::to_string);
     match compare(tag, wanted) {
         Comparison::Below => Verdict::Above(tag.to_owned()),
         Comparison::Same if digest.is_none() || digest.as_deref() == held_digest => Verdict::Held,
+        Comparison::Other if needs_digest && wanted.digest.is_none() => Verdict::NoDigest,
         Comparison::Same | Comparison::Other => {
             held_or(held, with_digest(wanted.tag.as_str(), digest.as_deref()))
         }
     }
 }
 
-fn judge_tag_alone(held: &str, wanted: &Wanted<'_>) -> Verdict {
-    match compare(held, wanted) {
-        Comparison::Below => Verdict::Above(held.to_owned()),
-        Comparison::Same => Verdict::Held,
-        Comparison::Other => held_or(held, wanted.tag.to_string()),
-    }
-}
-
 /// Helm writes the `+` of a version as `_` into the tag, since no tag can hold one (HIP 6).
 fn judge_version(held: &str, wanted: &Wanted<'_>) -> Verdict {
-    match judge_tag_alone(&held.replace('+', "_"), wanted) {
+    match judge_tag(Part::TagAlone, &held.replace('+', "_"), wanted) {
         Verdict::Write(tag) => held_or(held, tag.replace('_', "+")),
         other => other,
     }
@@ -95,16 +90,6 @@ fn as_spelled(held: &str, digest: &Digest) -> String {
     match digest.split_once(':') {
         Some((_, hex)) if Digest::is_hex(held) => hex.to_owned(),
         Some(_) | None => digest,
-    }
-}
-
-/// A digest that stays behind beside a new tag would go on running the old image.
-fn judge_tag_beside_digest(held: &str, wanted: &Wanted<'_>) -> Verdict {
-    match compare(held, wanted) {
-        Comparison::Below => Verdict::Above(held.to_owned()),
-        Comparison::Same => Verdict::Held,
-        Comparison::Other if wanted.digest.is_none() => Verdict::NoDigest,
-        Comparison::Other => held_or(held, wanted.tag.to_string()),
     }
 }
 
@@ -127,6 +112,12 @@ fn judge_image(held: &str, wanted: &Wanted<'_>) -> Verdict {
         Comparison::Below => Verdict::Above(tag.to_owned()),
         Comparison::Same if is_same_image && (digest.is_none() || digest.as_deref() == held_digest) => {
             Verdict::Held
+        }
+        // A digest that the policy does not know is not left out unless it pins the tag alone.
+        Comparison::Same | Comparison::Other
+            if wanted.pin.is_none() && held_digest.is_some() && digest.is_none() =>
+        {
+            Verdict::NoDigest
         }
         Comparison::Same | Comparison::Other => {
             let tag = if writes_tag { format!(":{}", wanted.tag) } else { String::new() };
@@ -169,7 +160,9 @@ fn compare(held: &str, wanted: &Wanted<'_>) -> Comparison {
 }
 
 fn split_digest(text: &str) -> (&str, Option<&str>) {
-    text.split_once('@').map_or((text, None), |(before, digest)| (before, Some(digest)))
+    text.split_once('@').map_or((text, None), |(before, digest)| {
+        (before, Some(digest).filter(|digest| Digest::parse(digest).is_ok()))
+    })
 }
 
 /// Name and tag; the tag is empty where there is none. A colon before the last slash belongs to the host's port.
@@ -281,21 +274,45 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pin_a_digest_in_git_is_held_but_not_carried_to_another_tag() {
-        for pin in [None, Some(Pin::Tag)] {
-            let policy = Policy { pin, ..PLAIN };
-            assert_eq!(policy.judge(Part::Tag, &format!("5@{OLD}")), Verdict::Held);
-            assert_eq!(policy.judge(Part::Tag, &format!("4@{OLD}")), write("5"));
-            assert_eq!(policy.judge(Part::Image, &format!("ghcr.io/acme/api:5@{OLD}")), Verdict::Held);
-            assert_eq!(
-                policy.judge(Part::Image, &format!("ghcr.io/acme/api:4@{OLD}")),
-                write("ghcr.io/acme/api:5")
-            );
-            assert_eq!(
-                policy.judge(Part::Image, &format!("ghcr.io/acme/api@{OLD}")),
-                write("ghcr.io/acme/api:5")
-            );
+    fn a_digest_in_git_is_left_out_only_where_the_tag_alone_is_pinned() {
+        let parts = [
+            (Part::Tag, format!("4@{OLD}"), format!("5@{OLD}"), "5".to_owned(), format!("5@{NEW}")),
+            (Part::TagAlone, format!("4@{OLD}"), format!("5@{OLD}"), "5".to_owned(), format!("5@{NEW}")),
+            (
+                Part::Image,
+                format!("ghcr.io/acme/api:4@{OLD}"),
+                format!("ghcr.io/acme/api:5@{OLD}"),
+                "ghcr.io/acme/api:5".to_owned(),
+                format!("ghcr.io/acme/api:5@{NEW}"),
+            ),
+        ];
+        for (part, lower, same, bare, moved) in parts {
+            let dropping = Policy { pin: Some(Pin::Tag), ..PLAIN };
+            assert_eq!(dropping.judge(part, &same), Verdict::Held, "{part}");
+            assert_eq!(dropping.judge(part, &lower), write(bare), "{part}");
+            assert_eq!(PLAIN.judge(part, &same), Verdict::Held, "{part}");
+            assert_eq!(PLAIN.judge(part, &lower), Verdict::NoDigest, "{part}");
+            let knowing = Policy { digest: Some(NEW), ..PLAIN };
+            assert_eq!(knowing.judge(part, &lower), write(&moved), "{part}");
+            assert_eq!(knowing.judge(part, &same), write(&moved), "{part}");
+            assert_eq!(knowing.judge(part, &moved), Verdict::Held, "{part}");
         }
+        assert_eq!(PLAIN.judge(Part::Image, &format!("ghcr.io/acme/api@{OLD}")), Verdict::NoDigest);
+        assert_eq!(PLAIN.judge(Part::Image, &format!("busybox:5@{OLD}")), Verdict::NoDigest);
+        assert_eq!(PLAIN.judge(Part::Tag, OLD), Verdict::NoDigest);
+        assert_eq!(PLAIN.judge(Part::Tag, "4@x"), write("5"));
+    }
+
+    #[test]
+    fn a_tag_beside_a_digest_is_compared_without_the_digest_that_it_holds_itself() {
+        let policy = Policy { pin: Some(Pin::TagAndDigest), digest: Some(NEW), ..PLAIN };
+        let judge = |held: &str| policy.judge(Part::TagBesideDigest, held);
+        assert_eq!(judge(&format!("6@{OLD}")), Verdict::Above("6".to_owned()));
+        assert_eq!(judge(&format!("4@{OLD}")), write(format!("5@{NEW}")));
+        assert_eq!(judge(&format!("5@{OLD}")), write(format!("5@{NEW}")));
+        assert_eq!(judge(&format!("5@{NEW}")), Verdict::Held);
+        assert_eq!((judge("4"), judge("x5")), (write("5"), Verdict::Held));
+        assert_eq!(PLAIN.judge(Part::TagAlone, &format!("6@{OLD}")), Verdict::Above("6".to_owned()));
     }
 
     #[test]

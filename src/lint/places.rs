@@ -180,6 +180,13 @@ impl<'f> Policies<'f> {
             Some(Pin::TagAndDigest | Pin::Digest) => false,
         };
         match site.part {
+            // One in the value itself goes where a policy pins the tag, and only there.
+            Part::Image | Part::Tag | Part::TagAlone
+                if policy.pin().is_none() && site.value.contains("@sha256:") =>
+            {
+                let problem = format!("the value holds a digest, and the policy {key} writes tags alone");
+                Some((Rule::NoDigest, problem))
+            }
             Part::Digest | Part::TagBesideDigest if is_unpinned => {
                 let problem = format!("a digest stands here, and the policy {key} writes tags alone");
                 Some((Rule::NoDigest, problem))

@@ -328,6 +328,7 @@ fn a_link_out_of_the_folder_is_not_opened_for_its_lines() {
 fn what_stands_in_the_way_of_a_value_is_told_with_its_columns() {
     let digest = format!("sha256:{}", "1".repeat(64));
     let with_digest = format!("digest: {digest} # {{\"$imagepolicy\": \"shop:api:digest\"}}\n");
+    let pinned = format!("tag: 1.0.0@{digest} # {{\"$imagepolicy\": \"shop:api:tag\"}}\n");
     let encrypted = "image: ENC[AES256_GCM,data:x] # {\"$imagepolicy\": \"shop:api\"}\nsops: {mac: x}\n";
     let workload = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: ghcr.io/acme/api:1.0.0\n";
     let twin =
@@ -371,6 +372,14 @@ fn what_stands_in_the_way_of_a_value_is_told_with_its_columns() {
             &with_digest,
             &[
                 "a.yaml:1:9: error no-digest: a digest stands here, and the policy shop/api writes tags alone; set \
+               spec.pin to TagAndDigest or Digest",
+            ],
+        ),
+        (
+            API,
+            &pinned,
+            &[
+                "a.yaml:1:6: error no-digest: the value holds a digest, and the policy shop/api writes tags alone; set \
                spec.pin to TagAndDigest or Digest",
             ],
         ),

@@ -4,6 +4,7 @@ mod application;
 mod field;
 mod helm_values;
 mod kustomize;
+mod list;
 mod oci_artifact;
 mod workload;
 
@@ -75,22 +76,30 @@ pub(super) struct Search<'s> {
     repositories: Vec<HelmRepository>,
 }
 
-/// A rule, and whether its field was found.
+/// A rule, and where its field was found.
 struct Sought<'s> {
     rule: &'s FieldRule,
-    is_met: bool,
+    /// Where in the file the values begin.
+    starts: Vec<usize>,
+    /// In how many documents they are.
+    documents: usize,
 }
 
 impl<'s> Search<'s> {
     pub(super) fn of(path: &'s str, holds: Holds, documents: &[Document<'_>], targets: &'s Targets) -> Self {
-        let rules = targets.fields_in(path).map(|rule| Sought { rule, is_met: false }).collect();
+        let sought = |rule| Sought { rule, starts: Vec::new(), documents: 0 };
+        let rules = targets.fields_in(path).map(sought).collect();
         let is_referred_to = |document: &&Document<'_>| document.text.contains("HelmRepository");
         let trees = documents
             .iter()
             .filter(|_| targets.updates.oci_artifacts)
             .filter(is_referred_to)
             .filter_map(|document| tree::read(document.text).ok());
-        let repositories = trees.filter_map(|tree| HelmRepository::of(tree.root())).collect();
+        let repositories = trees
+            .flat_map(|tree| {
+                list::objects(tree.root()).into_iter().filter_map(HelmRepository::of).collect::<Vec<_>>()
+            })
+            .collect();
         Self { path, holds, targets, rules, repositories }
     }
 
@@ -106,25 +115,47 @@ impl<'s> Search<'s> {
         if updates.workloads {
             workload::find(root, &mut places);
         }
-        if updates.kustomize {
-            kustomize::find(self.path, root, &mut places);
-        }
-        if updates.helm_values {
-            match self.holds {
-                Holds::Anything => helm_values::find(self.path, root, &mut places),
-                Holds::Values => helm_values::find_in_values(root, &mut places),
-                Holds::MaybeValues => helm_values::find_in_document(root, &mut places),
+        let is_list = list::is_list(root);
+        let is_object = |view: &View<'_, '_>| !is_list || view.get("kind").is_some();
+        for object in list::objects(root).into_iter().filter(is_object) {
+            if updates.kustomize {
+                kustomize::find(self.path, object, &mut places);
             }
-        }
-        if updates.oci_artifacts {
-            oci_artifact::find(self.path, root, &self.repositories, &mut places);
+            if updates.helm_values {
+                match self.holds {
+                    Holds::Anything => helm_values::find(self.path, object, &mut places),
+                    Holds::Values => helm_values::find_in_values(object, &mut places),
+                    Holds::MaybeValues => helm_values::find_in_document(object, &mut places),
+                }
+            }
+            if updates.oci_artifacts {
+                oci_artifact::find(self.path, object, &self.repositories, &mut places);
+            }
         }
         places
     }
 
-    /// Reports the rules whose field is in no document.
+    /// Reports the rules whose field is in no document, and keeps the values of those from being written whose field is
+    /// in several.
     pub(super) fn finish(self, found: &mut FileSites) {
-        for sought in self.rules.into_iter().filter(|sought| !sought.is_met) {
+        for Sought { rule, starts, .. } in self.rules.iter().filter(|sought| sought.documents > 1) {
+            let starts: BTreeSet<_> = starts.iter().copied().collect();
+            let owner = Owner::Rule(rule.policy.clone());
+            let is_meant = |site: &&mut Site| {
+                site.owner == owner && site.part == rule.part && starts.contains(&site.span.start)
+            };
+            for site in found.sites.iter_mut().filter(is_meant) {
+                site.obstacle = Some(Box::new(Obstacle {
+                    reason: ProblemReason::Ambiguous,
+                    message: format!(
+                        "{} names a field in several documents of the file; mark the value that is meant instead, or \
+                         give each document a file of its own",
+                        rule.path
+                    ),
+                }));
+            }
+        }
+        for sought in self.rules.into_iter().filter(|sought| sought.starts.is_empty()) {
             let FieldRule { path, policy, .. } = sought.rule;
             if found.has_room(1) {
                 found.problems.push(Problem {
@@ -169,7 +200,9 @@ pub(super) fn find_in_document(
     };
     let mut named = Places::default();
     for sought in &mut search.rules {
-        sought.is_met |= field::find(sought.rule, tree.root(), &mut named);
+        let starts = field::find(sought.rule, tree.root(), &mut named);
+        sought.documents += usize::from(!starts.is_empty());
+        sought.starts.extend(starts.into_iter().map(|start| document.start + start));
     }
     let named_spans: BTreeSet<_> = named.groups.iter().flat_map(Group::spans).collect();
     let mut places = if is_yaml(search.path) { search.by_image(tree.root()) } else { Places::default() };
@@ -203,7 +236,7 @@ pub(super) fn find_in_document(
         }
     }
     if search.holds == Holds::Anything && is_yaml(search.path) {
-        let texts = helm_values::texts(tree.root());
+        let texts = list::objects(tree.root()).into_iter().flat_map(helm_values::texts);
         embedded::find(document, texts, is_encrypted, search.targets, found);
     }
 }

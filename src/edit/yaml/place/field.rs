@@ -6,8 +6,12 @@ use crate::edit::targets::FieldRule;
 use crate::edit::yaml::tree::View;
 use crate::edit::{Obstacle, Owner, ProblemReason};
 
-/// Finds the field in a document. Returns whether it is there.
-pub(super) fn find<'t, 'a>(rule: &FieldRule, document: View<'t, 'a>, places: &mut Places<'t, 'a>) -> bool {
+/// Finds the field in a document. Returns where in it each value begins that the rule names.
+pub(super) fn find<'t, 'a>(
+    rule: &FieldRule,
+    document: View<'t, 'a>,
+    places: &mut Places<'t, 'a>,
+) -> Vec<usize> {
     let mut views = vec![document];
     for step in rule.path.steps() {
         views = views.into_iter().flat_map(|view| follow(view, step)).collect();
@@ -29,7 +33,7 @@ pub(super) fn find<'t, 'a>(rule: &FieldRule, document: View<'t, 'a>, places: &mu
         let place = Place { scalar, owner, part: rule.part, adds: None, obstacle };
         places.groups.push(Group { places: vec![place], seen: vec![scalar] });
     }
-    !scalars.is_empty()
+    scalars.into_iter().map(|scalar| scalar.span.start).collect()
 }
 
 fn follow<'t, 'a>(view: View<'t, 'a>, step: &Step) -> Vec<View<'t, 'a>> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::application;
-use super::kustomize::FILES;
+use super::kustomize::is_kustomization;
 use super::{Group, Holds, Place, Places, Text, is_rendered_later};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::target::is_digest;
@@ -14,26 +14,27 @@ use crate::image::{ImageName, ImageReference};
 /// Finds the images in a document's values. A document that is no Kubernetes object is all values; a chart's own file
 /// has an `apiVersion` but no `kind`.
 pub(super) fn find<'t, 'a>(path: &str, document: View<'t, 'a>, places: &mut Places<'t, 'a>) {
-    let is_kustomization = FILES.contains(&path.rsplit('/').next().unwrap_or(path));
-    match (document.text_of("apiVersion"), document.text_of("kind")) {
-        (_, Some("HelmRelease")) => walk(document.at(&["spec", "values"]), places),
-        (_, Some("Application" | "ApplicationSet")) => {
+    match document.text_of("kind") {
+        Some("HelmRelease") => walk(document.at(&["spec", "values"]), places),
+        Some("Application" | "ApplicationSet") => {
             for helm in application::sources(document).filter_map(|source| source.get("helm")) {
                 walk(helm.get("valuesObject"), places);
                 find_in_parameters(helm, places);
             }
         }
-        (_, kind) if kind == Some("Kustomization") || (kind.is_none() && is_kustomization) => {
+        _ if is_kustomization(path, document) => {
             let charts = document.get("helmCharts").into_iter().flat_map(View::items);
             charts.for_each(|chart| walk(chart.get("valuesInline"), places));
         }
-        (_, _) => find_in_document(document, places),
+        _ => find_in_document(document, places),
     }
 }
 
-/// Finds the images in a document that is values, unless it is an object.
+/// Finds the images in a document that is values, unless it is an object. A chart may have a value `kind`, such as
+/// `DaemonSet`; but no object of that kind goes without an API and a name.
 pub(super) fn find_in_document<'t, 'a>(document: View<'t, 'a>, places: &mut Places<'t, 'a>) {
-    if document.text_of("apiVersion").is_none() && document.text_of("kind").is_none() {
+    let is_named = document.text_of("kind").is_some() && document.get("metadata").is_some();
+    if document.text_of("apiVersion").is_none() && !is_named {
         walk(Some(document), places);
     }
 }

@@ -7,26 +7,35 @@ use crate::edit::{Obstacle, Part, ProblemReason};
 use crate::image::ImageName;
 
 /// The names under which Kustomize reads its file; there the kind may be left out.
-pub(super) const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/// Finds the entries of every list of images in a document.
+/// Whether an object of a file is Kustomize's own.
+pub(super) fn is_kustomization(path: &str, object: View<'_, '_>) -> bool {
+    match (api(object), object.text_of("kind")) {
+        (Some("kustomize.config.k8s.io"), _) | (None, Some("Kustomization" | "Component")) => true,
+        (None, None) => FILES.contains(&path.rsplit('/').next().unwrap_or(path)),
+        (_, _) => false,
+    }
+}
+
+/// The group of an object's API.
+fn api<'t>(object: View<'t, '_>) -> Option<&'t str> {
+    object.text_of("apiVersion").and_then(|version| version.split('/').next())
+}
+
+/// Finds the entries of every list of images in an object.
 pub(super) fn find<'t, 'a>(path: &str, document: View<'t, 'a>, places: &mut Places<'t, 'a>) {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let api = document.text_of("apiVersion").and_then(|version| version.split('/').next());
     let spec = document.get("spec");
     for source in application::sources(document) {
         let images = source.at(&["kustomize", "images"]);
         images.into_iter().flat_map(View::items).for_each(|image| places.take_replacement(image));
     }
-    match (api, document.text_of("kind")) {
-        (Some("kustomize.config.k8s.io"), _) | (None, Some("Kustomization" | "Component")) => {
-            find_in_list(document.get("images"), places);
-        }
-        (None, None) if FILES.contains(&name) => find_in_list(document.get("images"), places),
-        (Some("kustomize.toolkit.fluxcd.io"), _) => {
+    match api(document) {
+        _ if is_kustomization(path, document) => find_in_list(document.get("images"), places),
+        Some("kustomize.toolkit.fluxcd.io") => {
             find_in_list(spec.and_then(|spec| spec.get("images")), places);
         }
-        (Some("helm.toolkit.fluxcd.io"), _) => {
+        Some("helm.toolkit.fluxcd.io") => {
             let renderers = spec.and_then(|spec| spec.get("postRenderers"));
             for renderer in renderers.into_iter().flat_map(View::items) {
                 find_in_list(renderer.at(&["kustomize", "images"]), places);

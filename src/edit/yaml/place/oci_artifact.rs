@@ -1,5 +1,6 @@
 //! Charts and other artifacts in OCI registries, where Flux, Argo CD, Helm and Kustomize refer to them.
 
+use super::kustomize::is_kustomization;
 use super::{Group, Place, Places, application};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
@@ -44,7 +45,7 @@ pub(super) fn find<'t, 'a>(
         Some("Application" | "ApplicationSet") => {
             places.groups.extend(application::sources(document).filter_map(application_source));
         }
-        Some("Kustomization") => {
+        _ if is_kustomization(path, document) => {
             let charts = document.get("helmCharts").into_iter().flat_map(View::items);
             places.groups.extend(charts.filter_map(|chart| dependency(chart, "repo")));
         }

@@ -1,6 +1,6 @@
 //! The image fields of Pod templates, in whatever kind of object they stand.
 
-use super::Places;
+use super::{Places, list};
 use crate::edit::yaml::tree::View;
 
 /// The lists of containers in a Pod's spec.
@@ -12,12 +12,12 @@ const OTHERS: [&str; 5] = ["HelmRelease", "Application", "ApplicationSet", "Kust
 /// Finds the images of containers, and of volumes (`volumes[].image.reference`), wherever an object or a list of objects
 /// holds them: a Pod template is known by its fields, not by the kind around it.
 pub(super) fn find<'t, 'a>(document: View<'t, 'a>, places: &mut Places<'t, 'a>) {
-    let kind = document.text_of("kind");
-    let is_object = document.text_of("apiVersion").is_some() && kind.is_some();
-    if !is_object || kind.is_some_and(|kind| OTHERS.contains(&kind)) {
+    if document.text_of("apiVersion").is_none() || document.text_of("kind").is_none() {
         return;
     }
-    for (key, value) in document.everything().flat_map(View::entries) {
+    let is_other = |object: &View<'_, '_>| object.text_of("kind").is_some_and(|kind| OTHERS.contains(&kind));
+    let objects = list::objects(document).into_iter().filter(|object| !is_other(object));
+    for (key, value) in objects.flat_map(View::everything).flat_map(View::entries) {
         let images = value.items().filter_map(|item| match key {
             "volumes" => item.at(&["image", "reference"]),
             _ if CONTAINERS.contains(&key) => item.get("image"),

@@ -43,7 +43,7 @@ use crate::api::ObjectKey;
 use crate::image::ImageName;
 
 pub use apart::held_back;
-pub use inventory::{Field, FoundBy, Inventory, PassedOver, Place, Switch, inventory};
+pub use inventory::{Field, FoundBy, Inventory, PassedOver, Place, Switch, fields, inventory};
 pub use marker::{Marker, Part};
 pub use plan::{Change, FilePlan, Held, Policies, Resolution, Wanted, plan_file};
 pub use problem::{Problem, ProblemReason, unknown_policy};

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice;
-use super::targets::exact_glob;
 use super::{FileSites, Obstacle, Owner, Part, ProblemReason, Site, Targets, find_sites, yaml};
-use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
+use crate::api::{FieldPart, ObjectKey, Updates};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
 
 /// The image versions of a file.
@@ -250,34 +249,51 @@ fn held(part: Part, value: &str) -> (Option<Tag>, bool) {
 }
 
 impl Place {
-    /// The entry of `spec.updates.fields` that names this value in its file and no other. `None` where there is none:
-    /// in text without fields, beside a digest, where a document more has the same field.
+    /// Where in the file the value begins, in bytes: what tells it from all others of its file.
     #[must_use]
-    pub fn field(&self, path: &str, text: &[u8]) -> Option<Field> {
-        let write = match self.part {
-            Part::Image => FieldPart::Image,
-            Part::Tag | Part::TagAlone if !self.value.is_empty() => FieldPart::Tag,
-            Part::Tag | Part::TagAlone => return None,
-            Part::Name | Part::TagBesideDigest | Part::Version | Part::Digest => return None,
-        };
-        let is_yaml = yaml::is_yaml(path);
-        let field_path = yaml::path_to(std::str::from_utf8(text).ok().filter(|_| is_yaml)?, self.start)?;
-        let field = Field { path: field_path, write };
-        self.is_at(&field, path, text).then_some(field)
+    pub const fn start(&self) -> usize {
+        self.start
     }
 
-    /// Whether the finder of fields finds this value and nothing else.
-    fn is_at(&self, field: &Field, path: &str, text: &[u8]) -> bool {
-        let rule = FieldUpdate {
-            glob: exact_glob(path),
-            policy: "any".to_owned(),
-            path: field.path.clone(),
-            write: field.write,
-        };
-        let updates = Updates { markers: false, fields: vec![rule], ..Updates::default() };
-        let Ok(targets) = Targets::compile(&updates, "any") else { return false };
-        let found = find_sites(path, text, &targets);
-        matches!(found.sites.as_slice(), [site] if site.obstacle.is_none() && site.span.start == self.start)
-            && found.problems.is_empty()
+    /// What an entry of `spec.updates.fields` would write here.
+    fn written_by_field(&self) -> Option<FieldPart> {
+        match self.part {
+            Part::Image => Some(FieldPart::Image),
+            Part::Tag | Part::TagAlone => (!self.value.is_empty()).then_some(FieldPart::Tag),
+            Part::Name | Part::TagBesideDigest | Part::Version | Part::Digest => None,
+        }
     }
+}
+
+/// The entries of `spec.updates.fields` that name these places of a file, each its own and no other value, by where the
+/// places begin. One has none in text without fields, beside a digest, and where a document more has the same field.
+#[must_use]
+pub fn fields<'p>(
+    path: &str,
+    text: &[u8],
+    places: impl IntoIterator<Item = &'p Place>,
+) -> BTreeMap<usize, Field> {
+    let Some(readable) = std::str::from_utf8(text).ok().filter(|_| yaml::is_yaml(path)) else {
+        return BTreeMap::new();
+    };
+    let wanted: BTreeMap<usize, FieldPart> =
+        places.into_iter().filter_map(|place| Some((place.start, place.written_by_field()?))).collect();
+    let mut paths = yaml::paths_to(readable, &wanted.keys().copied().collect());
+    let named = wanted
+        .into_iter()
+        .filter_map(|(start, write)| Some((start, Field { path: paths.remove(&start)?, write })));
+    let named: BTreeMap<usize, Field> = named.collect();
+    let reached = reached(path, text, named.values());
+    named.into_iter().filter(|(start, _)| reached.contains(start)).collect()
+}
+
+/// Where the values begin that the finder of fields finds by these fields. What one of them finds beside another value is
+/// not among them.
+fn reached<'f>(path: &str, text: &[u8], fields: impl Iterator<Item = &'f Field>) -> BTreeSet<usize> {
+    let Some(targets) = Targets::of_fields(path, fields.map(|field| (field.path.as_str(), field.write)))
+    else {
+        return BTreeSet::new();
+    };
+    let found = find_sites(path, text, &targets);
+    found.sites.iter().filter(|site| site.obstacle.is_none()).map(|site| site.span.start).collect()
 }

@@ -90,6 +90,22 @@ impl Targets {
         Self { updates, fields: Vec::new(), tells_templates: true, images: None }
     }
 
+    /// These fields of one file, each with what is written there. `None` where a path can not be read.
+    pub(super) fn of_fields<'f>(
+        path: &str,
+        fields: impl Iterator<Item = (&'f str, FieldPart)>,
+    ) -> Option<Self> {
+        let files = GlobBuilder::new(&exact_glob(path)).build().ok()?.compile_matcher();
+        let policy = ObjectKey::new("any", "any");
+        let rule = |(path, write)| {
+            let (files, policy) = (files.clone(), policy.clone());
+            Some(FieldRule { files, path: FieldPath::parse(path).ok()?, policy, part: part_of(write) })
+        };
+        let fields = fields.map(rule).collect::<Option<_>>()?;
+        let updates = Updates { markers: false, ..Updates::default() };
+        Some(Self { updates, fields, tells_templates: false, images: None })
+    }
+
     /// The same for text that is read as a file of values: what no such file holds is not looked for.
     pub(super) fn in_text(&self) -> Self {
         let Updates { markers, helm_values, renovate_comments, .. } = self.updates;
@@ -197,17 +213,20 @@ impl FieldRule {
         let glob = glob
             .map_err(|error| invalid("glob", format!("{error}; write a glob such as apps/*/values.yaml")))?;
         let path = FieldPath::parse(&rule.path).map_err(|error| invalid("path", error.to_string()))?;
-        let part = match rule.write {
-            FieldPart::Image => Part::Image,
-            FieldPart::Name => Part::Name,
-            FieldPart::Tag => Part::Tag,
-            FieldPart::Digest => Part::Digest,
-        };
         Ok(Self {
             files: glob.compile_matcher(),
             path,
             policy: ObjectKey::new(namespace, &rule.policy),
-            part,
+            part: part_of(rule.write),
         })
+    }
+}
+
+const fn part_of(write: FieldPart) -> Part {
+    match write {
+        FieldPart::Image => Part::Image,
+        FieldPart::Name => Part::Name,
+        FieldPart::Tag => Part::Tag,
+        FieldPart::Digest => Part::Digest,
     }
 }

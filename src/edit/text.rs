@@ -11,10 +11,12 @@ mod lines;
 mod toml;
 mod walk;
 
+use std::cell::LazyCell;
 use std::ops::Range;
 
 use self::choice::Choice;
 use self::comment::Placed;
+use self::field::Fields;
 use super::marker::Marker;
 use super::splice::Splice;
 use super::targets::FieldRule;
@@ -136,8 +138,9 @@ pub(super) fn find_sites(path: &str, format: Format, text: &str, targets: &Targe
         }
     }
     let marked = found.lines_behind((0, 0));
+    let fields = LazyCell::new(|| Fields::of(&leaves));
     for rule in targets.fields_in(path).filter(|_| format.has_fields()) {
-        match field::site(&lines, rule, &leaves) {
+        match field::site(&lines, rule, &fields) {
             Ok(site) if marked.contains(&site.line) => {}
             Ok(site) if found.has_room(site.line) => found.sites.push(site),
             Err(problem) if found.has_room(problem.line) => found.problems.push(problem),

@@ -29,7 +29,7 @@ use super::splice::Splice;
 use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets, kept};
 use crate::api::Updates;
 
-pub(super) use self::path::path_to;
+pub(super) use self::path::paths_to;
 pub(super) use self::verify::{Edit, verify};
 
 /// Whether a file is read as YAML: by its extension, or because Kustomize reads it under this very name.

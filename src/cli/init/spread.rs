@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::findings::{Finding, Passed};
 use super::proposal::Policy;
 use crate::api::{FieldPart, FieldUpdate};
-use crate::edit::{Field, Part, exact_glob};
+use crate::edit::{self, Field, Part, Place, exact_glob};
 use crate::image::ImageName;
 
 /// The most entries of `spec.updates.fields`.
@@ -28,14 +28,16 @@ pub(super) fn fields(
     passed: &mut Vec<Passed>,
 ) -> Vec<FieldUpdate> {
     let shared = shared_images(policies);
+    let named = named(policies.iter().filter(|policy| shared.contains(&policy.image)), texts);
     let mut fields = Vec::new();
     for policy in policies.iter_mut().filter(|policy| shared.contains(&policy.image)) {
         let is_pinned = policy.pin.is_some();
         let name = |finding: &Finding| {
             // A field of a tag takes what the policy pins.
             let fits = !is_pinned || finding.place.part != Part::TagAlone;
-            let field = finding.place.field(&finding.file, texts.get(&finding.file)?).filter(|_| fits)?;
-            (field.path.len() <= MOST_BYTES).then(|| Naming { file: finding.file.clone(), field })
+            let field = named.get(&finding.file)?.get(&finding.place.start()).filter(|_| fits)?;
+            let naming = || Naming { file: finding.file.clone(), field: field.clone() };
+            (field.path.len() <= MOST_BYTES).then(naming)
         };
         let (namings, left_out) = policy.name_places(name);
         passed.extend(left_out.iter().map(|finding| needs_marker(finding, policy)));
@@ -43,6 +45,22 @@ pub(super) fn fields(
     }
     drop_what_is_too_much(&mut fields, policies, passed);
     fields
+}
+
+/// The field of each place of these policies that has one, by file and by where the place begins. All fields of a file are
+/// looked for at once, however many it has.
+fn named<'p>(
+    policies: impl Iterator<Item = &'p Policy>,
+    texts: &BTreeMap<String, Vec<u8>>,
+) -> BTreeMap<String, BTreeMap<usize, Field>> {
+    let mut places: BTreeMap<&str, Vec<&Place>> = BTreeMap::new();
+    for Finding { file, place } in policies.flat_map(|policy| &policy.places) {
+        places.entry(file).or_default().push(place);
+    }
+    let of_file = |(file, places): (&str, Vec<&Place>)| {
+        Some((file.to_owned(), edit::fields(file, texts.get(file)?, places)))
+    };
+    places.into_iter().filter_map(of_file).collect()
 }
 
 fn shared_images(policies: &[Policy]) -> BTreeSet<ImageName> {

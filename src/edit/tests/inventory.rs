@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::{FieldPart, Updates};
-use crate::edit::{FoundBy, PassedOver, Place, ProblemReason, inventory};
+use crate::edit::{FoundBy, PassedOver, Place, ProblemReason, fields, inventory};
 
 /// `line part image tag` of every place, with what finds it.
 fn told(places: &[Place]) -> Vec<String> {
@@ -138,7 +138,8 @@ fn a_field_names_one_value_or_there_is_none() {
     let field = |path: &str, text: &str, at: usize| {
         let text = text.replace("DIGEST", DIGEST);
         let found = inventory(path, text.as_bytes());
-        found.places[at].field(path, text.as_bytes()).map(|field| (field.path, field.write))
+        let mut fields = fields(path, text.as_bytes(), &found.places);
+        fields.remove(&found.places[at].start()).map(|field| (field.path, field.write))
     };
     let pod =
         "kind: Pod\napiVersion: v1\nspec: {containers: [{name: a, image: a:1}, {name: b, image: 'a:2'}]}\n";
@@ -151,4 +152,16 @@ fn a_field_names_one_value_or_there_is_none() {
     assert_eq!(field("kustomization.yaml", "images: [{name: a}]\n", 0), None, "there is nothing yet");
     let env = "# renovate: datasource=docker depName=a\nA=1\n";
     assert_eq!(field("a.env", env, 0), None, "no path leads there");
+}
+
+#[test]
+fn the_fields_of_a_long_list_are_found_in_time() {
+    let item = |at: usize| format!("- {{name: n{at}, image: 'a:{}'}}\n", at % 2);
+    let text = format!("images:\n{}", (0..1_000).map(item).collect::<String>());
+    let places = inventory("values.yaml", text.as_bytes()).places;
+    let begin = std::time::Instant::now();
+    let fields = fields("values.yaml", text.as_bytes(), &places);
+    assert_eq!((places.len(), fields.len()), (1_000, 1_000));
+    assert_eq!(fields[&places[7].start()].path, "images[name=n7].image");
+    assert!(begin.elapsed().as_secs() < 30, "it took {:?}", begin.elapsed());
 }

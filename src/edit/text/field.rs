@@ -7,11 +7,25 @@ use crate::edit::field_path::Step as Wanted;
 use crate::edit::targets::FieldRule;
 use crate::edit::{Owner, Problem, ProblemReason, Site};
 
+/// The leaves of a file, and what stands at each path, which filters ask for. Made once for all rules.
+pub(super) struct Fields<'l> {
+    leaves: &'l [Leaf],
+    values: BTreeMap<&'l [Step], &'l str>,
+}
+
+impl<'l> Fields<'l> {
+    pub(super) fn of(leaves: &'l [Leaf]) -> Self {
+        Self {
+            leaves,
+            values: leaves.iter().map(|leaf| (leaf.path.as_slice(), leaf.value.as_str())).collect(),
+        }
+    }
+}
+
 /// The site of the one leaf that the rule names, or why there is none.
-pub(super) fn site(lines: &Lines, rule: &FieldRule, leaves: &[Leaf]) -> Result<Site, Problem> {
-    let values: BTreeMap<&[Step], &str> =
-        leaves.iter().map(|leaf| (leaf.path.as_slice(), leaf.value.as_str())).collect();
-    let meant: Vec<_> = leaves.iter().filter(|leaf| is_at(rule.path.steps(), leaf, &values)).collect();
+pub(super) fn site(lines: &Lines, rule: &FieldRule, fields: &Fields<'_>) -> Result<Site, Problem> {
+    let Fields { leaves, values } = fields;
+    let meant: Vec<_> = leaves.iter().filter(|leaf| is_at(rule.path.steps(), leaf, values)).collect();
     match meant.as_slice() {
         [leaf] => Ok(leaf.site(lines, Owner::Rule(rule.policy.clone()), rule.part)),
         [] => {

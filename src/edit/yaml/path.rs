@@ -1,29 +1,60 @@
 //! The path of a value, as `spec.updates.fields` writes it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::document;
 use super::tree::{self, View};
 
-/// The path of the scalar that begins at this byte of the file. `None` where a key of it can not be written in a path.
-pub(in crate::edit) fn path_to(text: &str, start: usize) -> Option<String> {
-    let documents = document::split(text);
-    let document = documents.iter().rfind(|document| document.start <= start)?;
-    let tree = tree::read(document.text).ok()?;
-    path_in(tree.root(), start - document.start)
-}
-
-/// The path below a node. Aliases come behind their anchors, so that the first way to a scalar is that of its own key.
-fn path_in(view: View<'_, '_>, start: usize) -> Option<String> {
-    if let Some(scalar) = view.scalar() {
-        return (scalar.span.start == start).then(String::new);
+/// The paths of the scalars that begin at these bytes of the file. One is missing where a key of it can not be written in a
+/// path, and where its document can not be read.
+pub(in crate::edit) fn paths_to(text: &str, starts: &BTreeSet<usize>) -> BTreeMap<usize, String> {
+    let mut paths = BTreeMap::new();
+    for document in document::split(text) {
+        let (start, end) = (document.start, document.start + document.text.len());
+        let wanted: BTreeSet<_> = starts.range(start..end).map(|at| at - start).collect();
+        if let (false, Ok(tree)) = (wanted.is_empty(), tree::read(document.text)) {
+            let mut found = BTreeMap::new();
+            collect(tree.root(), String::new(), &wanted, &mut found);
+            paths.extend(found.into_iter().map(|(at, path)| (start + at, path)));
+        }
     }
-    let of_entry = |(key, value)| Some(joined(&step_of(key)?, &path_in(value, start)?));
-    let of_item = |(index, item)| Some(joined(&step_at(view, index, item), &path_in(item, start)?));
-    view.entries().find_map(of_entry).or_else(|| view.items().enumerate().find_map(of_item))
+    paths
 }
 
-fn joined(step: &str, rest: &str) -> String {
-    let dot = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
-    format!("{step}{dot}{rest}")
+/// Collects the paths below a node. Aliases come behind their anchors, so that the first way to a scalar is that of its own
+/// key.
+fn collect(view: View<'_, '_>, path: String, wanted: &BTreeSet<usize>, found: &mut BTreeMap<usize, String>) {
+    if let Some(scalar) = view.scalar() {
+        if wanted.contains(&scalar.span.start) {
+            found.entry(scalar.span.start).or_insert(path);
+        }
+        return;
+    }
+    for (key, value) in view.entries() {
+        if let Some(step) = step_of(key) {
+            collect(value, joined(&path, &step), wanted, found);
+        }
+    }
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    view.items().filter_map(name_of).for_each(|name| *names.entry(name).or_default() += 1);
+    for (index, item) in view.items().enumerate() {
+        // Its name, where it has one of its own, or else its place, which is another one after the next insertion.
+        let step = match name_of(item).filter(|name| names.get(name) == Some(&1)) {
+            Some(name) => format!("[name={name}]"),
+            None => format!("[{index}]"),
+        };
+        collect(item, joined(&path, &step), wanted, found);
+    }
+}
+
+/// The name of a list's item that a filter can hold.
+fn name_of<'t>(item: View<'t, '_>) -> Option<&'t str> {
+    item.text_of("name").filter(|name| !name.is_empty() && !name.contains([']', '"']))
+}
+
+fn joined(path: &str, step: &str) -> String {
+    let dot = if path.is_empty() || step.starts_with('[') { "" } else { "." };
+    format!("{path}{dot}{step}")
 }
 
 fn step_of(key: &str) -> Option<String> {
@@ -34,22 +65,14 @@ fn step_of(key: &str) -> Option<String> {
     }
 }
 
-/// The item of a list by its name, where it has one of its own, or else by its place, which is another one after the next
-/// insertion.
-fn step_at(list: View<'_, '_>, index: usize, item: View<'_, '_>) -> String {
-    let is_writable = |name: &&str| !name.is_empty() && !name.contains([']', '"']);
-    match item.text_of("name").filter(is_writable) {
-        Some(name) if list.items().filter(|item| item.text_of("name") == Some(name)).count() == 1 => {
-            format!("[name={name}]")
-        }
-        Some(_) | None => format!("[{index}]"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::edit::field_path::FieldPath;
+
+    fn path_to(text: &str, start: usize) -> Option<String> {
+        paths_to(text, &BTreeSet::from([start])).remove(&start)
+    }
 
     #[test]
     fn a_value_is_named_by_keys_names_and_places() {

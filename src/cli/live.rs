@@ -72,7 +72,7 @@ impl LiveRegistries {
     ) -> anyhow::Result<(Vec<Looked>, Option<Asked>)> {
         let registries = &self.folder.registries;
         let sources = sources_of(&source.image, |host| {
-            registries.values().find(|registry| registry.spec.host == host).cloned()
+            registries.values().find(|registry| ImageName::known_host(&registry.spec.host) == host).cloned()
         })?;
         let asker = source.asker.as_ref();
         let mut rounds = 1;

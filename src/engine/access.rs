@@ -250,8 +250,11 @@ pub async fn check_registry<S: SecretSource>(
 #[must_use]
 pub fn registry_faults(registry: &ClusterImageRegistry) -> Vec<AccessError> {
     let spec = &registry.spec;
-    let sources = image_at(&spec.host)
-        .and_then(|image| sources_of(&image, |host| (host == spec.host).then(|| Arc::new(registry.clone()))));
+    let sources = image_at(&spec.host).and_then(|image| {
+        sources_of(&image, |host| {
+            (host == ImageName::known_host(&spec.host)).then(|| Arc::new(registry.clone()))
+        })
+    });
     let asker = spec.credentials.clone().map(|credentials| Asker::of_operator("", credentials));
     let faults = [
         sources.err(),
@@ -264,7 +267,8 @@ pub fn registry_faults(registry: &ClusterImageRegistry) -> Vec<AccessError> {
 
 /// An image of this host, to try things with.
 fn image_at(host: &str) -> Result<ImageName, AccessError> {
-    let image = ImageName::parse(&format!("{host}/x/x")).ok().filter(|name| name.host() == host);
+    let is_whole = |name: &ImageName| name.host() == ImageName::known_host(host);
+    let image = ImageName::parse(&format!("{host}/x/x")).ok().filter(is_whole);
     image.ok_or_else(|| AccessError::Host(host.chars().take(80).collect()))
 }
 

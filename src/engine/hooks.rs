@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::access::AccessError;
 use super::world::SecretSource;
 use crate::api::{ClusterImageRegistry, ObjectKey, SecretRef, Webhook, WebhookKind};
+use crate::image::ImageName;
 use crate::registry::webhook::ProofToken;
 
 /// The key of a Secret that holds what a webhook's sender proves itself with.
@@ -34,7 +35,8 @@ impl Hooks {
     /// Takes over what a ClusterImageRegistry says now.
     pub fn set(&self, name: &str, registry: &ClusterImageRegistry) {
         let hook = registry.spec.webhook.clone();
-        let hook = hook.map(|webhook| Hook { host: registry.spec.host.clone(), webhook });
+        let hook =
+            hook.map(|webhook| Hook { host: ImageName::known_host(&registry.spec.host).to_owned(), webhook });
         let known = self.get(name);
         if known.as_deref() == hook.as_ref() {
             return;

@@ -71,7 +71,7 @@ fn name_at(mirror: &Mirror, image: &ImageName) -> Result<ImageName, String> {
         return Err("a mirror must be another host than the one that it mirrors".to_owned());
     }
     // What is no host is read as a part of the path, on Docker Hub.
-    if there.host() != mirror.host && mirror.host != "index.docker.io" {
+    if there.host() != ImageName::known_host(&mirror.host) {
         return Err("its host is not a host with an optional port, such as harbor.acme.example".to_owned());
     }
     Ok(there)
@@ -87,7 +87,8 @@ mod tests {
 
     fn asked(image: &str, spec: &str) -> Result<Vec<String>, String> {
         let registry = registry(spec);
-        let of = |host: &str| (registry.spec.host == host).then(|| Arc::clone(&registry));
+        let of =
+            |host: &str| (ImageName::known_host(&registry.spec.host) == host).then(|| Arc::clone(&registry));
         let sources = sources_of(&ImageName::parse(image).unwrap(), of).map_err(|error| error.to_string())?;
         Ok(sources.iter().map(|source| format!("{}/{}", source.host(), source.image.repository())).collect())
     }
@@ -101,6 +102,7 @@ mod tests {
             ("{host: docker.io}".to_owned(), vec![hub]),
             (format!("{{host: docker.io, {mirrors}}}"), vec![there[0], there[1], hub]),
             (format!("{{host: docker.io, {mirrors}, fallback: Never}}"), there.to_vec()),
+            (format!("{{host: registry-1.docker.io, {mirrors}, fallback: Never}}"), there.to_vec()),
             (format!("{{host: ghcr.io, {mirrors}}}"), vec![hub]),
         ] {
             assert_eq!(asked("alpine", &spec).unwrap(), wanted, "{spec}");
@@ -123,6 +125,7 @@ mod tests {
         for (spec, words) in [
             ("{host: docker.io, mirrors: [{host: docker.io}]}", "another host"),
             ("{host: docker.io, mirrors: [{host: index.docker.io}]}", "another host"),
+            ("{host: registry-1.docker.io, mirrors: [{host: docker.io}]}", "another host"),
             ("{host: docker.io, mirrors: [{host: a.example}, {host: harbor}]}", "spec.mirrors[1]"),
             ("{host: docker.io, mirrors: [{host: a.example/x}]}", "optional port"),
             ("{host: docker.io, mirrors: [{host: a.example, prefix: Hub}]}", "a-z"),

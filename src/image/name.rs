@@ -5,6 +5,9 @@ use std::fmt;
 /// The host that short names such as `alpine` mean.
 const DOCKER_HUB: &str = "docker.io";
 
+/// Other names of that host, as Docker's own tools, charts and old addresses have them.
+const DOCKER_HUB_ALIASES: [&str; 3] = ["index.docker.io", DOCKER_HUB_API, "registry.hub.docker.com"];
+
 /// The host that serves Docker Hub's registry API.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
 
@@ -63,7 +66,7 @@ impl ImageName {
                 "its path may hold only a-z 0-9 and single . _ - or __ between them, in parts split by /",
             );
         }
-        let host = if host == "index.docker.io" { DOCKER_HUB } else { host };
+        let host = Self::known_host(host);
         let repository = if host == DOCKER_HUB && !path.contains('/') {
             format!("library/{path}")
         } else {
@@ -85,6 +88,12 @@ impl ImageName {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The name by which a host is known: that of Docker Hub for each of the names that it has.
+    #[must_use]
+    pub fn known_host(host: &str) -> &str {
+        if DOCKER_HUB_ALIASES.contains(&host) { DOCKER_HUB } else { host }
     }
 
     /// The host and port that answer the registry API: Docker Hub's differs from its name.
@@ -188,6 +197,9 @@ mod tests {
             ("alpine", "docker.io", "library/alpine"),
             ("library/alpine", "docker.io", "library/alpine"),
             ("index.docker.io/library/alpine", "docker.io", "library/alpine"),
+            ("registry-1.docker.io/alpine", "docker.io", "library/alpine"),
+            ("registry-1.docker.io/bitnamicharts/nginx", "docker.io", "bitnamicharts/nginx"),
+            ("registry.hub.docker.com/grafana/grafana", "docker.io", "grafana/grafana"),
             ("grafana/grafana", "docker.io", "grafana/grafana"),
             ("ghcr.io/acme/api", "ghcr.io", "acme/api"),
             ("localhost/api", "localhost", "api"),

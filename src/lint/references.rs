@@ -162,7 +162,7 @@ fn hosts(folder: &Folder) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &ObjectKey> = BTreeMap::new();
     let mut findings = Vec::new();
     for (key, registry) in &folder.registries {
-        let host = registry.spec.host.as_str();
+        let host = ImageName::known_host(&registry.spec.host);
         match first.get(host) {
             None => drop(first.insert(host, key)),
             Some(other) => {

@@ -154,13 +154,11 @@ fn path_towards<'k>(key: &'k str, image: &ImageName) -> Option<&'k str> {
         Some(rest) if rest.starts_with('/') => rest.trim_start_matches('/'),
         Some(_) | None => path,
     };
-    let is_docker_hub = ["docker.io", "index.docker.io", "registry-1.docker.io"]
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(host));
-    let host = if is_docker_hub { "docker.io" } else { host };
+    let host = host.to_ascii_lowercase();
+    let host = ImageName::known_host(&host);
     let rest = image.repository().strip_prefix(path)?;
     let is_whole_part = path.is_empty() || rest.is_empty() || rest.starts_with('/');
-    (host.eq_ignore_ascii_case(image.host()) && is_whole_part).then_some(path)
+    (host == image.host().to_ascii_lowercase() && is_whole_part).then_some(path)
 }
 
 fn from_entry(entry: Value) -> Result<Credential, &'static str> {
@@ -292,6 +290,7 @@ mod tests {
             "index.docker.io",
             "docker.io",
             "https://registry-1.docker.io/v2",
+            "registry.hub.docker.com",
             "docker.io/library",
         ] {
             let config = format!(r#"{{"auths":{{"{key}":{{"username":"hub","password":"x"}}}}}}"#);

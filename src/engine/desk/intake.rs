@@ -17,6 +17,7 @@ use crate::engine::policy_state::{Asked, PolicyState};
 use crate::engine::repository_state::{Changed, RepositoryState};
 use crate::engine::schedule::Slot;
 use crate::engine::world::{Kind, ObjectId, Status, Update, World};
+use crate::image::ImageName;
 
 impl<W: World> Engine<W> {
     pub(super) fn take_in(&mut self, update: Update) {
@@ -107,7 +108,7 @@ impl<W: World> Engine<W> {
     fn take_registry(&mut self, object: Arc<ClusterImageRegistry>) {
         let name = ObjectKey::of(&*object).name;
         let is_same_spec = self.registries.get(&name).is_some_and(|known| known.spec == object.spec);
-        let host = object.spec.host.clone();
+        let host = ImageName::known_host(&object.spec.host).to_owned();
         let (id, found) = (registry_id(&object), object.status.clone().map(Status::Registry));
         if self.registries.contains_key(&name) {
             self.restore(&id, found);
@@ -123,10 +124,12 @@ impl<W: World> Engine<W> {
         self.checks.entry(name).or_default().ask(now);
         // Also those that ask it as a mirror.
         let is_asked = |spec: &ClusterImageRegistrySpec| {
-            spec.host == host || spec.mirrors.iter().any(|mirror| mirror.host == host)
+            let hosts = spec.mirrors.iter().map(|mirror| &mirror.host).chain([&spec.host]);
+            hosts.into_iter().any(|name| ImageName::known_host(name) == host)
         };
         let asking = self.registries.values().filter(|registry| is_asked(&registry.spec));
-        let hosts: HashSet<&str> = asking.map(|registry| registry.spec.host.as_str()).collect();
+        let hosts: HashSet<&str> =
+            asking.map(|registry| ImageName::known_host(&registry.spec.host)).collect();
         for (key, slot) in &mut self.scans {
             if hosts.contains(key.image.host()) {
                 slot.ask_anew(now);

@@ -37,7 +37,7 @@ mod world;
 pub use access::{AccessError, access_for, check_registry, policy_lacks, registry_faults, registry_lacks};
 pub use asker::Asker;
 pub use choosing::{LookError, Looked, Scanned, choose};
-pub use desk::Engine;
+pub use desk::{Ended, Engine};
 pub use hooks::{Hook, Hooks, webhook_token};
 pub use index::MAX_FILE;
 pub use inquiry::{Asked, PassedOver, ScanError, Tools, ask};

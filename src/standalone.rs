@@ -8,12 +8,13 @@ mod world;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, Hooks, Metrics, Settings};
+use crate::engine::{Ended, Engine, Hooks, Metrics, Settings};
 use crate::receiver::{self, Door, Inbox, Listener};
 use crate::registry::webhook::Oidc;
 pub use statuses::Statuses;
@@ -82,13 +83,8 @@ const WAITING_UPDATES: usize = 256;
 /// # Errors
 /// Where one of the two folders can not be used at all. A bad file in the folder is reported and stops nothing.
 pub async fn run(settings: StandaloneSettings, stop: CancellationToken) -> Result<(), StandaloneError> {
-    let StandaloneSettings { policies, statuses, print, hooks: hooks_at, engine } = settings;
-    if let Err(source) = std::fs::metadata(&policies) {
-        return Err(StandaloneError::Policies { path: policies, source });
-    }
-    let statuses = Statuses::open(&statuses)
-        .map_err(|source| StandaloneError::Statuses { path: statuses.clone(), source })?;
-    let world = Arc::new(FolderWorld::new(statuses.clone(), print));
+    let Site { world, statuses } = Site::open(&settings)?;
+    let StandaloneSettings { policies, hooks: hooks_at, engine, .. } = settings;
     let (updates_in, updates) = mpsc::channel(WAITING_UPDATES);
     let hooks = Hooks::default();
     if let Some(address) = hooks_at {
@@ -101,8 +97,59 @@ pub async fn run(settings: StandaloneSettings, stop: CancellationToken) -> Resul
         tokio::spawn(inbox.carry(updates_in.clone()));
     }
     let feeder = tokio::spawn(watch::feed(policies, Arc::clone(&world), statuses, updates_in));
-    let metrics = Metrics::register(&mut Registry::with_prefix("tagtide"));
-    Engine::run(world, engine, metrics, hooks, updates, stop).await;
+    Engine::run(world, engine, metrics(), hooks, updates, stop).await;
     feeder.abort();
     Ok(())
+}
+
+/// Runs until every object of the folder has had its scan and, where something is to be written, its cycle; no longer than
+/// `limit`, and what is being pushed then. Nobody delivers to it.
+///
+/// # Errors
+/// Where one of the two folders can not be used at all. With a bad file in the folder, not all is [`Ended::Ready`].
+pub async fn run_once(
+    settings: StandaloneSettings,
+    limit: Duration,
+    stop: CancellationToken,
+) -> Result<Ended, StandaloneError> {
+    let Site { world, statuses } = Site::open(&settings)?;
+    let StandaloneSettings { policies, engine, .. } = settings;
+    let (updates_in, updates) = mpsc::channel(WAITING_UPDATES);
+    let feeder = tokio::spawn(watch::feed(policies, Arc::clone(&world), statuses, updates_in));
+    let timer = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            tokio::time::sleep(limit).await;
+            stop.cancel();
+        }
+    });
+    let ended = Engine::run_once(Arc::clone(&world), engine, metrics(), updates, stop).await;
+    feeder.abort();
+    timer.abort();
+    Ok(match ended {
+        Ended::Ready if world.has_problems() => Ended::NotReady,
+        Ended::Ready | Ended::NotReady | Ended::Stopped => ended,
+    })
+}
+
+/// The two folders, as they are used.
+struct Site {
+    world: Arc<FolderWorld>,
+    statuses: Statuses,
+}
+
+impl Site {
+    fn open(settings: &StandaloneSettings) -> Result<Self, StandaloneError> {
+        let StandaloneSettings { policies, statuses, print, .. } = settings;
+        if let Err(source) = std::fs::metadata(policies) {
+            return Err(StandaloneError::Policies { path: policies.clone(), source });
+        }
+        let statuses = Statuses::open(statuses)
+            .map_err(|source| StandaloneError::Statuses { path: statuses.clone(), source })?;
+        Ok(Self { world: Arc::new(FolderWorld::new(statuses.clone(), *print)), statuses })
+    }
+}
+
+fn metrics() -> Metrics {
+    Metrics::register(&mut Registry::with_prefix("tagtide"))
 }

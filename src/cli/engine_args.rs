@@ -71,6 +71,6 @@ impl EngineArgs {
 }
 
 /// A pause may be shorter than an interval: 0ms, 100ms, 2s.
-fn pause(text: &str) -> Result<Duration, String> {
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
     Interval::new(text).exact_duration().map_err(|error| error.to_string())
 }

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::engine_args::EngineArgs;
+use super::engine_args::{EngineArgs, pause};
+use super::output;
+use crate::engine::Ended;
 use crate::operator::{self, LogFormat};
 use crate::standalone::{self, Print, StandaloneSettings};
 
@@ -20,9 +23,14 @@ printed, and written to the status folder, from which they are taken up again af
 Whoever runs this wrote the objects too: file:// repositories and plain HTTP are allowed as the objects ask for them, and
 so are loopback addresses.
 
-Exit codes: 0 asked to stop, 1 it could not run, 2 bad input.
+With --once it ends by itself: as soon as every object has had its scan and, where something is to be written, its commit.
+What fails is not tried again; run it again for that.
 
-Example: tagtide standalone --policies examples/quick-start")]
+Exit codes: 0 asked to stop, or with --once, every object is Ready; 1 it could not run, or with --once, an object or a file
+is not as it should be or the time was up; 2 bad input.
+
+Examples: tagtide standalone --policies examples/quick-start
+          tagtide standalone --policies policies --once --timeout 5m")]
 pub struct StandaloneArgs {
     /// The folder, or one file, with the objects
     #[arg(long, value_name = "PATH")]
@@ -39,6 +47,14 @@ pub struct StandaloneArgs {
     /// Where deliveries of webhooks are taken, at /hooks/<name of a ClusterImageRegistry>; without it they are not
     #[arg(long, value_name = "ADDRESS", env = "TAGTIDE_HOOKS_LISTEN")]
     hooks_listen: Option<SocketAddr>,
+
+    /// End as soon as every object has had its scan and its commit, and tell by the exit code how it went
+    #[arg(long, conflicts_with = "hooks_listen")]
+    once: bool,
+
+    /// With --once: stop after this time even if something is left to be done
+    #[arg(long, value_name = "TIME", default_value = "10m", requires = "once", value_parser = pause)]
+    timeout: Duration,
 
     /// How statuses are printed
     #[arg(short, long, value_enum, default_value_t)]
@@ -69,8 +85,8 @@ enum Output {
 impl StandaloneArgs {
     /// Runs until the process is asked to stop.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let Self { policies, status_dir, cache_dir, hooks_listen, output, engine, log_format, log_level } =
-            self;
+        let Self { policies, status_dir, cache_dir, hooks_listen, once, timeout, .. } = self;
+        let Self { output, engine, log_format, log_level, .. } = self;
         operator::log_to_stderr(log_format, &log_level)?;
         let beside = if policies.is_dir() { policies.clone() } else { policies.with_file_name("") };
         let beside = beside.join(".tagtide");
@@ -90,8 +106,18 @@ impl StandaloneArgs {
         };
         super::block_on(async {
             let stop = operator::on_signal()?;
-            match standalone::run(settings, stop).await {
-                Ok(()) => Ok(ExitCode::SUCCESS),
+            let ended = if once {
+                standalone::run_once(settings, timeout, stop).await
+            } else {
+                standalone::run(settings, stop).await.map(|()| Ended::Ready)
+            };
+            match ended {
+                Ok(Ended::Ready) => Ok(ExitCode::SUCCESS),
+                Ok(Ended::NotReady) => Ok(ExitCode::FAILURE),
+                Ok(Ended::Stopped) => {
+                    output::error(&"it was stopped before all was done; see --timeout");
+                    Ok(ExitCode::FAILURE)
+                }
                 Err(error) => {
                     super::print_error(&error);
                     Ok(ExitCode::from(2))

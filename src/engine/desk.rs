@@ -7,6 +7,7 @@ mod dispatch;
 mod intake;
 mod mirrors;
 mod news;
+mod once;
 mod scans;
 mod settle;
 mod show;
@@ -40,6 +41,7 @@ use super::settings::Settings;
 use super::world::{ObjectId, Status, Update, World};
 use crate::api::{ClusterImageRegistry, ObjectKey};
 use crate::registry;
+pub use once::Ended;
 use scans::KnownList;
 
 /// How long running cycles may take to end after the process was asked to stop.
@@ -71,6 +73,8 @@ pub struct Engine<W> {
     tasks: JoinSet<Done>,
     jobs: HashMap<Id, Job>,
     is_complete: bool,
+    /// Whether it ends once all is done that was asked for.
+    is_once: bool,
     /// When mirrors are looked for next that no object needs.
     mirrors_due: Option<Instant>,
 }
@@ -107,27 +111,34 @@ impl<W: World> Engine<W> {
         settings: Settings,
         metrics: Metrics,
         hooks: Hooks,
-        mut updates: mpsc::Receiver<Update>,
+        updates: mpsc::Receiver<Update>,
         stop: CancellationToken,
     ) {
         let (board, board_work) = Board::open(Arc::clone(&world), metrics.clone());
         let board_work = tokio::spawn(board_work);
         let mut engine = Self::new(world, settings, metrics, board, hooks);
-        loop {
-            let next = engine.start_what_is_due();
-            tokio::select! {
-                () = stop.cancelled() => break,
-                update = updates.recv() => match update {
-                    Some(update) => engine.take_in(update),
-                    None => break,
-                },
-                Some(ended) = engine.tasks.join_next_with_id() => engine.settle(ended),
-                () = sleep_until(next) => {}
-            }
-        }
+        engine.work(updates, &stop).await;
         engine.wind_up().await;
         drop(engine);
         let _ = tokio::time::timeout(GRACE, board_work).await;
+    }
+
+    async fn work(&mut self, mut updates: mpsc::Receiver<Update>, stop: &CancellationToken) {
+        loop {
+            let next = self.start_what_is_due();
+            if self.is_once && self.is_done() {
+                return;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                update = updates.recv() => match update {
+                    Some(update) => self.take_in(update),
+                    None => return,
+                },
+                Some(ended) = self.tasks.join_next_with_id() => self.settle(ended),
+                () = sleep_until(next) => {}
+            }
+        }
     }
 
     fn new(world: Arc<W>, settings: Settings, metrics: Metrics, board: Board, hooks: Hooks) -> Self {
@@ -154,6 +165,7 @@ impl<W: World> Engine<W> {
             tasks: JoinSet::new(),
             jobs: HashMap::new(),
             is_complete: false,
+            is_once: false,
             mirrors_due: None,
         }
     }

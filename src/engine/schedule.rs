@@ -40,6 +40,8 @@ pub(super) struct Slot {
     is_urgent: bool,
     /// The server does not want to be asked before.
     not_before: Option<Instant>,
+    /// It was asked for and did not begin since; neither an interval nor a pause after a failure asks.
+    is_wanted: bool,
 }
 
 impl Slot {
@@ -53,10 +55,16 @@ impl Slot {
         self.is_running
     }
 
+    /// Whether all that was asked for has been done, well or not.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        !self.is_running && !self.is_wanted
+    }
+
     /// Asks for it at a moment, or earlier where it is due earlier. While it runs, once more afterwards.
     pub(super) fn ask(&mut self, at: Instant) {
         let wish = if self.is_running { &mut self.asked } else { &mut self.due };
         *wish = Some(wish.map_or(at, |known| known.min(at)));
+        self.is_wanted = true;
     }
 
     /// Asks for it at a moment, whatever the server wanted before: another one may be asked now.
@@ -95,13 +103,13 @@ impl Slot {
         self.is_running = true;
         self.began = Some(Instant::now());
         // What is asked for from now on is another run.
-        self.is_urgent = false;
+        (self.is_urgent, self.is_wanted) = (false, false);
         self.due = None;
     }
 
     /// Notes that it is not wanted until asked for.
     pub(super) fn rest(&mut self) {
-        self.due = None;
+        (self.due, self.is_wanted) = (None, false);
     }
 
     /// Notes how it ended, and sets the next time. Where it does not run, what ended was begun for one that was dropped.
@@ -135,6 +143,25 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn is_at_rest_once_all_that_was_asked_for_has_been_done() {
+        let mut slot = Slot::default();
+        assert!(slot.is_at_rest());
+        slot.ask(Instant::now());
+        assert!(!slot.is_at_rest());
+        slot.start();
+        assert!(!slot.is_at_rest());
+        slot.ask(Instant::now());
+        slot.finish(MINUTE, Pace::AfterFailure(None));
+        assert!(!slot.is_at_rest(), "it was asked for while it ran");
+        slot.start();
+        slot.finish(MINUTE, Pace::AfterFailure(None));
+        assert!(slot.is_at_rest() && slot.due().is_some(), "a failure asks for nothing");
+        slot.ask(Instant::now());
+        slot.rest();
+        assert!(slot.is_at_rest());
+    }
 
     fn pause_after(slot: &mut Slot, interval: Duration, pace: Pace) -> Duration {
         slot.start();

@@ -27,6 +27,11 @@ impl FolderWorld {
         *self.folder.write().unwrap_or_else(PoisonError::into_inner) = folder;
     }
 
+    /// Whether something in the folder could not be used.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.folder.read().unwrap_or_else(PoisonError::into_inner).problems.is_empty()
+    }
+
     fn print(&self, object: &ObjectId, status: &Status) {
         let line = match self.print {
             Print::Nothing => return,

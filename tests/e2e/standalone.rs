@@ -115,6 +115,70 @@ async fn a_folder_is_as_good_as_a_cluster() {
 }
 
 #[tokio::test]
+async fn once_it_ends_when_all_is_done_and_tells_how_it_went() {
+    let folder = Folder::start().await;
+    let host = folder.registry.host();
+    folder.registry.push("acme/api", "1.1.0").await;
+    folder.registry.push("acme/web", "3.0.0").await;
+    let policy = |name: &str, range: &str| {
+        folder.write(&format!("{name}.yaml"), &format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{image: '{host}/acme/{name}', interval: 1h, select: {{semver: {{range: '{range}'}}}}}}\n"
+        ));
+    };
+    policy("api", ">=1.0.0 <2.0.0");
+    policy("web", "*");
+    folder.repo.push_as(
+        "dev",
+        &[("web.yaml", &format!("image: {host}/acme/web:1.0.0 # {{\"$imagepolicy\": \"shop:web\"}}\n"))],
+    );
+    let once = async |more: &[&str]| {
+        let path = folder.path().to_string_lossy().into_owned();
+        tagtide::run(&[&["standalone", "--once", "--policies", &path], more].concat()).await
+    };
+
+    let ended = once(&[]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(folder.repo.read("main", "api.yaml").contains("acme/api:1.1.0 #"));
+    assert!(folder.repo.read("main", "web.yaml").contains("acme/web:3.0.0 #"));
+    let bot = folder.repo.commits("main").into_iter().filter(|commit| commit.author == "tagtide").count();
+    assert_eq!(bot, 1, "one commit for all that the scans found");
+    assert!(ended.stdout.contains("ImagePolicy shop/web  Succeeded"), "{}", ended.stdout);
+    assert_eq!(folder.status()["written"][0]["tag"], "1.1.0");
+
+    let again = once(&[]).await;
+    assert_eq!(again.code, Some(0), "where nothing is to be done: {}", again.stderr);
+
+    policy("web", ">=9");
+    folder.registry.push("acme/api", "1.2.0").await;
+    let ended = once(&[]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stdout);
+    assert!(folder.repo.read("main", "api.yaml").contains("acme/api:1.2.0 #"), "the others are done");
+
+    policy("web", "*");
+    folder.write(
+        "broken.yaml",
+        "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {name: x}\nspec: {y: z}\n",
+    );
+    assert_eq!(once(&[]).await.code, Some(1), "a file can not be used");
+    fs::remove_file(folder.path().join("broken.yaml")).expect("it is there");
+
+    // Who takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address");
+    folder.write(
+        "slow.yaml",
+        &format!(
+            "apiVersion: tagtide.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: slow, namespace: shop}}\n\
+         spec: {{image: '{address}/acme/slow', select: {{semver: {{range: '*'}}}}}}\n"
+        ),
+    );
+    let ended = once(&["--timeout", "2s"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stdout);
+    assert!(ended.stderr.contains("--timeout"), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn a_file_is_read_again_when_it_changes_and_a_broken_one_stops_nothing() {
     let mut folder = Folder::start().await;
     folder.registry.push("acme/api", "2.0.0").await;

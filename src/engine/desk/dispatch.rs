@@ -35,7 +35,9 @@ impl<W: World> Engine<W> {
             return next;
         }
         self.start_scans(now, &mut next);
-        self.start_cycles(now, &mut next);
+        if !self.holds_cycles_back() {
+            self.start_cycles(now, &mut next);
+        }
         self.sweep_mirrors(now, &mut next);
         for name in due(&self.checks, now, &mut next) {
             self.start_check(name);

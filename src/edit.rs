@@ -14,6 +14,7 @@
 //! any policy or marker says so.
 
 mod apart;
+mod chart;
 mod choice;
 mod field_path;
 mod fit;
@@ -43,6 +44,7 @@ use crate::api::ObjectKey;
 use crate::image::ImageName;
 
 pub use apart::held_back;
+pub use chart::{Chart, ChartSource, ChartSources};
 pub use inventory::{Field, FoundBy, Inventory, PassedOver, Place, Switch, fields, inventory};
 pub use marker::{Marker, Part};
 pub use plan::{Change, FilePlan, Held, Policies, Resolution, Wanted, plan_file};
@@ -62,6 +64,8 @@ pub struct FileSites {
     pub sites: Vec<Site>,
     /// What could not be read, in the order of the file.
     pub problems: Vec<Problem>,
+    /// The sources of charts of other files.
+    sources: Vec<ChartSource>,
 }
 
 /// One value that holds an image version.
@@ -94,6 +98,8 @@ pub enum Owner {
     Rule(ObjectKey),
     /// The policy of this image, if there is one.
     Image(ImageName),
+    /// The policy of this chart, whose source is in another file.
+    Chart(Chart),
 }
 
 /// Why a value can not be written.
@@ -159,17 +165,19 @@ pub fn find_sites(path: &str, text: &[u8], targets: &Targets) -> FileSites {
 }
 
 impl FileSites {
-    /// Whether the file holds neither a site nor a problem.
+    /// Whether the file holds neither a site nor a problem, nor what others need.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sites.is_empty() && self.problems.is_empty()
+        self.sites.is_empty() && self.problems.is_empty() && self.sources.is_empty()
     }
 
     /// Line and policy of the only site, where a marker names the policy and nothing else is to be said of the file.
     #[must_use]
     pub fn sole_marker(&self) -> Option<(u64, &ObjectKey)> {
-        match (self.sites.as_slice(), self.problems.as_slice()) {
-            ([Site { line, owner: Owner::Policy(policy), obstacle: None, .. }], []) => Some((*line, policy)),
+        match (self.sites.as_slice(), self.problems.as_slice(), self.sources.as_slice()) {
+            ([Site { line, owner: Owner::Policy(policy), obstacle: None, .. }], [], []) => {
+                Some((*line, policy))
+            }
             _ => None,
         }
     }
@@ -216,7 +224,8 @@ impl FileSites {
     }
 
     fn of_problem(line: u64, reason: ProblemReason, message: String) -> Self {
-        Self { sites: Vec::new(), problems: vec![Problem { line, reason, message, policy: None }] }
+        let problems = vec![Problem { line, reason, message, policy: None }];
+        Self { problems, ..Self::default() }
     }
 }
 

@@ -311,6 +311,7 @@ impl<'f> Followed<'f> {
             match &site.owner {
                 Owner::Policy(policy) | Owner::Rule(policy) => drop(followed.by_name.insert(policy)),
                 Owner::Image(image) => drop(followed.by_image.insert(image)),
+                Owner::Chart(_) => {}
             }
         }
         followed

@@ -14,7 +14,7 @@ use self::files::{Selector, read_into};
 use self::shared_out::shared_out;
 use super::BadInput;
 use super::progress::Progress;
-use crate::edit::{FileSites, Targets, find_sites};
+use crate::edit::{ChartSources, FileSites, Targets, find_sites};
 use crate::engine::{MAX_FILE, NotRead, Scope, Unread};
 use crate::git::{Branch, BranchName, CommitId, Error, Ignored, head_branch};
 
@@ -123,6 +123,7 @@ impl Repo {
         let looked = self.look(scope, targets, |path, text| searched.mark(path, text, targets))?;
         searched.files = looked.files;
         searched.marked = looked.results.into_iter().flatten().collect();
+        searched.put_charts_together();
         searched.unread = looked.unread;
         Ok(searched)
     }
@@ -188,6 +189,15 @@ impl<T> Looked<T> {
 }
 
 impl Searched {
+    /// Gives each chart the address that its source tells, whichever file that is in. Files that only hold sources are then
+    /// of no interest any more.
+    fn put_charts_together(&mut self) {
+        let files = || self.marked.values().map(|file| &file.found);
+        let sources = ChartSources::of(files().flat_map(FileSites::chart_sources));
+        self.marked.values_mut().for_each(|file| file.found.resolve(&sources));
+        self.marked.retain(|_, file| !file.found.sites.is_empty() || !file.found.problems.is_empty());
+    }
+
     /// Searches a file; `None` where nothing is in it.
     fn mark(&self, path: &str, text: &[u8], targets: &Targets) -> Option<(String, MarkedFile)> {
         let mut found = find_sites(path, text, targets);
@@ -254,6 +264,26 @@ mod tests {
         let searched = repo.search(&all, &Targets::default()).unwrap();
         assert_eq!(searched.marked.keys().collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
         assert_eq!(searched.files, 3, "and plain.yaml");
+    }
+
+    #[test]
+    fn a_chart_has_the_address_that_another_file_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let release = "kind: HelmRelease\nspec: {chart: {spec: {chart: api, version: 1.0.0, sourceRef: {name: acme, namespace: flux}}}}\n";
+        let source = "kind: HelmRepository\nmetadata: {name: acme, namespace: flux}\nspec: {url: 'oci://x.io/charts'}\n";
+        fs::write(folder.path().join("a.yaml"), release).unwrap();
+        fs::write(folder.path().join("b.yaml"), source).unwrap();
+        let updates = crate::api::Updates { oci_artifacts: true, ..crate::api::Updates::default() };
+        let image = crate::image::ImageName::parse("x.io/charts/api").unwrap();
+        let targets = Targets::compile(&updates, "shop").unwrap();
+        for targets in [targets.clone(), targets.of_images([&image])] {
+            let repo = Repo::Folder(folder.path().to_owned());
+            let searched = repo.search(&Scope::compile(None).unwrap(), &targets).unwrap();
+            let found: Vec<_> =
+                searched.marked.iter().map(|(path, file)| (path.as_str(), &file.found.sites)).collect();
+            let [("a.yaml", sites)] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!(sites[0].owner, crate::edit::Owner::Image(image.clone()));
+        }
     }
 
     #[test]

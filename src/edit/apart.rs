@@ -68,6 +68,7 @@ fn follower<'s>(site: &'s Site, policies: &'s dyn Policies) -> Option<&'s Object
             [policy] => Some(policy),
             [] | [_, _, ..] => None,
         },
+        Owner::Chart(_) => None,
     }
 }
 

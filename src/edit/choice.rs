@@ -82,7 +82,7 @@ fn unclear_end(site: &Site, image: Option<&ImageName>) -> Option<String> {
 fn misfit(site: &Site, image: Option<&ImageName>) -> Option<String> {
     match site.owner {
         Owner::Rule(_) => {}
-        Owner::Policy(_) | Owner::Image(_) => return None,
+        Owner::Policy(_) | Owner::Image(_) | Owner::Chart(_) => return None,
     }
     let (part, end) = (site.part, end(site));
     let fits = match part {

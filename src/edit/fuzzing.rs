@@ -4,7 +4,8 @@ use std::convert::Infallible;
 
 use super::targets::every_switch;
 use super::{
-    FilePlan, FileSites, Policies, Resolution, Site, Targets, Wanted, fields, find_sites, inventory, plan_file,
+    FilePlan, FileSites, Policies, Resolution, Site, Targets, Wanted, fields, find_sites, inventory,
+    plan_file,
 };
 use crate::api::{Downgrade, FieldPart, FieldUpdate, ObjectKey, Pin, Updates};
 use crate::fuzzing::Target;

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chart::Origin;
 use super::choice;
-use super::{FileSites, Obstacle, Owner, Part, ProblemReason, Site, Targets, find_sites, yaml};
+use super::{
+    Chart, ChartSource, ChartSources, FileSites, Obstacle, Owner, Part, ProblemReason, Site, Targets,
+    find_sites, yaml,
+};
 use crate::api::{FieldPart, ObjectKey, Updates};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
 
@@ -14,6 +18,8 @@ pub struct Inventory {
     pub places: Vec<Place>,
     /// The values that can not, by line.
     pub passed_over: Vec<PassedOver>,
+    /// The sources of charts, which charts of other files may come from.
+    pub chart_sources: Vec<ChartSource>,
 }
 
 /// One value that holds an image version and can be written.
@@ -34,6 +40,8 @@ pub struct Place {
     /// Whether it holds a digest, or stands beside one.
     pub has_digest: bool,
     start: usize,
+    /// The chart that it is the version of, where the image depends on another file.
+    chart: Option<Chart>,
 }
 
 /// What finds a place.
@@ -149,15 +157,42 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
     for switch in Switch::ALL {
         let found = find_sites(path, text, &targets(&[switch], true));
         for site in &found.sites {
-            if let Owner::Image(image) = &site.owner {
-                let obstacle = site.obstacle.as_deref();
-                listing.take(site, obstacle, FoundBy::Switch(switch), Some(image.clone()));
+            let (obstacle, found_by) = (site.obstacle.as_deref(), FoundBy::Switch(switch));
+            match &site.owner {
+                Owner::Image(image) => listing.take(site, obstacle, found_by, Some(image.clone())),
+                Owner::Chart(_) => listing.take(site, obstacle, found_by, None),
+                Owner::Policy(_) | Owner::Rule(_) => {}
             }
         }
         listing.take_problems(&found);
+        listing.chart_sources.extend(found.chart_sources().iter().cloned());
     }
     listing.places.sort_by_key(|place| place.start);
-    Inventory { places: listing.places, passed_over: listing.passed_over.into_iter().collect() }
+    let Listing { places, passed_over, chart_sources, .. } = listing;
+    Inventory { places, passed_over: passed_over.into_iter().collect(), chart_sources }
+}
+
+impl Inventory {
+    /// Gives each chart the image that its source tells, whichever file that is in. Charts that come from elsewhere go, and
+    /// those of unknown origin are passed over.
+    pub fn resolve(&mut self, sources: &ChartSources) {
+        for mut place in std::mem::take(&mut self.places) {
+            match place.chart.as_ref().map(|chart| (sources.origin(chart), chart)) {
+                None => self.places.push(place),
+                Some((Origin::Image(image), _)) => {
+                    place.image = Some(image);
+                    self.places.push(place);
+                }
+                Some((Origin::Elsewhere, _)) => {}
+                Some((Origin::Unknown, chart)) => self.passed_over.push(PassedOver {
+                    line: place.line,
+                    image: None,
+                    reason: ProblemReason::NoValue,
+                    message: chart.unknown(),
+                }),
+            }
+        }
+    }
 }
 
 /// What would be the image of each line if no marker spoke for it.
@@ -168,7 +203,7 @@ fn images_of_lines(path: &str, text: &[u8], marked: &FileSites) -> BTreeMap<u64,
     let found = find_sites(path, text, &targets(&Switch::ALL, false));
     let images = found.sites.into_iter().filter_map(|site| match site.owner {
         Owner::Image(image) => Some((site.line, image)),
-        Owner::Policy(_) | Owner::Rule(_) => None,
+        Owner::Policy(_) | Owner::Rule(_) | Owner::Chart(_) => None,
     });
     images.collect()
 }
@@ -184,6 +219,7 @@ fn targets(switches: &[Switch], markers: bool) -> Targets {
 struct Listing {
     places: Vec<Place>,
     passed_over: BTreeSet<PassedOver>,
+    chart_sources: Vec<ChartSource>,
     /// Where the values begin that were taken, and whether they can be written.
     taken: BTreeMap<usize, bool>,
 }
@@ -212,7 +248,11 @@ impl Listing {
             None => {
                 let (tag, has_digest) = held(part, &site.value);
                 let (value, start) = (site.value.clone(), site.span.start);
-                self.places.push(Place { line, found_by, image, part, value, tag, has_digest, start });
+                let chart = match &site.owner {
+                    Owner::Chart(chart) => Some(chart.clone()),
+                    Owner::Policy(_) | Owner::Rule(_) | Owner::Image(_) => None,
+                };
+                self.places.push(Place { line, found_by, image, part, value, tag, has_digest, start, chart });
             }
         }
     }

@@ -59,6 +59,11 @@ pub trait Policies {
 
     /// Why what this policy has in different files must stay, where it must: see [`held_back`](super::held_back).
     fn held_back(&self, policy: &ObjectKey) -> Option<&str>;
+
+    /// A policy whose image has a name that ends in this one, which may be that of a chart of unknown origin.
+    fn of_chart(&self, _name: &str) -> Option<&ObjectKey> {
+        None
+    }
 }
 
 /// What is to be done with a file.
@@ -137,7 +142,7 @@ impl Owner {
         match self {
             Self::Policy(_) => "the marker names",
             Self::Rule(_) => "spec.updates.fields names",
-            Self::Image(_) => "the image is that of",
+            Self::Image(_) | Self::Chart(_) => "the image is that of",
         }
     }
 }
@@ -205,6 +210,13 @@ fn judge_all<'s>(
                 [] => continue,
                 [policy, others @ ..] => (policy, others),
             },
+            Owner::Chart(chart) => {
+                let told = policies.of_chart(&chart.name).map(|policy| Followed { site, policy });
+                let problem =
+                    |followed: Followed<'_>| followed.problem(ProblemReason::NoValue, chart.unknown());
+                plan.problems.extend(told.map(problem));
+                continue;
+            }
         };
         let followed = Followed { site, policy };
         plan.sites += 1;

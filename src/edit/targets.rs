@@ -169,6 +169,10 @@ impl Targets {
     pub(super) fn images_may_be_in(&self, text: &[u8]) -> bool {
         let has = |word: &str| memmem::find(text, word.as_bytes()).is_some();
         let Updates { workloads, kustomize, helm_values, oci_artifacts, .. } = &self.updates;
+        // The address that it has is needed wherever a chart is that comes from it.
+        if *oci_artifacts && has("HelmRepository") {
+            return true;
+        }
         if !self.looks_for_images() || self.images.as_ref().is_some_and(|images| !images.is_match(text)) {
             return false;
         }

@@ -334,7 +334,7 @@ fn view(
         Some(plan) => plan,
         None => plan(known, read_to_change, wishes, MOST_PROBLEMS)?,
     };
-    let parts = split(&plan, wishes, grouping, targets, read)?;
+    let parts = split(&plan, wishes, grouping, (targets, index.sources()), read)?;
     let (parents, is_vouched_for) = (snapshot.parents(), snapshot.is_vouched_for());
     index.set_rest(&plan);
     Ok(View { at: snapshot.at(), parents, is_vouched_for, plan, parts })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Scope;
 use super::plan::{Plan, Wishes};
-use crate::edit::{FileSites, Targets, find_sites};
+use crate::edit::{ChartSources, FileSites, Targets, find_sites};
 use crate::git::{BlobId, Error, FileChange, Snapshot, TreeId};
 use kept::{Found, IndexedFile, KeptFiles};
 
@@ -32,6 +32,8 @@ const TOO_MUCH_TO_SEARCH: Error = Error::TooMuch { most: MAX_SEARCHED, what: "by
 pub(super) struct SiteIndex {
     tree: Option<TreeId>,
     files: KeptFiles,
+    /// The sources of charts in all files.
+    sources: ChartSources,
     /// What the policies wanted when the index was looked at last.
     wishes: Arc<Wishes>,
     /// The plan for that tree and these wishes, where nothing was to be done.
@@ -42,6 +44,11 @@ impl SiteIndex {
     /// The files with at least one site or problem, by path.
     pub(super) const fn files(&self) -> &BTreeMap<Box<str>, IndexedFile> {
         self.files.all()
+    }
+
+    /// The sources of charts in these files.
+    pub(super) const fn sources(&self) -> &ChartSources {
+        &self.sources
     }
 
     /// The plan over these files, where it is known that there is nothing to do: a look at a branch that has not moved
@@ -89,7 +96,7 @@ impl SiteIndex {
     ) -> Result<(), Error> {
         // The mirror may have been fetched anew since. Without the old tree nobody can say which files are gone.
         let before = self.tree.take().filter(|tree| snapshot.holds(*tree));
-        let files = &mut self.files;
+        let (files, sought) = (&mut self.files, (targets, &self.sources));
         if before.is_none() {
             *files = KeptFiles::default();
         }
@@ -106,9 +113,7 @@ impl SiteIndex {
                             room = left;
                             new.push((path.into(), blob));
                         }
-                        None => {
-                            look_at(files, (path.into(), blob), snapshot, &mut searched, targets, wishes)?
-                        }
+                        None => look_at(files, (path.into(), blob), snapshot, &mut searched, sought, wishes)?,
                     }
                 }
                 FileChange::Present { .. } | FileChange::Link { .. } => {}
@@ -119,12 +124,13 @@ impl SiteIndex {
         let mut new = new.into_iter();
         while new.len() > 0 {
             for file in new.by_ref().take(FILES_AT_ONCE) {
-                look_at(files, file, snapshot, &mut searched, targets, wishes)?;
+                look_at(files, file, snapshot, &mut searched, sought, wishes)?;
             }
             if is_much {
                 snapshot.let_go()?;
             }
         }
+        self.put_charts_together(snapshot, targets, wishes, &mut searched)?;
         self.tree = Some(snapshot.tree());
         Ok(())
     }
@@ -141,7 +147,31 @@ impl SiteIndex {
         let again: Vec<_> = again.map(|(path, file)| (path.clone(), file.blob)).collect();
         let mut searched = MAX_SEARCHED;
         for file in again {
-            look_at(&mut self.files, file, snapshot, &mut searched, targets, wishes)?;
+            look_at(&mut self.files, file, snapshot, &mut searched, (targets, &self.sources), wishes)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over the sources of charts that the files hold now, and reads those again in which charts are named.
+    fn put_charts_together(
+        &mut self,
+        snapshot: &Snapshot,
+        targets: &Targets,
+        wishes: &Wishes,
+        searched: &mut usize,
+    ) -> Result<(), Error> {
+        if !targets.updates().oci_artifacts {
+            return Ok(());
+        }
+        let sources = ChartSources::of(self.files.all().values().flat_map(IndexedFile::chart_sources));
+        if sources == self.sources {
+            return Ok(());
+        }
+        self.sources = sources;
+        let with_charts = self.files.all().iter().filter(|(_, file)| file.has_charts);
+        let again: Vec<_> = with_charts.map(|(path, file)| (path.clone(), file.blob)).collect();
+        for file in again {
+            look_at(&mut self.files, file, snapshot, searched, (targets, &self.sources), wishes)?;
         }
         Ok(())
     }
@@ -153,11 +183,15 @@ fn look_at(
     (path, blob): (Box<str>, BlobId),
     snapshot: &Snapshot,
     searched: &mut usize,
-    targets: &Targets,
+    (targets, sources): (&Targets, &ChartSources),
     wishes: &Wishes,
 ) -> Result<(), Error> {
     match sites_of(snapshot, &path, blob, searched, targets)? {
-        Some(found) => files.insert(path, IndexedFile::new(blob, found, wishes)),
+        Some(mut found) => {
+            let has_charts = found.needs_chart_sources();
+            found.resolve(sources);
+            files.insert(path, IndexedFile::new(blob, found, has_charts, wishes))
+        }
         None => {
             files.remove(&path);
             Ok(())
@@ -286,6 +320,57 @@ mod tests {
         // The same content under another name: nothing but the missing tree tells that old.yaml is gone.
         make(&folder, &["kept.yaml", "new.yaml"]);
         assert_eq!(update(&mut index, &folder, &none).await, ["kept.yaml", "new.yaml"]);
+    }
+
+    /// Makes a bare repository anew, whose branch `main` holds these files alone.
+    fn make_texts(folder: &Path, files: &[(&str, &str)]) {
+        let _ = std::fs::remove_dir_all(folder);
+        let repository = Repository::init_bare(folder).unwrap();
+        let mut tree = repository.treebuilder(None).unwrap();
+        for (path, text) in files {
+            tree.insert(path, repository.blob(text.as_bytes()).unwrap(), 0o100_644).unwrap();
+        }
+        let tree = repository.find_tree(tree.write().unwrap()).unwrap();
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        repository.commit(Some("refs/heads/main"), &author, &author, "x", &tree, &[]).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_chart_follows_the_policy_of_the_address_that_another_file_tells() {
+        let release = "kind: HelmRelease\nmetadata: {name: api, namespace: shop}\nspec:\n  chart:\n    spec:\n      chart: api\n      version: 1.0.0\n      sourceRef: {kind: HelmRepository, name: acme, namespace: flux}\n";
+        let source = |url: &str| {
+            format!(
+                "kind: HelmRepository\nmetadata: {{name: acme, namespace: flux}}\nspec: {{url: '{url}'}}\n"
+            )
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, mut index) = (folder.path().join("infra.git"), SiteIndex::default());
+        let updates = crate::api::Updates { oci_artifacts: true, ..crate::api::Updates::default() };
+        let targets = Targets::compile(&updates, "shop").unwrap();
+        let wish = |image: &str| {
+            let image = Some(crate::image::ImageName::parse(image).unwrap());
+            (ObjectKey::new("shop", "api"), Err(NoWish { why: "it is new".to_owned(), image }))
+        };
+        let wishes = Arc::new(Wishes::from([wish("x.io/charts/api")]));
+        let (oci, elsewhere) = (source("oci://x.io/charts"), source("https://x.io/charts"));
+        let moved = source("oci://y.io/charts");
+        for (files, problems) in [
+            (vec![("a.yaml", release), ("b.yaml", oci.as_str())], vec![ProblemReason::NotChosen]),
+            (vec![("a.yaml", release), ("b.yaml", &elsewhere)], vec![]),
+            (vec![("a.yaml", release), ("b.yaml", &moved)], vec![]),
+            (vec![("a.yaml", release)], vec![ProblemReason::NoValue]),
+            (vec![("a.yaml", release), ("0.yaml", &oci)], vec![ProblemReason::NotChosen]),
+        ] {
+            make_texts(&folder, &files);
+            let branch = Branch::open_local(&folder, BranchName::parse("main").unwrap());
+            let head = branch.bring_up_to_date().await.unwrap();
+            let mut snapshot = branch.snapshot(head).unwrap();
+            index.update(&mut snapshot, &Scope::compile(None).unwrap(), &targets, &wishes).unwrap();
+            let known = index.files().iter().map(|(path, file)| (&**path, file.known()));
+            let plan = plan(known, |_| Err(()), &wishes, 9).unwrap();
+            let found: Vec<_> = plan.problems.iter().map(|one| one.problem.reason).collect();
+            assert_eq!(found, problems, "{files:?}: {:?}", plan.problems);
+        }
     }
 
     /// A policy that has not chosen.

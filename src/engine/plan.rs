@@ -193,6 +193,11 @@ impl Policies for Writers<'_> {
     fn held_back(&self, policy: &ObjectKey) -> Option<&str> {
         self.held_back.get(policy).map(String::as_str)
     }
+
+    fn of_chart(&self, name: &str) -> Option<&ObjectKey> {
+        let is_named = |image: &ImageName| image.repository().rsplit('/').next() == Some(name);
+        self.by_image.iter().find(|(image, _)| is_named(image)).and_then(|(_, policies)| policies.first())
+    }
 }
 
 /// What a wish asks of a file.

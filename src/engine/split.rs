@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{Plan, PlannedFile, Wishes, Writers};
 use crate::api::{Grouping, ObjectKey};
-use crate::edit::{Policies, Resolution, Targets, find_sites, plan_file};
+use crate::edit::{ChartSources, Policies, Resolution, Targets, find_sites, plan_file};
 use crate::image::ImageName;
 
 /// The most commits of one cycle; a plan of more groups stays one.
@@ -23,7 +23,7 @@ pub(super) fn split<E>(
     plan: &Plan,
     wishes: &Wishes,
     grouping: Grouping,
-    targets: &Targets,
+    (targets, sources): (&Targets, &ChartSources),
     mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<Plan>, E> {
     let groups = groups(plan, wishes, grouping);
@@ -43,7 +43,9 @@ pub(super) fn split<E>(
                 let path = file.path.as_str();
                 let text = shared.remove(path).map_or_else(|| read(path), Ok)?;
                 let members = Members { group, writers: &writers };
-                let Some(file) = only(&members, path, text, targets)? else { return Ok(Vec::new()) };
+                let Some(file) = only(&members, path, text, (targets, sources))? else {
+                    return Ok(Vec::new());
+                };
                 let Some(left) = room.checked_sub(file.content.len()) else { return Ok(Vec::new()) };
                 room = left;
                 shared.insert(path, file.content.clone());
@@ -80,9 +82,10 @@ fn only<E>(
     members: &Members<'_>,
     path: &str,
     text: Vec<u8>,
-    targets: &Targets,
+    (targets, sources): (&Targets, &ChartSources),
 ) -> Result<Option<PlannedFile>, E> {
-    let found = find_sites(path, &text, targets);
+    let mut found = find_sites(path, &text, targets);
+    found.resolve(sources);
     let planned = plan_file(path, || Ok(text), &found, members)?;
     let whole = |content| PlannedFile { path: path.to_owned(), content, changes: planned.changes };
     Ok(planned.text.map(whole))
@@ -152,7 +155,8 @@ mod tests {
         let known = found.iter().map(|(path, found)| (*path, Known::Sites(found)));
         let Ok(mut whole) = plan(known, read, wishes, 9);
         spoil(&mut whole);
-        let Ok(plans) = split(&whole, wishes, grouping, &Targets::default(), read);
+        let Ok(plans) =
+            split(&whole, wishes, grouping, (&Targets::default(), &ChartSources::default()), read);
         let text = |file: &PlannedFile| (file.path.clone(), String::from_utf8(file.content.clone()).unwrap());
         plans.iter().map(|plan| plan.files.iter().map(text).collect()).collect()
     }

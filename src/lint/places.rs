@@ -160,6 +160,8 @@ impl<'f> Policies<'f> {
                 [key] => key,
                 _ => return None,
             },
+            // Whose it would be, the plan tells.
+            Owner::Chart(_) => return None,
         };
         self.by_name.get_key_value(key).map(|(key, policy)| (*key, policy))
     }

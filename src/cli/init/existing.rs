@@ -79,6 +79,8 @@ impl Existing {
             let may_write = |policy: &ObjectKey| {
                 self.0.policies.get(policy).is_some_and(|policy| takes(repository, policy))
             };
+            let is_written =
+                |image: &ImageName| self.of_image(image).filter(|(policy, _)| may_write(policy)).count() == 1;
             let admits =
                 Scope::compile(repository.spec.paths.as_ref()).is_ok_and(|scope| scope.admits(&finding.file));
             let Ok(targets) = Targets::compile(&repository.spec.updates, &key.namespace) else {
@@ -89,9 +91,9 @@ impl Existing {
             admits
                 && sites.any(|site| match &site.owner {
                     Owner::Policy(policy) | Owner::Rule(policy) => may_write(policy),
-                    Owner::Image(image) => {
-                        self.of_image(image).filter(|(policy, _)| may_write(policy)).count() == 1
-                    }
+                    Owner::Image(image) => is_written(image),
+                    // Which image that is was found out with the place.
+                    Owner::Chart(_) => finding.place.image.as_ref().is_some_and(is_written),
                 })
         })
     }

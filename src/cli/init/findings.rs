@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::existing::Existing;
 use crate::api::ObjectKey;
 use crate::cli::repo_files::Repo;
-use crate::edit::{Inventory, Part, Place, Targets, inventory};
+use crate::edit::{ChartSources, Inventory, Part, Place, Targets, inventory};
 use crate::engine::{NotRead, Scope};
 
 /// A place and its file.
@@ -42,11 +42,14 @@ pub(super) struct Findings {
 impl Findings {
     /// Reads the files of a repo.
     pub(super) fn read(repo: &Repo) -> anyhow::Result<Self> {
-        let looked = repo.look(&Scope::compile(None)?, &Targets::everything(), |path, text| {
+        let mut looked = repo.look(&Scope::compile(None)?, &Targets::everything(), |path, text| {
             let found = inventory(path, text);
             let is_kept = !found.places.is_empty() || Existing::may_be_in(path, text);
             (path.to_owned(), found, is_kept.then(|| text.to_vec()))
         })?;
+        let sources = looked.results.iter().flat_map(|(_, found, _)| &found.chart_sources);
+        let sources = ChartSources::of(sources);
+        looked.results.iter_mut().for_each(|(_, found, _)| found.resolve(&sources));
         let mut findings = Self::default();
         findings.passed.extend(looked.unread.into_iter().filter_map(|file| not_read(file.path, &file.why)));
         looked.results.into_iter().for_each(|(path, found, text)| findings.take(path, found, text));

@@ -165,3 +165,24 @@ fn the_fields_of_a_long_list_are_found_in_time() {
     assert_eq!(fields[&places[7].start()].path, "images[name=n7].image");
     assert!(begin.elapsed().as_secs() < 30, "it took {:?}", begin.elapsed());
 }
+
+#[test]
+fn a_chart_of_another_file_has_its_image_or_is_passed_over() {
+    let release =
+        "kind: HelmRelease\nspec: {chart: {spec: {chart: api, version: 1.0.0, sourceRef: {name: acme}}}}\n";
+    let source = |url: &str| {
+        let text = format!("kind: HelmRepository\nmetadata: {{name: acme}}\nspec: {{url: '{url}'}}\n");
+        inventory("b.yaml", text.as_bytes()).chart_sources
+    };
+    let found = |sources: &[crate::edit::ChartSource]| {
+        let mut found = inventory("a.yaml", release.as_bytes());
+        found.resolve(&crate::edit::ChartSources::of(sources));
+        let reasons: Vec<_> = found.passed_over.iter().map(|passed| passed.reason).collect();
+        (told(&found.places), reasons)
+    };
+    assert_eq!(found(&source("oci://x.io/c")), (owned(&["2 ociArtifacts version x.io/c/api 1.0.0"]), vec![]));
+    assert_eq!(found(&source("https://x.io/c")), (vec![], vec![]));
+    assert_eq!(found(&[]), (vec![], vec![ProblemReason::NoValue]));
+    let git = release.replace("{name: acme}", "{kind: GitRepository, name: acme}");
+    assert_eq!(inventory("a.yaml", git.as_bytes()).places, []);
+}

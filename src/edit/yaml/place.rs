@@ -8,8 +8,6 @@ mod list;
 mod oci_artifact;
 mod workload;
 
-pub(super) use self::oci_artifact::HelmRepository;
-
 use std::collections::BTreeSet;
 
 use super::document::Document;
@@ -19,7 +17,9 @@ use super::target::{self, NoTarget};
 use super::tree::{self, View};
 use super::{is_json, is_yaml};
 use crate::edit::targets::FieldRule;
-use crate::edit::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets};
+use crate::edit::{
+    ChartSource, FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets,
+};
 use crate::image::{ImageName, ImageReference};
 
 /// Values that belong to one image. A marker on the line of one of them speaks for all.
@@ -73,7 +73,7 @@ pub(super) struct Search<'s> {
     holds: Holds,
     targets: &'s Targets,
     rules: Vec<Sought<'s>>,
-    repositories: Vec<HelmRepository>,
+    sources: Vec<ChartSource>,
 }
 
 /// A rule, and where its field was found.
@@ -95,12 +95,15 @@ impl<'s> Search<'s> {
             .filter(|_| targets.updates.oci_artifacts)
             .filter(is_referred_to)
             .filter_map(|document| tree::read(document.text).ok());
-        let repositories = trees
+        let sources = trees
             .flat_map(|tree| {
-                list::objects(tree.root()).into_iter().filter_map(HelmRepository::of).collect::<Vec<_>>()
+                list::objects(tree.root())
+                    .into_iter()
+                    .filter_map(oci_artifact::chart_source)
+                    .collect::<Vec<_>>()
             })
             .collect();
-        Self { path, holds, targets, rules, repositories }
+        Self { path, holds, targets, rules, sources }
     }
 
     /// Whether the document may hold a value.
@@ -129,7 +132,7 @@ impl<'s> Search<'s> {
                 }
             }
             if updates.oci_artifacts {
-                oci_artifact::find(self.path, object, &self.repositories, &mut places);
+                oci_artifact::find(self.path, object, &self.sources, &mut places);
             }
         }
         places
@@ -138,6 +141,7 @@ impl<'s> Search<'s> {
     /// Reports the rules whose field is in no document, and keeps the values of those from being written whose field is
     /// in several.
     pub(super) fn finish(self, found: &mut FileSites) {
+        found.sources = self.sources;
         for Sought { rule, starts, .. } in self.rules.iter().filter(|sought| sought.documents > 1) {
             let starts: BTreeSet<_> = starts.iter().copied().collect();
             let owner = Owner::Rule(rule.policy.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::edit::FileSites;
+use crate::edit::{ChartSource, FileSites};
 use crate::engine::plan::{Known, Wishes};
 use crate::git::{BlobId, Error};
 
@@ -21,6 +21,8 @@ const TOO_MUCH_TEXT: Error = Error::TooMuch { most: MAX_TEXT, what: "bytes in th
 pub(in crate::engine) struct IndexedFile {
     pub(in crate::engine) blob: BlobId,
     pub(super) found: Found,
+    /// Whether it names charts whose sources may be in other files.
+    pub(super) has_charts: bool,
 }
 
 /// What a file holds.
@@ -36,7 +38,7 @@ pub(super) enum Found {
 }
 
 impl IndexedFile {
-    pub(super) fn new(blob: BlobId, mut found: FileSites, wishes: &Wishes) -> Self {
+    pub(super) fn new(blob: BlobId, mut found: FileSites, has_charts: bool, wishes: &Wishes) -> Self {
         let elsewhere = found.sole_marker().filter(|(_, policy)| !wishes.contains_key(policy));
         let found = match elsewhere.and_then(|(line, policy)| Some((u32::try_from(line).ok()?, policy))) {
             Some((line, policy)) => Found::Elsewhere { line, policy: policy.to_string().into() },
@@ -47,7 +49,15 @@ impl IndexedFile {
                 Found::Sites(Box::new(found))
             }
         };
-        Self { blob, found }
+        Self { blob, found, has_charts }
+    }
+
+    /// The sources of charts that it holds.
+    pub(super) fn chart_sources(&self) -> &[ChartSource] {
+        match &self.found {
+            Found::Sites(found) => found.chart_sources(),
+            Found::Elsewhere { .. } => &[],
+        }
     }
 
     /// What is known of the file.
@@ -65,7 +75,9 @@ impl IndexedFile {
             Found::Sites(found) => {
                 let values = found.sites.iter().map(|site| site.value.len());
                 let messages = found.problems.iter().map(|problem| problem.message.len());
-                (found.sites.len() + found.problems.len(), values.chain(messages).sum())
+                let places = found.sites.len() + found.problems.len() + found.chart_sources().len();
+                let sources = found.chart_sources().iter().map(ChartSource::size);
+                (places, values.chain(messages).chain(sources).sum())
             }
         }
     }

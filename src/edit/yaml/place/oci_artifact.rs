@@ -4,44 +4,35 @@ use super::kustomize::is_kustomization;
 use super::{Group, Place, Places, application};
 use crate::edit::yaml::reader::Node;
 use crate::edit::yaml::tree::View;
-use crate::edit::{Obstacle, Part, ProblemReason};
+use crate::edit::{Chart, ChartSource, Obstacle, Owner, Part, ProblemReason};
 use crate::image::ImageName;
 
 /// How Helm and Flux mark an address as one of an OCI registry.
 pub(super) const SCHEME: &str = "oci://";
 
-/// A `HelmRepository` of type `oci`, by namespace and name.
-pub(in crate::edit::yaml) struct HelmRepository {
-    namespace: Option<String>,
-    name: String,
-    address: String,
+/// The source of charts that an object is.
+pub(in crate::edit::yaml) fn chart_source(object: View<'_, '_>) -> Option<ChartSource> {
+    let text = |path: &[&str]| object.at(path).and_then(View::text);
+    (text(&["kind"]) == Some("HelmRepository")).then_some(())?;
+    let address = text(&["spec", "url"])?.strip_prefix(SCHEME);
+    Some(ChartSource {
+        namespace: text(&["metadata", "namespace"]).map(str::to_owned),
+        name: text(&["metadata", "name"])?.to_owned(),
+        address: address.map(|address| address.trim_end_matches('/').to_owned()),
+    })
 }
 
-impl HelmRepository {
-    /// The HelmRepository that a document is.
-    pub(in crate::edit::yaml) fn of(document: View<'_, '_>) -> Option<Self> {
-        let text = |path: &[&str]| document.at(path).and_then(View::text);
-        let address = text(&["spec", "url"])?.strip_prefix(SCHEME)?;
-        (text(&["kind"]) == Some("HelmRepository")).then_some(())?;
-        Some(Self {
-            namespace: text(&["metadata", "namespace"]).map(str::to_owned),
-            name: text(&["metadata", "name"])?.to_owned(),
-            address: address.trim_end_matches('/').to_owned(),
-        })
-    }
-}
-
-/// Finds the versions of the artifacts that a document refers to. `repositories` are those of the same file.
+/// Finds the versions of the artifacts that a document refers to. `sources` are those of the same file.
 pub(super) fn find<'t, 'a>(
     path: &str,
     document: View<'t, 'a>,
-    repositories: &[HelmRepository],
+    sources: &[ChartSource],
     places: &mut Places<'t, 'a>,
 ) {
     let spec = document.get("spec");
     match document.text_of("kind") {
         Some("OCIRepository") => places.groups.extend(spec.and_then(oci_repository)),
-        Some("HelmRelease") => places.groups.extend(helm_release(document, repositories)),
+        Some("HelmRelease") => places.groups.extend(helm_release(document, sources)),
         Some("Application" | "ApplicationSet") => {
             places.groups.extend(application::sources(document).filter_map(application_source));
         }
@@ -82,18 +73,28 @@ fn oci_repository<'t, 'a>(spec: View<'t, 'a>) -> Option<Group<'t, 'a>> {
     Some(Group { places, seen: [Some(url), tag, digest].into_iter().flatten().collect() })
 }
 
-fn helm_release<'t, 'a>(document: View<'t, 'a>, repositories: &[HelmRepository]) -> Option<Group<'t, 'a>> {
+/// A source in the same file goes before those of other files, which may stand for other clusters.
+fn helm_release<'t, 'a>(document: View<'t, 'a>, sources: &[ChartSource]) -> Option<Group<'t, 'a>> {
     let chart = document.at(&["spec", "chart", "spec"])?;
     let source = chart.get("sourceRef")?;
     let own_namespace = document.at(&["metadata", "namespace"]).and_then(View::text);
     let namespace = source.text_of("namespace").or(own_namespace);
-    let is_meant = |repository: &&HelmRepository| {
-        Some(repository.name.as_str()) == source.text_of("name")
-            && repository.namespace.as_deref() == namespace
+    if !matches!(source.text_of("kind"), None | Some("HelmRepository")) {
+        return None;
+    }
+    let repository = source.text_of("name")?;
+    let is_meant =
+        |source: &&ChartSource| source.name == repository && source.namespace.as_deref() == namespace;
+    let (name, held) = (filled(chart, "chart")?, filled(chart, "version")?);
+    if let Some(source) = sources.iter().find(is_meant) {
+        return version(&format!("{}/{}", source.address.as_deref()?, name.text()?), name, held);
+    }
+    let chart = Chart {
+        namespace: namespace.map(str::to_owned),
+        repository: repository.to_owned(),
+        name: name.text()?.to_owned(),
     };
-    let repository = repositories.iter().find(is_meant)?;
-    let name = filled(chart, "chart")?;
-    version(&format!("{}/{}", repository.address, name.text()?), name, chart.get("version")?.scalar()?)
+    owned_version(Owner::Chart(chart), name, held)
 }
 
 /// Argo CD writes the repository of an OCI chart without a scheme, and that of any other artifact with one.
@@ -124,11 +125,14 @@ fn dependency<'t, 'a>(entry: View<'t, 'a>, repository_key: &str) -> Option<Group
 
 /// The version of a chart: a tag in which `+` stands for the tag's `_`.
 fn version<'t, 'a>(image: &str, name: &'t Node<'a>, version: &'t Node<'a>) -> Option<Group<'t, 'a>> {
-    let image = ImageName::parse(image).ok()?;
+    owned_version(Owner::Image(ImageName::parse(image).ok()?), name, version)
+}
+
+fn owned_version<'t, 'a>(owner: Owner, name: &'t Node<'a>, version: &'t Node<'a>) -> Option<Group<'t, 'a>> {
     let obstacle = is_range(version.text()?).then(|| {
         no_value("it is a range, in which Helm or the sync engine chooses; write one whole version")
     });
-    let place = Place::of_image(&image, version, Part::Version).hindered_by(obstacle);
+    let place = Place { scalar: version, owner, part: Part::Version, adds: None, obstacle };
     Some(Group { places: vec![place], seen: vec![name, version] })
 }
 

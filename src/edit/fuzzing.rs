@@ -36,7 +36,7 @@ fn places(input: &[u8]) {
         "a.sh",
         "Dockerfile",
     ];
-    for path in names.into_iter().chain(["a.properties"]) {
+    for path in names.into_iter().chain(["a.properties", "a.ini", "Makefile"]) {
         plan(path, input, "1.10", Some(Pin::TagAndDigest));
         let places = inventory(path, input).places;
         let fields = fields(path, input, &places);

@@ -20,6 +20,7 @@ use self::field::Fields;
 use super::marker::Marker;
 use super::splice::Splice;
 use super::targets::FieldRule;
+use super::yaml::SOPS_VALUE;
 use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets, kept};
 use crate::image::Tag;
 
@@ -33,6 +34,10 @@ pub(super) enum Format {
     Env,
     /// Java's, in which a comment has a line of its own.
     Properties,
+    /// `key = value` with comments on lines of their own, and what is not quite that.
+    Ini,
+    /// Of GNU Make, in which a space before a comment belongs to the value.
+    Makefile,
     /// A Dockerfile, in which a comment has a line of its own.
     Dockerfile,
     Shell,
@@ -71,14 +76,21 @@ impl Format {
         let ends_in = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
         match name {
             "Dockerfile" | "Containerfile" => Some(Self::Dockerfile),
+            "Makefile" | "makefile" | "GNUmakefile" => Some(Self::Makefile),
             ".env" => Some(Self::Env),
-            _ if name.starts_with("Dockerfile.") || ends_in(&[".Dockerfile", ".dockerfile"]) => {
+            ".envrc" => Some(Self::Shell),
+            _ if name.starts_with("Dockerfile.")
+                || name.starts_with("Containerfile.")
+                || ends_in(&[".Dockerfile", ".dockerfile"]) =>
+            {
                 Some(Self::Dockerfile)
             }
             _ if name.starts_with(".env.") || ends_in(&[".env"]) => Some(Self::Env),
             _ if ends_in(&[".toml"]) => Some(Self::Toml),
-            _ if ends_in(&[".tf", ".tfvars", ".hcl"]) => Some(Self::Hcl),
+            _ if ends_in(&[".tf", ".tofu", ".tfvars", ".hcl", ".nomad"]) => Some(Self::Hcl),
             _ if ends_in(&[".properties"]) => Some(Self::Properties),
+            _ if ends_in(&[".ini", ".conf", ".cfg"]) => Some(Self::Ini),
+            _ if ends_in(&[".mk"]) => Some(Self::Makefile),
             _ if ends_in(&[".sh", ".bash"]) => Some(Self::Shell),
             _ => None,
         }
@@ -88,14 +100,16 @@ impl Format {
     pub(super) const fn has_fields(self) -> bool {
         match self {
             Self::Toml | Self::Hcl => true,
-            Self::Env | Self::Properties | Self::Dockerfile | Self::Shell => false,
+            Self::Env | Self::Properties | Self::Ini | Self::Makefile | Self::Dockerfile | Self::Shell => {
+                false
+            }
         }
     }
 
     const fn has_comments_behind_values(self) -> bool {
         match self {
             Self::Toml | Self::Hcl | Self::Env | Self::Shell => true,
-            Self::Properties | Self::Dockerfile => false,
+            Self::Properties | Self::Ini | Self::Makefile | Self::Dockerfile => false,
         }
     }
 
@@ -103,7 +117,8 @@ impl Format {
         match self {
             Self::Hcl => &["#", "//"],
             Self::Properties => &["#", "!"],
-            Self::Toml | Self::Env | Self::Dockerfile | Self::Shell => &["#"],
+            Self::Ini => &["#", ";"],
+            Self::Toml | Self::Env | Self::Makefile | Self::Dockerfile | Self::Shell => &["#"],
         }
     }
 
@@ -112,7 +127,9 @@ impl Format {
         match self {
             Self::Toml => toml::leaves(text),
             Self::Hcl => hcl::leaves(text),
-            Self::Env | Self::Properties | Self::Dockerfile | Self::Shell => Ok(lines::leaves(self, text)),
+            Self::Env | Self::Properties | Self::Ini | Self::Makefile | Self::Dockerfile | Self::Shell => {
+                Ok(lines::leaves(self, text))
+            }
         }
     }
 }
@@ -147,8 +164,24 @@ pub(super) fn find_sites(path: &str, format: Format, text: &str, targets: &Targe
             Ok(_) | Err(_) => break,
         }
     }
+    hinder_encrypted(&leaves, &mut found.sites);
     found.settle(text);
     found
+}
+
+/// What SOPS has encrypted is no version, and where it keeps a checksum of a file's values none may change.
+fn hinder_encrypted(leaves: &[Leaf], sites: &mut [Site]) {
+    let is_checksum = |leaf: &Leaf| {
+        let is_key = matches!(leaf.path.as_slice(), [Step::Key(key)] if key == "sops_mac" || key == "mac");
+        is_key && leaf.value.starts_with(SOPS_VALUE)
+    };
+    let is_covered = leaves.iter().any(is_checksum);
+    for site in sites.iter_mut().filter(|site| is_covered || site.value.starts_with(SOPS_VALUE)) {
+        let message =
+            "the value is encrypted with SOPS, or covered by its checksum; move it to a file that is not";
+        let (reason, message) = (ProblemReason::Encrypted, message.to_owned());
+        site.obstacle = Some(Box::new(Obstacle { reason, message }));
+    }
 }
 
 fn take(lines: &Lines, Placed { line, says, leaves }: Placed<'_>, found: &mut FileSites) {

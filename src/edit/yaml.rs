@@ -30,12 +30,14 @@ use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets, kept
 use crate::api::Updates;
 
 pub(super) use self::path::paths_to;
+pub(super) use self::target::SOPS_VALUE;
 pub(super) use self::verify::{Edit, verify};
 
 /// Whether a file is read as YAML: by its extension, or because Kustomize reads it under this very name.
 pub(super) fn is_yaml(path: &str) -> bool {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-    name.ends_with(".yaml") || name.ends_with(".yml") || name == "Kustomization"
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    ["yaml", "yml"].iter().any(|known| extension.eq_ignore_ascii_case(known)) || name == "Kustomization"
 }
 
 /// Whether a file is read as JSON: a field of it may be named, but it can hold no comment.

@@ -129,7 +129,8 @@ proptest! {
     fn a_damaged_file_of_any_format_is_read_without_a_panic(
         (path, text) in file(),
         path_of in prop_oneof![Just(None), Just(Some("field.json")), Just(Some("field.toml")), Just(Some("field.tf")),
-            Just(Some(".env")), Just(Some("a.properties")), Just(Some("Dockerfile")), Just(Some("a.sh"))],
+            Just(Some(".env")), Just(Some("a.properties")), Just(Some("Dockerfile")), Just(Some("a.sh")),
+            Just(Some("Makefile")), Just(Some("a.ini"))],
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0usize..3), 0..6),
     ) {
         let mut text = rendered(&text, "\"", "v0", "\n").into_bytes();
@@ -209,6 +210,8 @@ fn hostile_files_of_other_formats_end_in_time() {
         ("a.sh", "a:1 # {\"$tagtide\": \"shop:any\"}\n"),
         ("a.properties", "# $tagtide\r"),
         ("Dockerfile", "A=\"b\" "),
+        ("Makefile", "A := b # "),
+        ("a.ini", "; {\"$imagepolicy\": \"shop:any\"}\n"),
         ("field.json", "[{\"a\":"),
     ] {
         let text = format!("{}\n# {{\"$imagepolicy\": \"shop:any\"}}\n", unit.repeat(300_000 / unit.len()));

@@ -22,6 +22,15 @@ pub(super) enum Says {
     Image(ImageName),
 }
 
+impl Says {
+    const fn is_marker(&self) -> bool {
+        match self {
+            Self::Marker(_) => true,
+            Self::Image(_) => false,
+        }
+    }
+}
+
 /// The comments of a text, in its order. A value has at most one: that on its line, or else the one on the line above.
 pub(super) fn placed<'l>(
     format: Format,
@@ -44,10 +53,14 @@ pub(super) fn placed<'l>(
         let free = reaching.map_or(start, |leaf| leaf.span.end.max(start));
         let own = in_line(format, text, free..end, here, updates);
         if let Some(says) = own {
-            above = None;
             if here.is_empty() && is_own_line(format, line) {
-                above = Some((number, says));
+                // A marker speaks for its value, whatever Renovate's comment says.
+                let has_marker = above.as_ref().is_some_and(|(_, above)| above.is_marker());
+                if says.is_marker() || !has_marker {
+                    placed.extend(displaced(above.replace((number, says))));
+                }
             } else {
+                placed.extend(displaced(above.take()));
                 placed.push(Placed { line: number, says, leaves: here });
             }
         } else if let Some((line, says)) = above.take() {
@@ -57,6 +70,12 @@ pub(super) fn placed<'l>(
     }
     placed.extend(above.map(|(line, says)| Placed { line, says, leaves: &[] }));
     placed
+}
+
+/// A marker that another comment parts from its value has none.
+fn displaced<'l>(comment: Option<(u64, Says)>) -> Option<Placed<'l>> {
+    let (line, says) = comment.filter(|(_, says)| says.is_marker())?;
+    Some(Placed { line, says, leaves: &[] })
 }
 
 fn is_own_line(format: Format, line: &str) -> bool {
@@ -93,7 +112,7 @@ fn in_line(
         Some(Says::Marker(Err(error)))
     };
     let Some(sign_at) = sign_at else { return swallowed().filter(|_| updates.markers) };
-    let comment = rest.get(sign_at..)?.trim_start_matches(['#', '/', '!']);
+    let comment = rest.get(sign_at..)?.trim_start_matches(['#', ';', '/', '!']);
     let is_behind = last.is_some();
     if let Some(marker) = marker::read(comment, is_behind).filter(|_| updates.markers) {
         let marker = match marker {

@@ -1,4 +1,4 @@
-//! The values of formats in which a line stands for itself: `.env`, `.properties`, Dockerfiles, shell scripts.
+//! The values of formats in which a line stands for itself: `.env`, `.properties`, `.ini`, Dockerfiles, Makefiles, shell scripts.
 
 use std::ops::Range;
 
@@ -44,18 +44,25 @@ fn in_line(format: Format, line: &str) -> Vec<Found<'_>> {
     match format {
         Format::Properties => property(line).into_iter().collect(),
         Format::Env => variable(line).into_iter().collect(),
-        Format::Shell | Format::Dockerfile | Format::Toml | Format::Hcl => {
-            let mut found = Vec::new();
-            for word in words(line) {
-                // Behind a `#` at the beginning of a word stands a comment.
-                if line.get(word.clone()).is_some_and(|word| word.starts_with('#')) {
-                    break;
-                }
-                found.extend(in_word(line, word));
-            }
-            found
+        Format::Ini => {
+            property(line).and_then(|found| assigned(line, found.key?, found.span)).into_iter().collect()
         }
+        Format::Makefile => match definition(line) {
+            Some(found) => vec![found],
+            None => in_words(line),
+        },
+        Format::Shell | Format::Dockerfile | Format::Toml | Format::Hcl => in_words(line),
     }
+}
+
+fn in_words(line: &str) -> Vec<Found<'_>> {
+    // Behind a `#` at the beginning of a word stands a comment.
+    let is_comment = |word: &Range<usize>| line.get(word.clone()).is_some_and(|word| word.starts_with('#'));
+    words(line)
+        .into_iter()
+        .take_while(|word| !is_comment(word))
+        .filter_map(|word| in_word(line, word))
+        .collect()
 }
 
 /// The words of a line: apart by spaces, but for those in quotes.
@@ -112,6 +119,19 @@ fn variable(line: &str) -> Option<Found<'_>> {
     // With quotes within it is no version, but what looks like a comment behind it may yet be a part of it.
     let as_it_is = Found { key: Some(key), value: start..end, span: start..end, style: Style::Plain };
     Some(assigned(line, key, start..end).unwrap_or(as_it_is))
+}
+
+/// `NAME = value` with any of the signs of GNU Make that set a variable (its manual, 6.5), and words such as `export` before.
+fn definition(line: &str) -> Option<Found<'_>> {
+    let (before, behind) = line.split_once('=')?;
+    let name = before.trim_end_matches([':', '?']).trim_end_matches([' ', '\t']);
+    let mut words = name.rsplit([' ', '\t']);
+    let key = words.next().filter(|key| kept::is_name(key))?;
+    let is_set = words.all(|word| matches!(word, "" | "export" | "override" | "private"));
+    let value = behind.trim_start_matches([' ', '\t']);
+    let value = value.find('#').and_then(|end| value.get(..end)).unwrap_or(value);
+    let start = line.len() - behind.trim_start_matches([' ', '\t']).len();
+    if is_set { assigned(line, key, start..start + value.trim_end().len()) } else { None }
 }
 
 /// The value within its quotes, if they are whole and nothing in them is escaped.

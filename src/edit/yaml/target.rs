@@ -11,7 +11,7 @@ use crate::edit::{Part, ProblemReason, Style, marker};
 use crate::image::Digest;
 
 /// How SOPS begins a value that it has encrypted.
-pub(super) const SOPS_VALUE: &str = "ENC[AES256_GCM,";
+pub(in crate::edit) const SOPS_VALUE: &str = "ENC[AES256_GCM,";
 
 /// The scalar that a marker marks.
 #[derive(Debug)]

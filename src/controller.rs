@@ -1,4 +1,4 @@
-//! The engine fed from the Kubernetes API: watches give it objects, statuses go back by server-side apply.
+//! The engine fed from the Kubernetes API: watches give it objects, statuses go back as a whole.
 
 mod watch;
 mod world;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Secret, ServiceAccount};
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
+use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope, Request, Status as ApiStatus};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -28,6 +28,9 @@ const TOKEN_SECONDS: i64 = 600;
 
 /// How long one read of a Secret, a ConfigMap or a ServiceAccount may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The content type of a JSON patch.
+const JSON_PATCH: &str = "application/json-patch+json";
 
 /// The longest note that the events API takes, in bytes.
 const MAX_NOTE: usize = 1024;
@@ -140,7 +143,7 @@ impl SecretSource for KubeWorld {
 impl World for KubeWorld {
     async fn show(&self, object: &ObjectId, status: &Status) -> Result<(), WorldError> {
         let status = status.value().map_err(|error| WorldError(error.to_string()))?;
-        apply(&self.untyped(object), object, &status).await
+        write(&self.untyped(object), &self.client, object, &status).await
     }
 
     async fn tell(&self, object: &ObjectId, notice: &Notice) {
@@ -186,34 +189,39 @@ fn answer<T>(read: Result<kube::Result<T>, Elapsed>) -> Result<T, Failure> {
     }
 }
 
-/// Applies a whole status. An object that is gone needs none, and one made anew under its name is another.
-async fn apply(
+/// Writes a whole status. An object that is gone needs none, and one made anew under its name is another.
+///
+/// Not by server-side apply: of the status alone the API server takes no word on which object is meant. A JSON patch (RFC
+/// 6902) tests it in the same step.
+async fn write(
     api: &Api<DynamicObject>,
+    client: &Client,
     object: &ObjectId,
     status: &serde_json::Value,
 ) -> Result<(), WorldError> {
-    let (kind, name) = (resource(object.kind), &object.key.name);
-    let body = json!({
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": { "name": name, "uid": object.uid },
-        "status": status,
-    });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let error = match api.patch_status(name, &params, &Patch::Apply(body)).await {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
-    let is_gone = match &error {
-        kube::Error::Api(status) if status.is_not_found() => true,
-        // Of another uid, or changed too often in the meantime.
-        kube::Error::Api(status) if status.is_conflict() => {
-            let now = api.get_metadata_opt(name).await.map_err(|error| WorldError(error.to_string()))?;
-            now.is_none_or(|now| now.metadata.uid != object.uid)
-        }
-        _ => false,
-    };
-    if is_gone { Ok(()) } else { Err(WorldError(error.to_string())) }
+    let mut steps = vec![json!({ "op": "add", "path": "/status", "value": status })];
+    if let Some(uid) = &object.uid {
+        steps.insert(0, json!({ "op": "test", "path": "/metadata/uid", "value": uid }));
+    }
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let failed = |problem: String| WorldError(problem);
+    let request = Request::new(api.resource_url());
+    let request = request.patch_subresource("status", &object.key.name, &params, &Patch::Merge(steps));
+    let mut request = request.map_err(|error| failed(error.to_string()))?;
+    let kind = JSON_PATCH.parse().map_err(|_| failed(format!("{JSON_PATCH} is no header")))?;
+    request.headers_mut().insert("content-type", kind);
+    match client.request::<serde_json::Value>(request).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() || is_failed_test(&status) => Ok(()),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// Whether the object of this name is another one. The API server says no more of a test that has failed than that the
+/// request can not be carried out; of a status that does not fit the schema it says what is wrong.
+fn is_failed_test(status: &ApiStatus) -> bool {
+    let has_causes = status.details.as_ref().is_some_and(|details| !details.causes.is_empty());
+    status.code == 422 && !has_causes
 }
 
 fn resource(kind: Kind) -> ApiResource {

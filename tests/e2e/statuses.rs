@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ::tagtide::api::ObjectKey;
 use ::tagtide::controller::KubeWorld;
-use ::tagtide::engine::{Kind, ObjectId, Status, World as _};
-use serde_json::json;
+use ::tagtide::engine::{Kind, ObjectId, Status, World as _, WorldError};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -52,8 +52,11 @@ impl<'p> Scene<'p> {
     }
 
     async fn show(&self, object: &ObjectId, request: &str) {
-        let status = serde_json::from_value(json!({ "lastHandledRequest": request })).unwrap();
-        self.world.show(object, &Status::Policy(status)).await.unwrap();
+        self.try_show(object, json!({ "lastHandledRequest": request })).await.unwrap();
+    }
+
+    async fn try_show(&self, object: &ObjectId, status: Value) -> Result<(), WorldError> {
+        self.world.show(object, &Status::Policy(serde_json::from_value(status).unwrap())).await
     }
 }
 
@@ -72,6 +75,16 @@ async fn a_status_never_lands_on_an_object_that_was_made_anew_under_the_name() {
     assert_ne!(new, old);
     scene.show(&new, "of the new one").await;
     assert_eq!(scene.get(".status.lastHandledRequest").await, "of the new one");
+
+    // The next one takes its place as a whole.
+    let next = json!({ "refused": [{ "tag": "1.0.0", "reason": "avoid" }] });
+    scene.try_show(&new, next).await.unwrap();
+    assert_eq!(scene.get(".status.lastHandledRequest").await, "");
+    assert_eq!(scene.get(".status.refused[0].tag").await, "1.0.0");
+    // One that the API server does not take is not passed over.
+    let scanned = json!({ "tags": u64::MAX, "matching": 0, "changedAt": "2026-01-01T00:00:00Z" });
+    let error = scene.try_show(&new, json!({ "scanned": scanned })).await.unwrap_err();
+    assert!(error.to_string().contains("tags"), "{error}");
 }
 
 #[tokio::test]

@@ -193,7 +193,7 @@ impl PolicyState {
             (Err(problem), _) => none(problem),
             (Ok(_), _) if self.object.spec.suspend => none("the policy is suspended"),
             (Ok(_), Some(selection)) if !self.is_agreed => {
-                none(&format!("no scan has confirmed since the start that {} is still chosen", selection.tag))
+                none(&format!("no scan confirms now that {} is still chosen", selection.tag))
             }
             (Ok(policy), Some(selection)) => {
                 Ok(Wish { policy: Arc::clone(policy), selection: selection.clone() })
@@ -274,7 +274,15 @@ impl PolicyState {
             return Moved::AskAgain;
         }
         self.health = Health::failed(error.reason(), error.to_string());
+        self.doubt_digest();
         Moved::No
+    }
+
+    /// Of two digests nobody can say which is the newer one. While the registry does not say it either, the branch may hold
+    /// one that somebody wrote since, and it stays until a scan agrees with the choice again.
+    fn doubt_digest(&mut self) {
+        let has_digest = self.selection.as_ref().is_some_and(|selection| selection.digest.is_some());
+        self.is_agreed &= !has_digest;
     }
 
     /// Whether a choice lies below the one that stands, or is none at all.
@@ -395,6 +403,7 @@ impl PolicyState {
         if member.revision == self.revision {
             self.handled_request.clone_from(&member.request);
             self.health = Health::failed(reason, message);
+            self.doubt_digest();
         }
     }
 

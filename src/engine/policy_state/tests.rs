@@ -110,3 +110,38 @@ fn what_can_not_be_looked_at_changes_nothing() {
     assert_eq!(scan(&mut state, None, Err(LookError::TooMany)), Moved::No);
     assert_eq!((ready(&state).0.as_str(), selected(&state).as_str()), ("TooLarge", "b"));
 }
+
+#[test]
+fn a_digest_is_written_only_while_the_registry_answers_for_it() {
+    let unread = || LookError::TooMany;
+    let member = |state: &PolicyState| Member {
+        key: ObjectKey::new("shop", "api"),
+        revision: state.revision(),
+        policy: Arc::clone(state.active_policy().unwrap()),
+        chosen: None,
+        standing: None,
+        request: None,
+    };
+    let mut followed = state("select: {follow: {tag: stable}}");
+    let winner = Some(("stable", None));
+    for _ in 0..2 {
+        scan(&mut followed, winner, Ok(Some(digest("1"))));
+        assert!(followed.wish().is_ok());
+        let member = member(&followed);
+        followed.fail(&member, Reason::Unreachable, "no answer".to_owned());
+        assert!(followed.wish().unwrap_err().why.contains("no scan confirms now"));
+        assert_eq!(selected(&followed), "stable");
+        assert_eq!(scan(&mut followed, winner, Ok(Some(digest("1")))), Moved::Agreed);
+        scan(&mut followed, winner, Err(unread()));
+        assert!(followed.wish().is_err());
+    }
+    assert_eq!(scan(&mut followed, winner, Ok(Some(digest("2")))), Moved::Yes);
+    assert!(followed.wish().is_ok());
+
+    // A tag alone is compared with the one that Git holds.
+    let mut tagged = state("select: {semver: {range: '*'}}");
+    scan(&mut tagged, Some(("1.9.4", None)), Ok(None));
+    let member = member(&tagged);
+    tagged.fail(&member, Reason::Unreachable, "no answer".to_owned());
+    assert!(tagged.wish().is_ok());
+}

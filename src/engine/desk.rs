@@ -47,6 +47,9 @@ use scans::KnownList;
 /// How long running cycles may take to end after the process was asked to stop.
 const GRACE: Duration = Duration::from_secs(25);
 
+/// How long statuses may be shown after that. With what giving the Lease back takes, it is less than the chart gives a pod.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Nothing is due: look again after this long all the same.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -118,9 +121,10 @@ impl<W: World> Engine<W> {
         let board_work = tokio::spawn(board_work);
         let mut engine = Self::new(world, settings, metrics, board, hooks);
         engine.work(updates, &stop).await;
-        engine.wind_up().await;
+        let end = Instant::now() + GRACE;
+        engine.wind_up(end).await;
         drop(engine);
-        let _ = tokio::time::timeout(GRACE, board_work).await;
+        let _ = tokio::time::timeout_at(end + LAST_WORDS, board_work).await;
     }
 
     async fn work(&mut self, mut updates: mpsc::Receiver<Update>, stop: &CancellationToken) {
@@ -171,8 +175,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Lets running cycles finish; a scan that is given up loses nothing.
-    async fn wind_up(&mut self) {
-        let until = Instant::now() + GRACE;
+    async fn wind_up(&mut self, until: Instant) {
         while self.jobs.values().any(|job| matches!(job, Job::Cycle(..))) {
             match tokio::time::timeout_at(until, self.tasks.join_next_with_id()).await {
                 Ok(Some(ended)) => self.settle(ended),

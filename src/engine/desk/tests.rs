@@ -48,8 +48,39 @@ impl World for Still {
     }
 }
 
-fn desk() -> Engine<Still> {
-    let settings = Settings {
+/// A world that never answers.
+struct Silent;
+
+impl SecretSource for Silent {
+    async fn config_map(&self, _: &ObjectKey) -> Result<SecretData, ConfigMapError> {
+        std::future::pending().await
+    }
+
+    async fn secret(&self, _: &ObjectKey) -> Result<SecretData, SecretError> {
+        std::future::pending().await
+    }
+
+    fn operator_namespace(&self) -> &str {
+        "tagtide"
+    }
+}
+
+impl World for Silent {
+    async fn show(&self, _: &ObjectId, _: &Status) -> Result<(), WorldError> {
+        std::future::pending().await
+    }
+
+    async fn tell(&self, _: &ObjectId, _: &Notice) {
+        std::future::pending().await
+    }
+
+    fn may_write(&self) -> bool {
+        true
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
         cache_dir: "/nonexistent".into(),
         gather: Duration::ZERO,
         connections: Connections::new(AddressGuard::new(Vec::new())),
@@ -57,11 +88,14 @@ fn desk() -> Engine<Still> {
         allow_file: false,
         scans_at_once: 8,
         cycles_at_once: 4,
-    };
+    }
+}
+
+fn desk() -> Engine<Still> {
     let (world, metrics) = (Arc::new(Still::default()), Metrics::register(&mut Registry::default()));
     let (board, work) = Board::open(Arc::clone(&world), metrics.clone());
     tokio::spawn(work);
-    Engine::new(world, settings, metrics, board, Hooks::default())
+    Engine::new(world, settings(), metrics, board, Hooks::default())
 }
 
 fn key(name: &str) -> ObjectKey {
@@ -447,4 +481,21 @@ async fn a_namespace_leaves_room_for_others_however_many_repositories_it_has() {
     alone.start_what_is_due();
     assert_eq!(running(&alone).len(), 4, "nobody else is there");
     alone.tasks.abort_all();
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_and_statuses_that_hang_hold_the_end_up_for_half_a_minute() {
+    let (sender, updates) = mpsc::channel(8);
+    let repository = repository("1", "", json!({ "secretRef": { "name": "silent" } }));
+    for update in [repository, policy("1", "", semver("no range")), Update::Complete] {
+        sender.send(update).await.unwrap();
+    }
+    let (metrics, stop) = (Metrics::register(&mut Registry::default()), CancellationToken::new());
+    let running = Engine::run(Arc::new(Silent), settings(), metrics, Hooks::default(), updates, stop.clone());
+    let running = tokio::spawn(running);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.cancel();
+    let asked = Instant::now();
+    running.await.unwrap();
+    assert_eq!(asked.elapsed().as_secs(), (GRACE + LAST_WORDS).as_secs());
 }

@@ -111,6 +111,11 @@ fn redirect_target(response: &Response) -> String {
 }
 
 async fn error_words(response: Response) -> String {
+    // Git's servers speak to people in plain text. Whatever else answers there is no business of who named the address.
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.trim_start().to_ascii_lowercase().starts_with("text/plain") {
+        return String::new();
+    }
     let limits = Limits::new(MAX_ERROR_PAGE, SILENCE, SILENCE);
     let mut body = Body::new(response, limits);
     let mut page = Vec::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use futures::FutureExt as _;
@@ -76,6 +76,13 @@ async fn a_server_that_refuses_is_quoted_and_told_apart() {
     assert!(text.ends_with("(403): this token may [31m not read"), "{text}");
     let (reason, text) = refused(always(403, "<html><b>Forbidden"), None).await;
     assert_eq!((reason, text.contains('<')), (Reason::AccessDenied, false), "{text}");
+    let data = |_: Request, _: Next| {
+        let mut answer = answer(403, "{\"key\": \"hunter2\"}");
+        answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        async { answer }.boxed()
+    };
+    let (reason, text) = refused(data, None).await;
+    assert_eq!((reason, text.contains("hunter2")), (Reason::AccessDenied, false), "{text}");
     assert_eq!(refused(always(404, ""), None).await.0, Reason::AccessDenied);
     assert_eq!(refused(always(429, ""), None).await.0, Reason::RateLimited);
     assert_eq!(refused(always(500, "disk full"), None).await.0, Reason::ServerError);

@@ -10,18 +10,39 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Whether the process is ready to do its work.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness {
+    has_api: Arc<AtomicBool>,
+    unlisted: Gauge,
+}
 
 impl Readiness {
-    /// Says that it is, from now on.
+    /// Says that the API server has answered.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.has_api.store(true, Ordering::Relaxed);
+    }
+
+    /// How many watches have failed and have listed nothing yet. While there is one, nothing is scanned or written.
+    #[must_use]
+    pub const fn unlisted(&self) -> &Gauge {
+        &self.unlisted
+    }
+
+    /// What is missing.
+    fn lacks(&self) -> Option<String> {
+        if !self.has_api.load(Ordering::Relaxed) {
+            return Some("the API server has not answered yet".to_owned());
+        }
+        let watches = self.unlisted.get();
+        (watches > 0).then(|| {
+            format!("{watches} of the watches have listed nothing yet, and nothing is scanned or written; the log tells why")
+        })
     }
 }
 
@@ -54,10 +75,9 @@ pub async fn serve(
 }
 
 async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
-    if shown.readiness.0.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the API server has not answered yet\n")
+    match shown.readiness.lacks() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n")),
     }
 }
 
@@ -67,5 +87,22 @@ async fn render(State(shown): State<Shown>) -> impl IntoResponse {
     match prometheus_client::encoding::text::encode(&mut text, &shown.metrics) {
         Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leads_is_ready_once_all_is_listed() {
+        let readiness = Readiness::default();
+        assert!(readiness.lacks().unwrap().contains("API server"));
+        readiness.set();
+        assert_eq!(readiness.lacks(), None);
+        readiness.unlisted().set(2);
+        assert!(readiness.lacks().unwrap().starts_with("2 of the watches"));
+        readiness.unlisted().set(0);
+        assert_eq!(readiness.lacks(), None);
     }
 }

@@ -92,6 +92,8 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<(), R
     let leader = Gauge::<i64>::default();
     registry.register("leader", "Whether this process leads", leader.clone());
     let readiness = Readiness::default();
+    let unlisted = readiness.unlisted().clone();
+    registry.register("unlisted_watches", "Watches that failed and have listed nothing yet", unlisted);
     let stop_serving = CancellationToken::new();
     let address = settings.listen;
     let (address, server) = serve(address, readiness.clone(), registry, stop_serving.clone())
@@ -191,7 +193,7 @@ async fn lead(
     if let Some(reception) = &reception {
         reception.lead(&identity, hooks.clone(), Arc::clone(&world), &engine, updates_in.clone()).await;
     }
-    let feeder = tokio::spawn(feed(client, scope, updates_in));
+    let feeder = tokio::spawn(feed(client, scope, updates_in, readiness.unlisted().clone()));
     let stop_engine = stop.child_token();
     let mut running = tokio::spawn(Engine::run(world, engine, metrics, hooks, updates, stop_engine.clone()));
     let outcome = tokio::select! {

@@ -119,7 +119,9 @@ mod tests {
     #[test]
     fn what_is_no_commit_is_none() {
         let id = "a".repeat(40);
-        for bytes in ["", "tree ", &format!("tree {}", "a".repeat(39)), &format!("parent {id}\n"), "\u{0}\u{1}"] {
+        for bytes in
+            ["", "tree ", &format!("tree {}", "a".repeat(39)), &format!("parent {id}\n"), "\u{0}\u{1}"]
+        {
             assert_eq!(CommitHead::parse(bytes.as_bytes()), None, "{bytes}");
         }
         let short = CommitHead::parse(format!("tree {id}").as_bytes()).unwrap();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::show::{policy_id, registry_id, repository_id};
-use super::{Engine, GRACE};
+use super::{Engine, GRACE, LAST_WORDS};
 use crate::engine::board::Board;
 use crate::engine::hooks::Hooks;
 use crate::engine::metrics::Metrics;
@@ -41,14 +42,15 @@ impl<W: World> Engine<W> {
         engine.is_once = true;
         engine.work(updates, &stop).await;
         let is_done = engine.is_done();
-        engine.wind_up().await;
+        let end = Instant::now() + GRACE;
+        engine.wind_up(end).await;
         let ended = match (is_done, engine.is_all_ready()) {
             (true, true) => Ended::Ready,
             (true, false) => Ended::NotReady,
             (false, _) => Ended::Stopped,
         };
         drop(engine);
-        let _ = tokio::time::timeout(GRACE, board_work).await;
+        let _ = tokio::time::timeout_at(end + LAST_WORDS, board_work).await;
         ended
     }
 

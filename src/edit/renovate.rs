@@ -64,13 +64,14 @@ fn part(image: &ImageName, Value { key, text }: Value<'_>) -> Option<(Part, Fit)
     if Digest::parse(end).is_ok() || (Digest::is_hex(end) && is_name_of(Part::Digest, name)) {
         return Some((Part::Digest, Fit::Sure));
     }
-    if is_version(end) {
-        let is_of_image = ImageReference::parse(end).is_some_and(|reference| reference.name == *image);
-        return is_of_image.then_some((Part::Image, Fit::Sure));
+    if ImageReference::parse(end).is_some_and(|held| held.name == *image && is_version(end)) {
+        return Some((Part::Image, Fit::Sure));
     }
+    // A tag with its digest reads as a name with one, too.
     let last_word = name.rsplit(['.', '_', '-']).next().unwrap_or_default();
     let is_other = names(image, text) || NAMES.iter().any(|name| name.eq_ignore_ascii_case(last_word));
-    let has_digit = end.bytes().any(|byte| byte.is_ascii_digit());
+    let tag = end.split_once('@').map_or(end, |(tag, _)| tag);
+    let has_digit = tag.bytes().any(|byte| byte.is_ascii_digit());
     match fit(Part::Tag, key, text) {
         Fit::No => None,
         fit @ (Fit::Maybe | Fit::Sure) => (has_digit && !is_other).then_some((Part::Tag, fit)),
@@ -136,6 +137,10 @@ mod tests {
             ("name", "api2", None),
             ("CONTAINER_NAME", "api2", None),
             ("tag", "latest", None),
+            ("tag", &format!("latest@{digest}"), None),
+            ("a", &format!("1.9.3@{digest}"), Some((Part::Tag, Fit::Maybe))),
+            ("a", &format!("ghcr.io/acme/api@{digest}"), Some((Part::Image, Fit::Sure))),
+            ("a", &format!("ghcr.io/acme/web@{digest}"), None),
             ("useVersion", "true", None),
             ("a", &digest, Some((Part::Digest, Fit::Sure))),
             ("sha", &hex, Some((Part::Digest, Fit::Sure))),

@@ -219,11 +219,11 @@ impl Written {
     }
 }
 
-/// The mode the file has, so that an executable stays one, and the old mode of a file that the group may write.
+/// The mode the file has, so that an executable stays one. The old mode of files that the group may write is no longer
+/// made by Git, nor taken by libgit2: like Git itself, a change of such a file makes it a plain one.
 fn mode_of(base: &Tree<'_>, path: &str) -> FileMode {
-    match base.get_path(Path::new(path)).map(|entry| entry.filemode_raw()) {
+    match base.get_path(Path::new(path)).map(|entry| entry.filemode()) {
         Ok(0o100_755) => FileMode::BlobExecutable,
-        Ok(0o100_664) => FileMode::BlobGroupWritable,
         Ok(_) | Err(_) => FileMode::Blob,
     }
 }
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_old_mode_of_files_that_the_group_may_write() {
+    fn a_file_of_the_old_mode_that_the_group_may_write_becomes_plain_and_others_keep_it() {
         let (_dir, repository, parent) = repository();
         let blob = repository.blob(b"old").unwrap();
         let mut raw = Vec::new();
@@ -297,7 +297,7 @@ mod tests {
         let written = changed.write(&repository).unwrap();
         let tree = repository.find_commit(written.tip.0).unwrap().tree().unwrap();
         let modes = ["a.yaml", "b.yaml"].map(|name| tree.get_name(name).unwrap().filemode_raw());
-        assert_eq!(modes, [0o100_664; 2]);
+        assert_eq!(modes, [0o100_644, 0o100_664]);
     }
 
     #[test]

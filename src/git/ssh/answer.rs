@@ -84,10 +84,11 @@ mod tests {
     use crate::git::wire::Service;
     use crate::net::{AddressGuard, Connections};
 
-    /// Lets anyone in, and answers any command by so many bytes, one after the other.
+    /// Lets anyone in, and answers any command by so many pieces, one after the other.
     #[derive(Clone, Copy)]
     struct Dripping {
-        bytes: u32,
+        pieces: u32,
+        piece: &'static [u8],
         pause: Duration,
     }
 
@@ -114,10 +115,10 @@ mod tests {
             _: &[u8],
             session: &mut Session,
         ) -> Result<(), russh::Error> {
-            let (Self { bytes, pause }, handle) = (*self, session.handle());
+            let (Self { pieces, piece, pause }, handle) = (*self, session.handle());
             tokio::spawn(async move {
-                for _ in 0..bytes {
-                    if handle.data(channel, &b"x"[..]).await.is_err() {
+                for _ in 0..pieces {
+                    if handle.data(channel, piece).await.is_err() {
                         return;
                     }
                     tokio::time::sleep(pause).await;
@@ -164,8 +165,9 @@ mod tests {
     #[tokio::test]
     async fn a_byte_now_and_then_is_a_stall() {
         let pause = Duration::from_millis(20);
-        let error = call(Dripping { bytes: 1_000, pause }).await.unwrap_err();
+        let error = call(Dripping { pieces: 1_000, piece: b"x", pause }).await.unwrap_err();
         assert!(error.to_string().contains("sent too little within 2 s"), "{error}");
-        assert_eq!(call(Dripping { bytes: 2_000, pause: Duration::ZERO }).await.unwrap(), 2_000);
+        let fast = Dripping { pieces: 4, piece: &[b'x'; 500], pause: Duration::ZERO };
+        assert_eq!(call(fast).await.unwrap(), 2_000);
     }
 }

@@ -173,6 +173,19 @@ impl Policy {
         }
     }
 
+    /// Whether a tag is of the kind that is chosen from: `tags.include` admits it, and it has a rank. Where tags have none,
+    /// all are of it.
+    #[must_use]
+    pub fn is_akin(&self, tag: &str) -> bool {
+        let part = self.filter.ranked_text(tag, &mut self.filter.groups());
+        match self.scale {
+            Scale::NewestBuild | Scale::Follow(_) => true,
+            Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_) | Scale::Alphabetical(_) => {
+                part.is_some_and(|part| self.scale.read(part).is_some())
+            }
+        }
+    }
+
     /// Starts a choice that reports at most `most_refused` refused tags. With `usize::MAX` it also reports every tag
     /// that was only outranked; any other number bounds the memory that the choice takes, however long the list is.
     #[must_use]

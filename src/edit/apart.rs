@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::value::{Verdict, judge};
+use super::value::{Verdict, judge_site};
 use super::{FileSites, Owner, Part, Policies, Resolution, Site, Wanted};
 use crate::api::ObjectKey;
 
@@ -37,27 +37,30 @@ fn reason<'a>(
     policies: &dyn Policies,
 ) -> Option<String> {
     let Resolution::Wanted(wanted) = policies.named(policy) else { return None };
-    let (mut moves, mut above) = (false, None);
+    let (mut moves, mut staying) = (false, None);
     for (path, found) in files {
         let in_file = InFile::of(policy, found, policies);
         for site in sites_of(policy, found, policies).filter(|site| in_file.is_apart(site.part)) {
             match verdict(site, &wanted) {
-                Some(Verdict::Above(held)) if above.is_none() => {
-                    above = Some(format!(
-                        "{path}:{} holds {held}, which is above the chosen tag, and tag and digest move together, also in different files; set spec.downgrade to Allow to go down",
+                Some(Verdict::Write(_)) => moves |= site.part.moves_with_tag(),
+                Some(verdict)
+                    if staying.is_none()
+                        && let Some(held) = verdict.stays() =>
+                {
+                    staying = Some(format!(
+                        "{path}:{} holds {held}, and tag and digest move together, also in different files; set spec.downgrade to Allow to have both written",
                         site.line
                     ));
                 }
-                Some(Verdict::Write(_)) => moves |= site.part.moves_with_tag(),
-                Some(Verdict::Above(_) | Verdict::Held | Verdict::NoDigest) | None => {}
+                Some(_) | None => {}
             }
         }
     }
-    above.filter(|_| moves)
+    staying.filter(|_| moves)
 }
 
 fn verdict(site: &Site, wanted: &Wanted<'_>) -> Option<Verdict> {
-    site.obstacle.is_none().then(|| judge(site.part, &site.value, wanted))
+    site.obstacle.is_none().then(|| judge_site(site, wanted))
 }
 
 /// The one policy that a site follows.

@@ -114,6 +114,7 @@ impl Policies for Policy {
             standing: Box::new(
                 |held, wanted| if held == wanted { Standing::Alias } else { Standing::Higher },
             ),
+            is_akin: Box::new(|_| true),
         })
     }
 

@@ -7,7 +7,7 @@ use super::choice;
 use super::problem::unknown_policy;
 use super::splice::splice;
 use super::text::{self, Format};
-use super::value::{Verdict, judge};
+use super::value::{Verdict, judge_site};
 use super::yaml::{self, Edit};
 use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site};
 use crate::api::{Downgrade, ObjectKey, Pin};
@@ -31,6 +31,8 @@ pub struct Wanted<'a> {
     pub downgrade: Downgrade,
     /// What the second tag, the wanted one, is beside the first, the held one.
     pub standing: Ranking<'a>,
+    /// Whether a held tag is of the kind that the policy chooses from.
+    pub is_akin: Box<dyn Fn(&str) -> bool + 'a>,
 }
 
 /// What the name in a marker stands for.
@@ -234,7 +236,7 @@ fn judge_all<'s>(
             ([], None, Resolution::Wanted(wanted)) => match choice::meant(site, Some(wanted.image)) {
                 Ok(site) => {
                     let followed = Followed { site, policy };
-                    let verdict = judge(site.part, &site.value, wanted);
+                    let verdict = judge_site(site, wanted);
                     plan.problems.extend(refusal(followed, &verdict, wanted));
                     verdicts.push((followed, verdict));
                 }
@@ -267,6 +269,12 @@ fn refusal(followed: Followed<'_>, verdict: &Verdict, wanted: &Wanted<'_>) -> Op
             format!(
                 "Git holds {held}, which is above {}; set spec.downgrade to Allow to go down",
                 wanted.tag
+            ),
+        )),
+        Verdict::Foreign(held) => Some(followed.problem(
+            ProblemReason::ForeignTag,
+            format!(
+                "Git holds {held}, which is none of the tags that the policy chooses from; write a marker that names the policy to have it replaced, or set spec.downgrade to Allow"
             ),
         )),
         Verdict::NoDigest => {
@@ -306,7 +314,7 @@ fn sort_out<'s>(
                 Some(reason) => plan.problems.push(followed.problem(ProblemReason::Downgrade, reason)),
                 None => writes.push(Write { followed, value }),
             },
-            Verdict::NoDigest | Verdict::Above(_) => {}
+            Verdict::NoDigest | Verdict::Above(_) | Verdict::Foreign(_) => {}
         }
     }
     writes
@@ -322,12 +330,12 @@ fn staying<'s>(verdicts: &[(Followed<'s>, Verdict)]) -> BTreeMap<&'s ObjectKey, 
         .collect();
     let mut staying = BTreeMap::new();
     for (followed, verdict) in verdicts {
-        if let Verdict::Above(held) = verdict
+        if let Some(held) = verdict.stays()
             && with_companions.contains(followed.policy)
         {
             staying.entry(followed.policy).or_insert_with(|| {
                 format!(
-                    "line {} holds {held}, which is above the chosen tag, and tag and digest move together; set spec.downgrade to Allow to go down",
+                    "line {} holds {held}, and tag and digest move together; set spec.downgrade to Allow to have both written",
                     followed.site.line
                 )
             });

@@ -43,6 +43,8 @@ pub enum ProblemReason {
     NotChosen,
     /// Git holds a higher tag than the chosen one.
     Downgrade,
+    /// Git holds a tag of another kind than those that the policy chooses from, and nobody named the policy there.
+    ForeignTag,
     /// A field for an image holds something else.
     NotAnImage,
     /// The value is encrypted, or covered by a checksum, with SOPS.
@@ -93,6 +95,7 @@ impl ProblemReason {
             Self::Immutable => "Immutable",
             Self::NotVerified => "NotVerified",
             Self::Symlink => "Symlink",
+            Self::ForeignTag => "ForeignTag",
             Self::FileName => "FileName",
             Self::Unreadable => "Unreadable",
         }

@@ -108,6 +108,9 @@ impl Writers for Policies {
                 pin: policy.pin,
                 downgrade: policy.downgrade,
                 standing: Box::new(standing),
+                is_akin: Box::new(|tag| {
+                    tag.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
+                }),
             }),
             Some(_) | None => Resolution::Unknown { nearest: Some(ObjectKey::new("shop", "api")) },
         }

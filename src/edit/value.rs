@@ -1,6 +1,6 @@
 //! What a marked value becomes.
 
-use super::{Part, Wanted};
+use super::{Owner, Part, Site, Wanted};
 use crate::api::{Downgrade, Pin};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
 use crate::policy::Standing;
@@ -16,6 +16,48 @@ pub(super) enum Verdict {
     NoDigest,
     /// It holds this tag, which is above the wanted one, and must not go down.
     Above(String),
+    /// It holds this tag, which is of another kind than those that the policy chooses from, and nobody named the policy.
+    Foreign(String),
+}
+
+impl Verdict {
+    /// What it holds and why that stays, where it does although another tag is wanted.
+    pub(super) fn stays(&self) -> Option<String> {
+        match self {
+            Self::Above(held) => Some(format!("{held}, which is above the chosen tag")),
+            Self::Foreign(held) => Some(format!("{held}, which is none of the policy's tags")),
+            Self::Held | Self::Write(_) | Self::NoDigest => None,
+        }
+    }
+}
+
+/// [`judge`], but where only its image says that a value follows the policy, a tag of another kind stays: a person chose
+/// that flavour, such as `main-3f2a91c` or `8.0.3-alpine`.
+pub(super) fn judge_site(site: &Site, wanted: &Wanted<'_>) -> Verdict {
+    let verdict = judge(site.part, &site.value, wanted);
+    let is_named = match site.owner {
+        Owner::Policy(_) | Owner::Rule(_) => true,
+        Owner::Image(_) | Owner::Chart(_) => false,
+    };
+    match (&verdict, wanted.downgrade, tag_of(site.part, &site.value)) {
+        (Verdict::Write(_), Downgrade::Never, Some(tag)) if !is_named && !(wanted.is_akin)(&tag) => {
+            Verdict::Foreign(tag)
+        }
+        _ => verdict,
+    }
+}
+
+/// The tag that a value holds, if it does.
+fn tag_of(part: Part, held: &str) -> Option<String> {
+    let (_, held) = ImageReference::split_end(held);
+    let (reference, _) = split_digest(held);
+    let tag = match part {
+        Part::Image => split_tag(reference).1.to_owned(),
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone => reference.to_owned(),
+        Part::Version => reference.replace('+', "_"),
+        Part::Name | Part::Digest => return None,
+    };
+    Tag::is_valid(&tag).then_some(tag)
 }
 
 /// Compares what Git holds with what the policy wants.
@@ -28,7 +70,7 @@ pub(super) fn judge(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
     let (before, held) = ImageReference::split_end(held);
     match judge_part(part, held, wanted) {
         Verdict::Write(value) => Verdict::Write(format!("{before}{value}")),
-        other @ (Verdict::Held | Verdict::NoDigest | Verdict::Above(_)) => other,
+        other @ (Verdict::Held | Verdict::NoDigest | Verdict::Above(_) | Verdict::Foreign(_)) => other,
     }
 }
 
@@ -215,6 +257,7 @@ mod tests {
                 pin: self.pin,
                 downgrade: self.downgrade,
                 standing: Box::new(standing),
+                is_akin: Box::new(|_| true),
             };
             judge(part, held, &wanted)
         }

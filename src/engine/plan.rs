@@ -209,6 +209,7 @@ fn wanted(wish: &Wish) -> Wanted<'_> {
         pin: wish.policy.pin(),
         downgrade: wish.policy.downgrade(),
         standing: Box::new(|held, chosen| wish.policy.standing(held, chosen)),
+        is_akin: Box::new(|held| wish.policy.is_akin(held)),
     }
 }
 

@@ -270,7 +270,7 @@ impl Rule {
             ProblemReason::Symlink => Some(Self::Symlink),
             ProblemReason::FileName => Some(Self::FileName),
             ProblemReason::Unreadable => Some(Self::UnreadableFile),
-            ProblemReason::NotChosen | ProblemReason::Downgrade => None,
+            ProblemReason::NotChosen | ProblemReason::Downgrade | ProblemReason::ForeignTag => None,
         }
     }
 }

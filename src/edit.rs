@@ -25,6 +25,7 @@ mod kept;
 mod marker;
 mod plan;
 mod problem;
+mod proof;
 mod renovate;
 mod shared;
 mod splice;

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::apart::InFile;
 use super::choice;
 use super::problem::unknown_policy;
-use super::splice::splice;
-use super::text::{self, Format};
+use super::proof::Proven;
 use super::value::{Verdict, judge_site};
-use super::yaml::{self, Edit};
+use super::yaml::Edit;
 use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site};
 use crate::api::{Downgrade, ObjectKey, Pin};
 use crate::image::{Digest, ImageName, Tag};
@@ -126,13 +125,10 @@ pub fn plan_file<E>(
     let verdicts = judge_all(&found.sites, policies, &mut plan);
     let writes = sort_out(verdicts, found, policies, &mut plan);
     if !writes.is_empty() {
-        match new_text(path, &read()?, &writes) {
-            Ok(text) => {
-                plan.text = Some(text.into_bytes());
-                plan.changes = writes.into_iter().map(Write::into_change).collect();
-            }
-            Err(problem) => plan.problems.extend(writes.iter().map(|write| write.not_verified(&problem))),
-        }
+        let Proven { text, writes, left } = Proven::of(path, &read()?, writes);
+        plan.text = text.map(String::into_bytes);
+        plan.changes = writes.into_iter().map(Write::into_change).collect();
+        plan.problems.extend(left.iter().map(|(write, problem)| write.not_verified(problem)));
     }
     plan.problems.sort_by_key(|problem| problem.line);
     Ok(plan)
@@ -151,19 +147,19 @@ impl Owner {
 
 /// A site and the policy that it follows.
 #[derive(Clone, Copy)]
-struct Followed<'s> {
-    site: &'s Site,
-    policy: &'s ObjectKey,
+pub(super) struct Followed<'s> {
+    pub(super) site: &'s Site,
+    pub(super) policy: &'s ObjectKey,
 }
 
 /// A site and the value that it is to hold.
-struct Write<'s> {
-    followed: Followed<'s>,
-    value: String,
+pub(super) struct Write<'s> {
+    pub(super) followed: Followed<'s>,
+    pub(super) value: String,
 }
 
 impl Write<'_> {
-    fn edit(&self) -> Edit<'_> {
+    pub(super) fn edit(&self) -> Edit<'_> {
         let site = self.followed.site;
         Edit { span: &site.span, style: site.style, value: &self.value }
     }
@@ -182,10 +178,7 @@ impl Write<'_> {
     fn not_verified(&self, problem: &str) -> Problem {
         self.followed.problem(
             ProblemReason::NotVerified,
-            format!(
-                "the file is left alone, since the change to {:?} could not be proven: {problem}",
-                self.value
-            ),
+            format!("it is left alone, since the change to {:?} could not be proven: {problem}", self.value),
         )
     }
 }
@@ -342,35 +335,4 @@ fn staying<'s>(verdicts: &[(Followed<'s>, Verdict)]) -> BTreeMap<&'s ObjectKey, 
         }
     }
     staying
-}
-
-/// The file's new text, read again.
-fn new_text(path: &str, text: &[u8], writes: &[Write<'_>]) -> Result<String, String> {
-    let old = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let format = Format::of(path);
-    let elsewhere = "the values do not lie where they were found";
-    let splices = writes.iter().map(|write| {
-        let site = write.followed.site;
-        match format {
-            Some(_) => text::spliced(old, &site.span, site.style, &write.value),
-            None => yaml::spliced(old, &site.span, site.style, &write.value),
-        }
-    });
-    let splices = splices.collect::<Option<Vec<_>>>().ok_or(elsewhere)?;
-    let new = splice(old, &splices).ok_or(elsewhere)?;
-    match format {
-        Some(format) => {
-            let edits: Vec<_> =
-                writes.iter().map(|write| (&write.followed.site.span, write.value.as_str())).collect();
-            text::verify(format, old, &new, &edits)?;
-        }
-        None => {
-            let edits: Vec<_> = writes.iter().map(Write::edit).collect();
-            yaml::verify(old, &new, &edits).map_err(|error| error.to_string())?;
-        }
-    }
-    match yaml::json_problem(path, &new) {
-        Some((_, problem)) => Err(problem),
-        None => Ok(new),
-    }
 }

@@ -51,7 +51,7 @@ pub enum ProblemReason {
     Encrypted,
     /// The value is in an object that the API server lets nobody change.
     Immutable,
-    /// The new text did not read as it should have. The file is left alone entirely.
+    /// The new text did not read as it should have. What the policy would write to the file is left alone.
     NotVerified,
     /// The file is a symbolic link, which is never followed.
     Symlink,

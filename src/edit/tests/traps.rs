@@ -317,6 +317,21 @@ fn sites_of_another_text_change_nothing() {
 }
 
 #[test]
+fn what_can_not_be_proven_for_one_policy_does_not_stop_another() {
+    let text = |version: &str| {
+        with_markers(&format!(
+            "image: ghcr.io/acme/api:1.0 # M\nweb: {version} # {{\"$imagepolicy\": \"shop:web\"}}\n"
+        ))
+    };
+    let (before, meanwhile) = (text("ghcr.io/acme/web:8.0"), text("'ghcr.io/acme/web:8.0'"));
+    let found = find_sites("a.yaml", before.as_bytes(), &Targets::default());
+    let plan = plan_text("a.yaml", meanwhile.as_bytes(), &found, &Policies::new());
+    assert_eq!(problems(&plan), ["2 NotVerified"]);
+    assert_eq!(plan.text, Some(meanwhile.replace("api:1.0", "api:1.9.4").into_bytes()));
+    assert_eq!(plan.changes.len(), 1);
+}
+
+#[test]
 fn hostile_files_end_in_time() {
     let site = with_markers("image: ghcr.io/acme/api:1.0 # M\n");
     for unit in [

@@ -20,6 +20,7 @@ mod field_path;
 mod fit;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod glob;
 mod inventory;
 mod kept;
 mod marker;
@@ -46,6 +47,7 @@ use crate::image::ImageName;
 
 pub use apart::held_back;
 pub use chart::{Chart, ChartSource, ChartSources};
+pub use glob::file_glob;
 pub use inventory::{Field, FoundBy, Inventory, PassedOver, Place, Switch, fields, inventory};
 pub use marker::{Marker, Part};
 pub use plan::{Change, FilePlan, Held, Policies, Resolution, Wanted, plan_file};

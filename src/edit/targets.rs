@@ -7,6 +7,7 @@ use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::field_path::FieldPath;
+use super::glob::file_glob;
 use super::text::Format;
 use super::{Part, marker, renovate, yaml};
 use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
@@ -213,8 +214,7 @@ impl PartialEq for Targets {
 impl FieldRule {
     fn read(index: usize, rule: &FieldUpdate, namespace: &str) -> Result<Self, InvalidFieldUpdate> {
         let invalid = |field, problem| InvalidFieldUpdate { index, field, problem };
-        let glob = GlobBuilder::new(&rule.glob).literal_separator(true).build();
-        let glob = glob
+        let glob = file_glob(&rule.glob)
             .map_err(|error| invalid("glob", format!("{error}; write a glob such as apps/*/values.yaml")))?;
         let path = FieldPath::parse(&rule.path).map_err(|error| invalid("path", error.to_string()))?;
         Ok(Self {

@@ -1,9 +1,9 @@
 //! Which files of a repository are looked at.
 
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::api::Paths;
-use crate::edit::Targets;
+use crate::edit::{Targets, file_glob};
 use crate::git::{Coverage, FileFilter};
 
 /// The files that `spec.paths` names. `*` stays within a folder, `**` crosses folders.
@@ -92,7 +92,7 @@ fn names_a_place(glob: &str) -> bool {
 fn folders_of(globs: &[String]) -> Option<GlobSet> {
     let mut folders = GlobSetBuilder::new();
     let mut add = |glob: &str| {
-        folders.add(self::glob(glob).ok()?);
+        folders.add(GlobBuilder::new(glob).literal_separator(true).build().ok()?);
         Some(())
     };
     for glob in globs {
@@ -110,14 +110,10 @@ fn folders_of(globs: &[String]) -> Option<GlobSet> {
     folders.build().ok()
 }
 
-fn glob(text: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(text).literal_separator(true).build()
-}
-
 fn glob_set(field: &'static str, globs: &[String]) -> Result<GlobSet, InvalidGlob> {
     let mut set = GlobSetBuilder::new();
     for (index, text) in globs.iter().enumerate() {
-        set.add(glob(text).map_err(|error| InvalidGlob { field, index, problem: error.to_string() })?);
+        set.add(file_glob(text).map_err(|problem| InvalidGlob { field, index, problem })?);
     }
     set.build().map_err(|error| InvalidGlob { field, index: 0, problem: error.to_string() })
 }

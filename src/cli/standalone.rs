@@ -29,8 +29,8 @@ What fails is not tried again; run it again for that.
 Exit codes: 0 asked to stop, or with --once, every object is Ready; 1 it could not run, or with --once, an object or a file
 is not as it should be or the time was up; 2 bad input.
 
-Examples: tagtide standalone --policies examples/quick-start
-          tagtide standalone --policies policies --once --timeout 5m")]
+Example: tagtide standalone --policies examples/quick-start
+         tagtide standalone --policies policies --once --timeout 5m")]
 pub struct StandaloneArgs {
     /// The folder, or one file, with the objects
     #[arg(long, value_name = "PATH")]

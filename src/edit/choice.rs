@@ -20,6 +20,13 @@ pub(super) fn meant<'s>(site: &'s Site, image: Option<&ImageName>) -> Result<&'s
     }
 }
 
+/// The image that a value names by itself; `None` where the marker may mean another value, or it is a word like any other.
+pub(super) fn own_image(site: &Site) -> Option<ImageName> {
+    let end = end(site);
+    let is_alone = site.rivals.is_none() && (is_version(end) || end.contains('/'));
+    name_of(site.part, end).filter(|_| is_alone)
+}
+
 /// Of several values the only one of this image, or else the only one that is surely an image.
 fn among<'s>(site: &'s Site, rivals: &'s [Site], image: Option<&ImageName>) -> Result<&'s Site, Obstacle> {
     let all = || std::iter::once(site).chain(rivals);

@@ -139,7 +139,7 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
     let mut listing = Listing::default();
     for site in &marked.sites {
         if let Owner::Policy(policy) = &site.owner {
-            let (site, obstacle) = match choice::meant(site, None) {
+            let (site, obstacle) = match choice::meant(site, choice::own_image(site).as_ref()) {
                 Ok(meant) => (meant, None),
                 Err(obstacle) => (site, Some(obstacle)),
             };

@@ -116,7 +116,7 @@ async fn bad_input_is_exit_code_2_and_says_where_and_what_would_be_right() {
         (["policies", "shop/api", "latin1"], vec!["error: latin1:2: the line is not UTF-8"]),
         (
             ["policies", "shop/api", "broken.json"],
-            vec!["error: broken.json:2: it is not the JSON of tags/list"],
+            vec!["error: broken.json:2: it is neither the JSON of tags/list"],
         ),
         (
             ["bad-range", "shop/api", "tags"],

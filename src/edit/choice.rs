@@ -20,11 +20,11 @@ pub(super) fn meant<'s>(site: &'s Site, image: Option<&ImageName>) -> Result<&'s
     }
 }
 
-/// The image that a value names by itself; `None` where the marker may mean another value, or it is a word like any other.
+/// The image that a value names by itself; `None` where the marker may mean another value, or where without a `/` it may be
+/// something else, such as `--user=me:me`.
 pub(super) fn own_image(site: &Site) -> Option<ImageName> {
     let end = end(site);
-    let is_alone = site.rivals.is_none() && (is_version(end) || end.contains('/'));
-    name_of(site.part, end).filter(|_| is_alone)
+    name_of(site.part, end).filter(|_| site.rivals.is_none() && end.contains('/'))
 }
 
 /// Of several values the only one of this image, or else the only one that is surely an image.

@@ -41,6 +41,8 @@ pub(super) fn shared_out<I: Sync, L, T: Send>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use anyhow::anyhow;
 
     use super::*;
@@ -63,7 +65,12 @@ mod tests {
             || Ok(()),
             |(), item| {
                 begun.fetch_add(1, Ordering::Relaxed);
-                if *item == 10 { Err(anyhow!("no {item}")) } else { Ok(()) }
+                if *item == 10 {
+                    return Err(anyhow!("no {item}"));
+                }
+                // The others take their time, so that the one that fails has some to say so.
+                thread::sleep(Duration::from_millis(1));
+                Ok(())
             },
         );
         assert_eq!(result.unwrap_err().to_string(), "no 10");

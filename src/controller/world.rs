@@ -204,16 +204,15 @@ async fn write(
         steps.insert(0, json!({ "op": "test", "path": "/metadata/uid", "value": uid }));
     }
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let failed = |problem: String| WorldError(problem);
     let request = Request::new(api.resource_url());
     let request = request.patch_subresource("status", &object.key.name, &params, &Patch::Merge(steps));
-    let mut request = request.map_err(|error| failed(error.to_string()))?;
-    let kind = JSON_PATCH.parse().map_err(|_| failed(format!("{JSON_PATCH} is no header")))?;
+    let mut request = request.map_err(|error| WorldError(error.to_string()))?;
+    let kind = JSON_PATCH.parse().map_err(|_| WorldError(format!("{JSON_PATCH} is no header")))?;
     request.headers_mut().insert("content-type", kind);
     match client.request::<serde_json::Value>(request).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() || is_failed_test(&status) => Ok(()),
-        Err(error) => Err(failed(error.to_string())),
+        Err(error) => Err(WorldError(error.to_string())),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn held_back<'a>(
     for (_, found) in files.clone() {
         for site in found.sites.iter().filter(|site| site.part.moves_with_tag()) {
             if let Some(policy) = follower(site, policies)
-                && InFile::of(policy, found, policies).is_without_tag()
+                && !InFile::of(policy, found, policies).has_tag
             {
                 lonely.insert(policy.clone());
             }
@@ -105,18 +105,13 @@ impl InFile {
         all
     }
 
-    /// Whether the tag of what else the file holds stands in another one.
-    const fn is_without_tag(self) -> bool {
-        !self.has_tag
-    }
-
     /// Whether this part belongs to parts in other files.
     pub(super) const fn is_apart(self, part: Part) -> bool {
         match part {
             Part::Image => false,
             Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => !self.has_digest,
-            Part::Digest => self.is_without_tag(),
-            Part::Name => self.is_without_tag() || !self.has_digest,
+            Part::Digest => !self.has_tag,
+            Part::Name => !self.has_tag || !self.has_digest,
         }
     }
 }

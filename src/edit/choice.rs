@@ -1,6 +1,6 @@
 //! Which value a marker means where only its policy's image can tell, and whether it is one that may be written.
 
-use super::fit::{is_name_of, is_part, is_version};
+use super::fit::{Fit, fit, is_name_of, is_part, is_version};
 use super::{Obstacle, Owner, Part, ProblemReason, Site, kept};
 use crate::image::{ImageName, ImageReference};
 
@@ -32,33 +32,33 @@ fn among<'s>(site: &'s Site, rivals: &'s [Site], image: Option<&ImageName>) -> R
     let all = || std::iter::once(site).chain(rivals);
     let of_image: Vec<_> =
         all().filter(|site| image.is_some() && name_of(site.part, end(site)).as_ref() == image).collect();
-    let sure: Vec<_> = all().filter(|site| is_sure(site)).collect();
-    match (of_image.as_slice(), sure.as_slice()) {
-        ([one], _) | ([], [one]) => Ok(one),
-        ([], []) => Err(Obstacle { reason: ProblemReason::NotAnImage, message: no_part(site.part) }),
-        ([_, _, ..], _) | ([], [_, _, ..]) => {
-            Err(Obstacle { reason: ProblemReason::Ambiguous, message: several(site.part) })
+    let sure: Vec<_> = all().filter(|site| fit(site.part, None, &site.value) == Fit::Sure).collect();
+    only(&of_image, &sure, site.part)
+}
+
+/// The one of the values of a line that is this part: the only one of the better ones, or where there are none, the only
+/// one of the others.
+///
+/// # Errors
+/// What is said of a line on which none is, or several may be.
+pub(super) fn only<T: Copy>(better: &[T], others: &[T], part: Part) -> Result<T, Obstacle> {
+    let (reason, message) = match (better, others) {
+        ([one], _) | ([], [one]) => return Ok(*one),
+        ([], []) => {
+            let example = kept::example(part);
+            let message = format!(
+                "nothing on the line is surely the {part} that the comment means; write one, such as {example}"
+            );
+            (ProblemReason::NotAnImage, message)
         }
-    }
-}
-
-/// What is said of a line on which nothing is such a part.
-pub(super) fn no_part(part: Part) -> String {
-    let example = kept::example(part);
-    format!("nothing on the line is surely the {part} that the comment means; write one, such as {example}")
-}
-
-/// What is said of a line on which several values may be such a part.
-pub(super) fn several(part: Part) -> String {
-    format!("several values on the line may be the {part} that the comment means; give it a line of its own")
-}
-
-fn is_sure(site: &Site) -> bool {
-    match site.part {
-        Part::Image => is_version(end(site)),
-        Part::Name => end(site).contains('/'),
-        Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version | Part::Digest => true,
-    }
+        ([_, _, ..], _) | ([], [_, _, ..]) => {
+            let message = format!(
+                "several values on the line may be the {part} that the comment means; give it a line of its own"
+            );
+            (ProblemReason::Ambiguous, message)
+        }
+    };
+    Err(Obstacle { reason, message })
 }
 
 /// Why an image behind a `=` may not be the one that is meant; of other parts that is known before.

@@ -36,11 +36,12 @@ impl<'s> Proven<'s> {
         for write in writes {
             by_policy.entry(write.followed.policy).or_default().push(write);
         }
-        let is_worth_it = (2..=MOST_TRIALS).contains(&by_policy.len());
+        if !(2..=MOST_TRIALS).contains(&by_policy.len()) {
+            return Self::nothing(Vec::new(), by_policy.into_values().flatten(), problem);
+        }
         let (mut writes, mut left) = (Vec::new(), Vec::new());
         for own in by_policy.into_values() {
-            let trial = if is_worth_it { new_text(path, old, &own) } else { Err(problem.to_owned()) };
-            match trial {
+            match new_text(path, old, &own) {
                 Ok(_) => writes.extend(own),
                 Err(problem) => left.extend(own.into_iter().map(|write| (write, problem.clone()))),
             }
@@ -48,11 +49,18 @@ impl<'s> Proven<'s> {
         writes.sort_by_key(|write| write.followed.site.span.start);
         match new_text(path, old, &writes) {
             Ok(text) if !writes.is_empty() => Self { text: Some(text), writes, left },
-            Ok(_) | Err(_) => {
-                left.extend(writes.into_iter().map(|write| (write, problem.to_owned())));
-                Self { text: None, writes: Vec::new(), left }
-            }
+            Ok(_) | Err(_) => Self::nothing(left, writes, problem),
         }
+    }
+
+    /// Beside what is left alone already, these too, for this reason.
+    fn nothing(
+        mut left: Vec<(Write<'s>, String)>,
+        writes: impl IntoIterator<Item = Write<'s>>,
+        problem: &str,
+    ) -> Self {
+        left.extend(writes.into_iter().map(|write| (write, problem.to_owned())));
+        Self { text: None, writes: Vec::new(), left }
     }
 }
 

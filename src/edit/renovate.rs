@@ -1,8 +1,8 @@
 //! Renovate's comments: `# renovate: datasource=docker depName=ghcr.io/acme/api` on the line above a value.
 
-use super::choice::{no_part, several};
+use super::choice::only;
 use super::fit::{Fit, fit, is_name_of, is_version};
-use super::{Obstacle, Part, ProblemReason, kept};
+use super::{Obstacle, Part, kept};
 use crate::image::{Digest, ImageName, ImageReference};
 
 /// Keys that stand before a name or an address, whatever it looks like.
@@ -48,13 +48,10 @@ pub(super) fn meant(
     let parts = || parts().filter(|(_, (part, _))| !(has_companions && is_tagged && *part == Part::Digest));
     let sure: Vec<_> = parts().filter(|(_, (_, fit))| *fit == Fit::Sure).collect();
     let all: Vec<_> = parts().collect();
-    let obstacle = |reason, message| Some(Err(Obstacle { reason, message }));
-    match (sure.as_slice(), all.as_slice()) {
-        ([(at, (part, _))], _) | ([], [(at, (part, _))]) => Some(Ok((*at, *part))),
-        ([], []) if values.iter().any(|value| names(image, value.text)) => None,
-        ([], []) => obstacle(ProblemReason::NotAnImage, no_part(Part::Version)),
-        ([_, _, ..], _) | ([], [_, _, ..]) => obstacle(ProblemReason::Ambiguous, several(Part::Version)),
+    if all.is_empty() && values.iter().any(|value| names(image, value.text)) {
+        return None;
     }
+    Some(only(&sure, &all, Part::Version).map(|(at, (part, _))| (at, part)))
 }
 
 /// The part of the reference of this image that a value may be, and how surely it is.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -96,7 +96,7 @@ impl Targets {
         path: &str,
         fields: impl Iterator<Item = (&'f str, FieldPart)>,
     ) -> Option<Self> {
-        let files = GlobBuilder::new(&exact_glob(path)).build().ok()?.compile_matcher();
+        let files = file_glob(&exact_glob(path)).ok()?.compile_matcher();
         let policy = ObjectKey::new("any", "any");
         let rule = |(path, write)| {
             let (files, policy) = (files.clone(), policy.clone());

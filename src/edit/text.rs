@@ -20,7 +20,7 @@ use self::field::Fields;
 use super::marker::Marker;
 use super::splice::Splice;
 use super::targets::FieldRule;
-use super::yaml::SOPS_VALUE;
+use super::yaml::{ENCRYPTED, SOPS_VALUE};
 use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets, kept};
 use crate::image::Tag;
 
@@ -177,9 +177,7 @@ fn hinder_encrypted(leaves: &[Leaf], sites: &mut [Site]) {
     };
     let is_covered = leaves.iter().any(is_checksum);
     for site in sites.iter_mut().filter(|site| is_covered || site.value.starts_with(SOPS_VALUE)) {
-        let message =
-            "the value is encrypted with SOPS, or covered by its checksum; move it to a file that is not";
-        let (reason, message) = (ProblemReason::Encrypted, message.to_owned());
+        let (reason, message) = (ProblemReason::Encrypted, ENCRYPTED.to_owned());
         site.obstacle = Some(Box::new(Obstacle { reason, message }));
     }
 }

@@ -30,7 +30,7 @@ use super::{FileSites, Owner, Problem, ProblemReason, Site, Style, Targets, kept
 use crate::api::Updates;
 
 pub(super) use self::path::paths_to;
-pub(super) use self::target::SOPS_VALUE;
+pub(super) use self::target::{ENCRYPTED, SOPS_VALUE};
 pub(super) use self::verify::{Edit, verify};
 
 /// Whether a file is read as YAML: by its extension, or because Kustomize reads it under this very name.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -117,13 +117,22 @@ impl<W: World> Engine<W> {
         updates: mpsc::Receiver<Update>,
         stop: CancellationToken,
     ) {
-        let (board, board_work) = Board::open(Arc::clone(&world), metrics.clone());
-        let board_work = tokio::spawn(board_work);
-        let mut engine = Self::new(world, settings, metrics, board, hooks);
+        let (mut engine, board_work) = Self::open(world, settings, metrics, hooks);
         engine.work(updates, &stop).await;
+        engine.close(board_work).await;
+    }
+
+    /// An engine, and the work of its board, which goes on by itself.
+    fn open(world: Arc<W>, settings: Settings, metrics: Metrics, hooks: Hooks) -> (Self, JoinHandle<()>) {
+        let (board, board_work) = Board::open(Arc::clone(&world), metrics.clone());
+        (Self::new(world, settings, metrics, board, hooks), tokio::spawn(board_work))
+    }
+
+    /// Lets running cycles finish and the last statuses be shown, for a bounded time.
+    async fn close(mut self, board_work: JoinHandle<()>) {
         let end = Instant::now() + GRACE;
-        engine.wind_up(end).await;
-        drop(engine);
+        self.wind_up(end).await;
+        drop(self);
         let _ = tokio::time::timeout_at(end + LAST_WORDS, board_work).await;
     }
 

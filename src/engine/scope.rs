@@ -1,6 +1,6 @@
 //! Which files of a repository are looked at.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{GlobSet, GlobSetBuilder};
 
 use crate::api::Paths;
 use crate::edit::{Targets, file_glob};
@@ -92,7 +92,7 @@ fn names_a_place(glob: &str) -> bool {
 fn folders_of(globs: &[String]) -> Option<GlobSet> {
     let mut folders = GlobSetBuilder::new();
     let mut add = |glob: &str| {
-        folders.add(GlobBuilder::new(glob).literal_separator(true).build().ok()?);
+        folders.add(file_glob(glob).ok()?);
         Some(())
     };
     for glob in globs {

@@ -1,9 +1,9 @@
 //! Which of the values on a line a comment means.
 
 use super::{Leaf, Step};
-use crate::edit::choice::{no_part, several};
+use crate::edit::choice::only;
 use crate::edit::fit::{Fit, fit};
-use crate::edit::{Obstacle, Part, ProblemReason, renovate};
+use crate::edit::{Obstacle, Part, renovate};
 use crate::image::ImageName;
 
 /// The value that a comment means, as far as a file alone can tell.
@@ -27,17 +27,18 @@ pub(super) fn meant(part: Part, leaves: &[Leaf]) -> Choice<'_> {
     };
     let (sure, all) = (fitting(Fit::Sure), fitting(Fit::Maybe));
     let is_told_by_image = part == Part::Image || part == Part::Name;
-    let unclear = |reason, message| Choice::Unclear(last, Obstacle { reason, message });
-    let is_single = leaves.len() == 1 && last.is_whole();
-    match (sure.as_slice(), all.as_slice()) {
-        ([], []) if !is_single => unclear(ProblemReason::NotAnImage, no_part(part)),
-        _ if is_single => Choice::One(last),
-        ([.., first], _) | ([], [.., first]) if is_told_by_image => {
-            let others = all.iter().filter(|leaf| leaf.span != first.span).copied();
-            Choice::OfImage(first, others.collect())
+    if leaves.len() == 1 && last.is_whole() {
+        return Choice::One(last);
+    }
+    match sure.last().or(all.last()) {
+        Some(likely) if is_told_by_image => {
+            let others = all.iter().filter(|leaf| leaf.span != likely.span).copied();
+            Choice::OfImage(likely, others.collect())
         }
-        ([one], _) | ([], [one]) => Choice::One(one),
-        ([_, _, ..], _) | ([], _) => unclear(ProblemReason::Ambiguous, several(part)),
+        Some(_) | None => match only(&sure, &all, part) {
+            Ok(one) => Choice::One(one),
+            Err(obstacle) => Choice::Unclear(last, obstacle),
+        },
     }
 }
 

@@ -13,6 +13,10 @@ use crate::image::Digest;
 /// How SOPS begins a value that it has encrypted.
 pub(in crate::edit) const SOPS_VALUE: &str = "ENC[AES256_GCM,";
 
+/// What is said of such a value.
+pub(in crate::edit) const ENCRYPTED: &str =
+    "the value is encrypted with SOPS, or covered by its checksum; move it to a file that is not";
+
 /// The scalar that a marker marks.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
@@ -41,7 +45,7 @@ pub(super) enum NoTarget {
     Template,
     #[error("the value has a tag that makes it something other than a string; remove the tag or write !!str")]
     Typed,
-    #[error("the value is encrypted with SOPS, or covered by its checksum; move it to a file that is not")]
+    #[error("{ENCRYPTED}")]
     Encrypted,
     #[error(
         "the marker belongs to the last value before it, {last:?}, but another on the line is rather a {part}; put that one last or on a line of its own"

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Engine;
 use super::show::{policy_id, registry_id, repository_id};
-use super::{Engine, GRACE, LAST_WORDS};
-use crate::engine::board::Board;
 use crate::engine::hooks::Hooks;
 use crate::engine::metrics::Metrics;
 use crate::engine::schedule::Slot;
@@ -36,21 +34,15 @@ impl<W: World> Engine<W> {
         updates: mpsc::Receiver<Update>,
         stop: CancellationToken,
     ) -> Ended {
-        let (board, board_work) = Board::open(Arc::clone(&world), metrics.clone());
-        let board_work = tokio::spawn(board_work);
-        let mut engine = Self::new(world, settings, metrics, board, Hooks::default());
+        let (mut engine, board_work) = Self::open(world, settings, metrics, Hooks::default());
         engine.is_once = true;
         engine.work(updates, &stop).await;
-        let is_done = engine.is_done();
-        let end = Instant::now() + GRACE;
-        engine.wind_up(end).await;
-        let ended = match (is_done, engine.is_all_ready()) {
+        let ended = match (engine.is_done(), engine.is_all_ready()) {
             (true, true) => Ended::Ready,
             (true, false) => Ended::NotReady,
             (false, _) => Ended::Stopped,
         };
-        drop(engine);
-        let _ = tokio::time::timeout_at(end + LAST_WORDS, board_work).await;
+        engine.close(board_work).await;
         ended
     }
 

@@ -40,11 +40,11 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::api::{Downgrade, Order, Pin};
-use crate::image::{ImageFacts, ImageName, Platform, Tag};
+use crate::image::{ImageFacts, ImageName, Platform, Tag, TagRef};
 
 use self::avoid::Avoid;
 use self::filter::{Filter, Groups};
-use self::rank::Rank;
+use self::rank::{Candidate, Rank};
 use self::scale::Scale;
 use self::version::{Strictness, Version};
 
@@ -90,14 +90,6 @@ pub enum Standing {
     Lower,
     /// One of them cannot be ranked by this policy, such as `latest` by a range of versions.
     Unranked,
-}
-
-/// What the rules say of one tag.
-struct Verdict<'t> {
-    /// What was read from it; a refused tag may have it too, which tells how near it was.
-    rank: Option<Rank<'t>>,
-    /// The first rule that puts it out, if one does.
-    refusal: Option<Refusal>,
 }
 
 impl Policy {
@@ -232,24 +224,21 @@ impl Policy {
         self.platforms.iter().find(|wanted| !facts.platforms.iter().any(|has| has.is(wanted)))
     }
 
+    /// What is ranked of a tag, also of one that a rule puts out, which tells how near it was; and the first such rule.
     #[inline]
-    fn judge<'t>(&self, tag: &'t str, groups: &mut Groups) -> Verdict<'t> {
-        let Some(part) = self.filter.ranked_text(tag, groups) else {
-            return Verdict { rank: self.scale.read(tag), refusal: Some(Refusal::NotIncluded) };
+    fn judge<'t>(&self, tag: TagRef<'t>, groups: &mut Groups) -> (Candidate<'t>, Option<Refusal>) {
+        let part = self.filter.ranked_text(tag.as_str(), groups);
+        let candidate = Candidate::new(tag, self.scale.read(part.unwrap_or(tag.as_str())));
+        let refusal = match candidate.rank() {
+            _ if part.is_none() => Some(Refusal::NotIncluded),
+            _ if self.filter.excludes(tag.as_str()) => Some(Refusal::Excluded),
+            None => Some(self.scale.unread()),
+            Some(rank) => self.scale.refusal(rank).or_else(|| {
+                let is_avoided = self.avoid.entry_for(rank).is_some();
+                is_avoided.then_some(Refusal::Avoided)
+            }),
         };
-        let rank = self.scale.read(part);
-        let refusal = if self.filter.excludes(tag) {
-            Some(Refusal::Excluded)
-        } else {
-            match &rank {
-                None => Some(self.scale.unread()),
-                Some(rank) => self.scale.refusal(rank).or_else(|| {
-                    let is_avoided = self.avoid.entry_for(rank).is_some();
-                    is_avoided.then_some(Refusal::Avoided)
-                }),
-            }
-        };
-        Verdict { rank, refusal }
+        (candidate, refusal)
     }
 }
 

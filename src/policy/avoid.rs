@@ -116,10 +116,10 @@ impl Meaning {
         let ranked_text = filter.ranked_text(text, &mut filter.groups()).unwrap_or(text);
         match (scale, scale.read(ranked_text)) {
             (Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_), Some(rank)) => {
-                Ok(Self::Rank(rank.into()))
+                Ok(Self::Rank((&rank).into()))
             }
             (Scale::Alphabetical(_) | Scale::NewestBuild | Scale::Follow(_), Some(rank)) if is_tag => {
-                Ok(Self::Rank(rank.into()))
+                Ok(Self::Rank((&rank).into()))
             }
             (Scale::Semver(_), None) => match Range::parse(text) {
                 Ok(range) => Ok(Self::Range(range)),

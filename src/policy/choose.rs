@@ -141,9 +141,8 @@ impl<'p> Chooser<'p> {
     #[inline]
     fn judge<'t>(&mut self, tag: TagRef<'t>, best: &mut Option<Candidate<'t>>) {
         self.tally.tags += 1;
-        let verdict = self.policy.judge(tag.as_str(), &mut self.groups);
-        let candidate = Candidate::new(tag, verdict.rank);
-        if let Some(refusal) = verdict.refusal {
+        let (candidate, refusal) = self.policy.judge(tag, &mut self.groups);
+        if let Some(refusal) = refusal {
             self.refuse(&candidate, refusal);
             return;
         }
@@ -185,7 +184,7 @@ impl<'p> Chooser<'p> {
                 tag: kept.into_tag(),
             })
             .collect();
-        let version = winner.and_then(|winner| winner.rank()).map(|rank| rank.to_string());
+        let version = winner.as_ref().and_then(Candidate::rank).map(ToString::to_string);
         Choice {
             reason,
             refused,

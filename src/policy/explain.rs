@@ -86,7 +86,7 @@ pub(super) fn message(
     winner: Option<Candidate<'_>>,
     facts: Option<&ImageFacts>,
 ) -> String {
-    let read = refused.rank().map(|rank| rank.to_string()).unwrap_or_default();
+    let read = refused.rank().map(ToString::to_string).unwrap_or_default();
     match rule {
         Refusal::NotIncluded => not_included(policy, refused.tag()),
         Refusal::Excluded => match policy.filter.excluding(refused.tag()) {
@@ -98,7 +98,7 @@ pub(super) fn message(
         Refusal::OutOfRange => format!("{read} is not in {}", policy.rule()),
         Refusal::PreRelease => format!("{read} is a pre-release; `prereleases: true` would admit it"),
         Refusal::Avoided => {
-            let entry = refused.rank().and_then(|rank| policy.avoid.entry_for(&rank));
+            let entry = refused.rank().and_then(|rank| policy.avoid.entry_for(rank));
             match entry {
                 Some((index, entry)) => format!("falls under avoid[{index}], {entry}"),
                 None => "falls under avoid".to_owned(),

@@ -169,7 +169,7 @@ impl Series {
         };
         compile(&spec).is_ok_and(|policy| {
             let mut groups = policy.filter.groups();
-            self.tags.iter().all(|tag| policy.judge(tag.as_str(), &mut groups).refusal.is_none())
+            self.tags.iter().all(|tag| policy.judge(tag.borrowed(), &mut groups).1.is_none())
         })
     }
 

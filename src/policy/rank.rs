@@ -1,5 +1,6 @@
 //! What of a tag is ranked, and the order of tags.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use smol_str::SmolStr;
@@ -50,18 +51,42 @@ impl fmt::Display for Rank<'_> {
 
 /// A tag with its rank. The order is total: by rank, then by precision, then by the tag's bytes; equal is only what is
 /// the same tag. A tag without a rank is below all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate<'a> {
     rank: Option<Rank<'a>>,
-    precision: Precision,
     tag: TagRef<'a>,
+}
+
+impl PartialEq for Candidate<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Candidate<'_> {}
+
+impl PartialOrd for Candidate<'_> {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Candidate<'_> {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let precision = |candidate: &Self| candidate.rank.map_or(Precision::Any, |rank| rank.precision());
+        self.rank
+            .cmp(&other.rank)
+            .then_with(|| precision(self).cmp(&precision(other)))
+            .then_with(|| self.tag.cmp(&other.tag))
+    }
 }
 
 impl<'a> Candidate<'a> {
     #[inline]
     pub(super) fn new(tag: TagRef<'a>, rank: Option<Rank<'a>>) -> Self {
-        let precision = rank.map_or(Precision::Any, |rank| rank.precision());
-        Self { rank, precision, tag }
+        Self { rank, tag }
     }
 
     /// The tag as the registry spells it.
@@ -76,8 +101,8 @@ impl<'a> Candidate<'a> {
 
     /// What was read from the tag; `None` where it cannot be ranked.
     #[inline]
-    pub(super) fn rank(&self) -> Option<Rank<'a>> {
-        self.rank
+    pub(super) fn rank(&self) -> Option<&Rank<'a>> {
+        self.rank.as_ref()
     }
 }
 
@@ -104,10 +129,10 @@ impl OwnedRank {
     }
 }
 
-impl From<Rank<'_>> for OwnedRank {
+impl From<&Rank<'_>> for OwnedRank {
     #[inline]
-    fn from(rank: Rank<'_>) -> Self {
-        match rank {
+    fn from(rank: &Rank<'_>) -> Self {
+        match *rank {
             Rank::Version(version) => Self::Version(version.into()),
             Rank::Calver(version) => Self::Calver(version.into()),
             Rank::Number(number) => Self::Number(number.into()),

@@ -44,7 +44,7 @@ fn lost(policy: &Policy, tally: &Tally, nearest: &Kept, facts: &Facts) -> String
     let none = none_of(tally);
     let rule = policy.rule();
     let candidate = nearest.candidate();
-    let read = candidate.rank().map(|rank| rank.to_string()).unwrap_or_default();
+    let read = candidate.rank().map(ToString::to_string).unwrap_or_default();
     let count = tally.refused_by(nearest.refusal);
     match nearest.refusal {
         Refusal::NotIncluded => format!("{none} matches tags.include"),

@@ -49,30 +49,24 @@ impl<'a> Version<'a> {
         if suffix.is_empty() && precision == Precision::Full {
             return Some(Self { numbers, precision, pre: "", build: "" });
         }
-        let (before_build, build) = match suffix.bytes().position(|byte| matches!(byte, b'_' | b'+')) {
-            Some(at) => (suffix.get(..at)?, Some(suffix.get(at + 1..)?)),
-            None => (suffix, None),
+        let (pre, behind) = match suffix.strip_prefix('-') {
+            Some(rest) => leading_identifiers(rest).filter(|(pre, _)| !pre.has_padded_number)?,
+            None => (Identifiers::default(), suffix),
         };
-        let pre = match before_build.strip_prefix('-') {
-            Some(pre) => Some(pre),
-            None if before_build.is_empty() => None,
+        let build = match behind.strip_prefix(['_', '+']) {
+            Some(rest) => leading_identifiers(rest).filter(|(_, behind)| behind.is_empty())?.0,
+            None if behind.is_empty() => Identifiers::default(),
             None => return None,
         };
-        let is_valid = pre.is_none_or(is_prerelease) && build.is_none_or(is_build);
         let has_two_dots = || {
-            let build_length = build.map_or(0, str::len);
-            text.bytes().take(text.len() - build_length).filter(|b| *b == b'.').count() >= 2
+            let before_build = text.len() - build.text.len();
+            text.bytes().take(before_build).filter(|byte| *byte == b'.').count() >= 2
         };
         let is_strict_enough = match strictness {
             Strictness::Lenient => true,
             Strictness::TwoDots => precision == Precision::Full || has_two_dots(),
         };
-        (is_valid && is_strict_enough).then_some(Self {
-            numbers,
-            precision,
-            pre: pre.unwrap_or_default(),
-            build: build.unwrap_or_default(),
-        })
+        is_strict_enough.then_some(Self { numbers, precision, pre: pre.text, build: build.text })
     }
 
     /// Order by precedence alone, as ranges compare.
@@ -165,8 +159,7 @@ impl From<Version<'_>> for OwnedVersion {
 
 /// Whether a text is the pre-release of a version: identifiers split by dots, numbers among them without leading zeros.
 pub(super) fn is_prerelease(text: &str) -> bool {
-    identifiers(text)
-        .all(|part| is_identifier(part) && (part == b"0" || !part.starts_with(b"0") || !is_number(part)))
+    leading_identifiers(text).is_some_and(|(pre, behind)| behind.is_empty() && !pre.has_padded_number)
 }
 
 /// Order of two pre-releases, of which the empty one, a release, is the highest.
@@ -180,17 +173,38 @@ pub(super) fn prerelease_order(one: &str, other: &str) -> Ordering {
     }
 }
 
-fn is_build(text: &str) -> bool {
-    identifiers(text).all(is_identifier)
+/// Identifiers split by dots.
+#[derive(Clone, Copy, Default)]
+struct Identifiers<'a> {
+    text: &'a str,
+    /// Whether one of them is a number with leading zeros, which a pre-release must not have and a build may.
+    has_padded_number: bool,
 }
 
-/// The parts between dots. As bytes: they are short, and to search them for a character costs more than to look at each.
-fn identifiers(text: &str) -> impl Iterator<Item = &[u8]> {
-    text.as_bytes().split(|byte| *byte == b'.')
-}
-
-fn is_identifier(part: &[u8]) -> bool {
-    !part.is_empty() && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+/// The identifiers that a text begins with, and what follows them; `None` where one is empty.
+#[inline]
+fn leading_identifiers(text: &str) -> Option<(Identifiers<'_>, &str)> {
+    let mut rest = text.as_bytes();
+    let mut has_padded_number = false;
+    loop {
+        let identifier = rest;
+        let mut is_number = true;
+        while let [byte @ (b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-'), after @ ..] = rest {
+            is_number &= byte.is_ascii_digit();
+            rest = after;
+        }
+        let length = identifier.len() - rest.len();
+        if length == 0 {
+            return None;
+        }
+        has_padded_number |= is_number && length > 1 && identifier.starts_with(b"0");
+        match rest {
+            [b'.', after @ ..] => rest = after,
+            _ => break,
+        }
+    }
+    let (text, behind) = text.split_at_checked(text.len() - rest.len())?;
+    Some((Identifiers { text, has_padded_number }, behind))
 }
 
 fn is_number(part: &[u8]) -> bool {
@@ -199,8 +213,8 @@ fn is_number(part: &[u8]) -> bool {
 
 /// Identifier by identifier: numbers by value and below text, text by bytes, and more identifiers above fewer.
 fn identifier_order(one: &str, other: &str) -> Ordering {
-    let mut left = identifiers(one);
-    let mut right = identifiers(other);
+    // As bytes: they are short, and to search them for a character costs more than to look at each.
+    let [mut left, mut right] = [one, other].map(|text| text.as_bytes().split(|byte| *byte == b'.'));
     loop {
         let order = match (left.next(), right.next()) {
             (None, None) => return Ordering::Equal,
@@ -248,14 +262,27 @@ fn leading_numbers(text: &str) -> Option<([u64; 3], Precision, &str)> {
     Some((numbers, precision, text.get(text.len() - rest.len()..)?))
 }
 
-#[inline]
+/// A number of so many digits is in the range of 64 bits.
+const SURE_DIGITS: usize = 19;
+
+#[inline(always)]
 fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let (mut number, mut rest) = (0_u64, text);
     while let [byte @ b'0'..=b'9', after @ ..] = rest {
-        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+        number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
         rest = after;
     }
-    (rest.len() < text.len()).then_some((number, rest))
+    match text.len() - rest.len() {
+        0 => None,
+        1..=SURE_DIGITS => Some((number, rest)),
+        length => Some((long_number(text.get(..length)?)?, rest)),
+    }
+}
+
+/// A number that may be beyond 64 bits, or one with many leading zeros.
+#[cold]
+fn long_number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -281,6 +308,7 @@ mod tests {
             ("1.0.1_3", "1.0.1+3"),
             ("1.0.1-rc.1_b.07", "1.0.1-rc.1+b.07"),
             ("18446744073709551615.0.0", "18446744073709551615.0.0"),
+            ("000000000000000000001.2.3", "1.2.3"),
             ("1.2-rc.1", "1.2.0-rc.1"),
         ] {
             assert_eq!(strict(text).as_deref(), Some(version), "{text}");

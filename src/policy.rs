@@ -166,14 +166,16 @@ impl Policy {
     }
 
     /// Whether a tag is of the kind that is chosen from: `tags.include` admits it, and it has a rank. Where tags have none,
-    /// all are of it.
+    /// all are of it. What reads as a pre-release, which most flavours do (`8.0.3-alpine`), is of it only where
+    /// pre-releases are chosen from: no rule tells `alpine` from `rc`.
     #[must_use]
     pub fn is_akin(&self, tag: &str) -> bool {
         let part = self.filter.ranked_text(tag, &mut self.filter.groups());
         match self.scale {
             Scale::NewestBuild | Scale::Follow(_) => true,
             Scale::Semver(_) | Scale::Calver(_) | Scale::Numerical(_) | Scale::Alphabetical(_) => {
-                part.is_some_and(|part| self.scale.read(part).is_some())
+                let rank = part.and_then(|part| self.scale.read(part));
+                rank.is_some_and(|rank| self.scale.ever_admits(&rank))
             }
         }
     }
@@ -245,8 +247,32 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::Standing::{Alias, Higher, Lower, Unranked};
-    use super::fixture::{alphabetical, avoiding, calver, filtered, numerical, policy, semver};
+    use super::fixture::{
+        alphabetical, avoiding, calver, filtered, numerical, policy, semver, with_prereleases,
+    };
     use super::*;
+
+    #[test]
+    fn a_flavour_is_akin_only_where_prereleases_are_chosen_from() {
+        let releases = policy(&semver(">=1.0.0 <2.0.0"));
+        for (tag, is_akin) in [
+            ("1.0.3", true),
+            ("v9.0.0", true),
+            ("1.0.3_2", true),
+            ("1.0.3-alpine", false),
+            ("9.0.0-alpine3.19", false),
+            ("1.0.3-debian-12-r3", false),
+            ("1.0.3-rc.1", false),
+            ("main-3f2a91c", false),
+        ] {
+            assert_eq!(releases.is_akin(tag), is_akin, "{tag}");
+        }
+        for spec in [with_prereleases("1.x"), semver(">=1.0.0-0 <2.0.0"), semver("2.x || >=1.0.0-0 <2.0.0")] {
+            assert!(policy(&spec).is_akin("1.0.3-rc.1"), "{spec:?}");
+        }
+        let alpine = policy(&filtered(semver("*"), "^(?<version>.+)-alpine$", &[]));
+        assert_eq!((alpine.is_akin("1.0.3-alpine"), alpine.is_akin("1.0.3")), (true, false));
+    }
 
     #[test]
     fn standing_is_what_the_chosen_tag_is_beside_the_held_one() {

@@ -110,6 +110,7 @@ impl Writers for Policies {
                 standing: Box::new(standing),
                 is_akin: Box::new(|tag| {
                     tag.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
+                        && !tag.contains('-')
                 }),
             }),
             Some(_) | None => Resolution::Unknown { nearest: Some(ObjectKey::new("shop", "api")) },

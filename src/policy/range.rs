@@ -82,6 +82,11 @@ impl Range {
     pub(super) fn contains(&self, version: &Version<'_>, prereleases: Prereleases) -> bool {
         self.alternatives.iter().any(|alternative| alternative.contains(version, prereleases))
     }
+
+    /// Whether it may contain any pre-release.
+    pub(super) fn lets_prereleases_in(&self, prereleases: Prereleases) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.lets_prereleases_in(prereleases))
+    }
 }
 
 impl Alternative {

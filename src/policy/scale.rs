@@ -107,6 +107,24 @@ impl Scale {
         }
     }
 
+    /// Whether a rank of its kind may be admitted: a release always, a pre-release where the policy chooses from such.
+    pub(super) fn ever_admits(&self, rank: &Rank<'_>) -> bool {
+        match (self, rank) {
+            (Self::Semver(semver), Rank::Version(version)) => {
+                version.pre.is_empty() || semver.range.lets_prereleases_in(semver.prereleases)
+            }
+            (
+                Self::Semver(_)
+                | Self::Calver(_)
+                | Self::Numerical(_)
+                | Self::Alphabetical(_)
+                | Self::NewestBuild
+                | Self::Follow(_),
+                _,
+            ) => true,
+        }
+    }
+
     /// The end of the order that is preferred: Ascending means the highest.
     #[inline]
     pub(super) fn order(&self) -> Order {

@@ -141,7 +141,7 @@ impl Targets {
         match Format::of(path) {
             Some(format) => has_comments || has_fields(format.has_fields()),
             None if yaml::is_yaml(path) => has_comments || self.looks_for_images() || has_fields(true),
-            None => has_fields(yaml::is_json(path)),
+            None => yaml::is_json(path) && (self.looks_for_images() || has_fields(true)),
         }
     }
 

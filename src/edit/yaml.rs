@@ -40,7 +40,7 @@ pub(super) fn is_yaml(path: &str) -> bool {
     ["yaml", "yml"].iter().any(|known| extension.eq_ignore_ascii_case(known)) || name == "Kustomization"
 }
 
-/// Whether a file is read as JSON: a field of it may be named, but it can hold no comment.
+/// Whether a file is read as JSON: it may hold all that YAML may, but for comments.
 pub(super) fn is_json(path: &str) -> bool {
     path.ends_with(".json")
 }

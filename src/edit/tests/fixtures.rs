@@ -1,7 +1,7 @@
 //! The folders of `tests/fixtures/edit`: each `in` file must become its `out` file, byte for byte.
 //!
 //! `in.yaml` is planned under that name, `in.kustomization.yaml` as `kustomization.yaml`. `updates.yaml` is the `spec.updates`
-//! that counts, markers alone without it; `problems` lists what is reported, as `LINE REASON`.
+//! that counts, markers alone without it; `problems` lists what is reported, as `LINE REASON`; without it, nothing may be.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ struct Fixture {
     before: Vec<u8>,
     after: Vec<u8>,
     targets: Targets,
-    problems: Option<Vec<String>>,
+    problems: Vec<String>,
 }
 
 impl Fixture {
@@ -30,14 +30,14 @@ impl Fixture {
         };
         let updates = fs::read_to_string(folder.join("updates.yaml"));
         let updates = updates.map(|text| serde_saphyr::from_str(&text).unwrap()).unwrap_or_default();
-        let problems = fs::read_to_string(folder.join("problems")).ok();
+        let problems = fs::read_to_string(folder.join("problems")).unwrap_or_default();
         Self {
             name: folder.file_name().unwrap().to_string_lossy().into_owned(),
             path,
             before: fs::read(folder.join(format!("in.{rest}"))).unwrap(),
             after: fs::read(folder.join(format!("out.{rest}"))).unwrap(),
             targets: Targets::compile(&updates, "shop").unwrap(),
-            problems: problems.map(|problems| problems.lines().map(str::to_owned).collect()),
+            problems: problems.lines().map(str::to_owned).collect(),
         }
     }
 
@@ -75,9 +75,7 @@ fn every_fixture_becomes_its_out_file() {
             plan.problems
         );
         assert_eq!(planned, &fixture.after, "{name}");
-        if let Some(expected) = &fixture.problems {
-            assert_eq!(&problems(&plan), expected, "{name}: {:#?}", plan.problems);
-        }
+        assert_eq!(problems(&plan), fixture.problems, "{name}: {:#?}", plan.problems);
         let again = fixture.plan(&fixture.after);
         assert_eq!((&again.text, again.changes.len()), (&None, 0), "{name}: a second plan changes nothing");
         let reasons =

@@ -15,7 +15,7 @@ use super::embedded;
 use super::reader::Node;
 use super::target::{self, NoTarget};
 use super::tree::{self, View};
-use super::{is_json, is_yaml};
+use super::{addition, is_json, is_yaml};
 use crate::edit::targets::FieldRule;
 use crate::edit::{
     ChartSource, FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site, Style, Targets,
@@ -108,8 +108,7 @@ impl<'s> Search<'s> {
 
     /// Whether the document may hold a value.
     pub(super) fn is_worth_reading(&self, document: &Document<'_>) -> bool {
-        !self.rules.is_empty()
-            || (is_yaml(self.path) && self.targets.images_may_be_in(document.text.as_bytes()))
+        !self.rules.is_empty() || self.targets.images_may_be_in(document.text.as_bytes())
     }
 
     fn by_image<'t, 'a>(&self, root: View<'t, 'a>) -> Places<'t, 'a> {
@@ -209,7 +208,7 @@ pub(super) fn find_in_document(
         sought.starts.extend(starts.into_iter().map(|start| document.start + start));
     }
     let named_spans: BTreeSet<_> = named.groups.iter().flat_map(Group::spans).collect();
-    let mut places = if is_yaml(search.path) { search.by_image(tree.root()) } else { Places::default() };
+    let mut places = search.by_image(tree.root());
     // What a rule names is the rule's business.
     places.groups.retain(|group| group.spans().all(|span| !named_spans.contains(&span)));
     places.misfits.retain(|scalar| !named_spans.contains(&scalar.span.start));
@@ -234,7 +233,7 @@ pub(super) fn find_in_document(
         for place in group.places {
             let mut site = place.into_site(document, is_encrypted);
             if is_json(search.path) {
-                site.style = Style::DoubleQuoted;
+                site.suit_json();
             }
             found.sites.push(site);
         }
@@ -242,6 +241,21 @@ pub(super) fn find_in_document(
     if search.holds == Holds::Anything && is_yaml(search.path) {
         let texts = list::objects(tree.root()).into_iter().flat_map(helm_values::texts);
         embedded::find(document, texts, is_encrypted, search.targets, found);
+    }
+}
+
+impl Site {
+    /// JSON has one way to write a string, and no entry is added to it.
+    fn suit_json(&mut self) {
+        if self.style.is_added() {
+            let message = format!(
+                "the entry has no {}, and none is added to JSON; write it with any tag",
+                addition::KEY
+            );
+            self.obstacle = Some(Box::new(Obstacle { reason: ProblemReason::NoValue, message }));
+        } else {
+            self.style = Style::DoubleQuoted;
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod proof;
 mod renovate;
 mod shared;
 mod splice;
+mod stray;
 mod targets;
 mod text;
 mod value;
@@ -125,12 +126,15 @@ enum Style {
 }
 
 /// Finds the values of a file that hold image versions. A pure function of path, bytes and targets; a file of another
-/// format has none.
+/// format has none, but its comments that would name one are problems.
 ///
 /// A file above [`MAX_FILE_BYTES`] or that is not UTF-8 gives one problem and no sites; values beyond
 /// [`MAX_SITES`] are not read, and a problem says so.
 #[must_use]
 pub fn find_sites(path: &str, text: &[u8], targets: &Targets) -> FileSites {
+    if targets.search_for_strays(path) {
+        return stray::find(text, targets);
+    }
     if !targets.may_be_in(path, text) {
         return FileSites::default();
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 
-use self::files::{Selector, read_into};
+use self::files::{MAX_OTHER_FILE, Selector, read_into, read_other_into};
 use self::shared_out::shared_out;
 use super::BadInput;
 use super::progress::Progress;
@@ -58,7 +58,7 @@ pub(super) type MarkedFiles = BTreeMap<String, MarkedFile>;
 pub(super) struct Looked<T> {
     /// Of each file that was read, in no order.
     pub(super) results: Vec<T>,
-    /// How many files were read.
+    /// How many files were read of those in which versions are looked for.
     pub(super) files: usize,
     /// Files that were not read, in the order of their paths.
     pub(super) unread: Vec<Unread>,
@@ -120,7 +120,8 @@ impl Repo {
             Self::Bare { .. } => None,
         };
         let mut searched = Searched { root, ..Searched::default() };
-        let looked = self.look(scope, targets, |path, text| searched.mark(path, text, targets))?;
+        let selector = Selector { scope, targets, with_others: true };
+        let looked = self.look_at(selector, |path, text| searched.mark(path, text, targets))?;
         searched.files = looked.files;
         searched.marked = looked.results.into_iter().flatten().collect();
         searched.put_charts_together();
@@ -136,7 +137,14 @@ impl Repo {
         targets: &Targets,
         look: impl Fn(&str, &[u8]) -> T + Sync,
     ) -> anyhow::Result<Looked<T>> {
-        let selector = Selector { scope, targets };
+        self.look_at(Selector { scope, targets, with_others: false }, look)
+    }
+
+    fn look_at<T: Send>(
+        &self,
+        selector: Selector<'_>,
+        look: impl Fn(&str, &[u8]) -> T + Sync,
+    ) -> anyhow::Result<Looked<T>> {
         match self {
             Self::Folder(root) => look_in_folder(selector, root, None, look),
             Self::WorkTree(root) => look_in_folder(selector, root, Ignored::of(root).as_ref(), look),
@@ -151,7 +159,10 @@ impl Repo {
                     let text = text.ok_or_else(|| Unread { path: path.clone(), why: NotRead::TooLarge });
                     Ok(text.map(|text| look(path, &text)))
                 })?;
-                Ok(Looked::new(results, list.unread))
+                let others = shared_out(&list.others, open, |snapshot, (path, blob)| {
+                    Ok(snapshot.read(*blob, MAX_OTHER_FILE)?.map(|text| look(path, &text)))
+                })?;
+                Ok(Looked::new(results, others.into_iter().flatten(), list.unread))
             }
         }
     }
@@ -171,11 +182,19 @@ fn look_in_folder<T: Send>(
         let read = read_into(text, &root.join(path));
         Ok(read.map(|()| look(path, text)).map_err(|why| Unread { path: path.clone(), why }))
     })?;
-    Ok(Looked::new(results, list.unread))
+    let others = shared_out(&list.others, buffer, |text, path| {
+        read_other_into(text, &root.join(path));
+        Ok(look(path, text))
+    })?;
+    Ok(Looked::new(results, others, list.unread))
 }
 
 impl<T> Looked<T> {
-    fn new(results: Vec<Result<T, Unread>>, mut unread: Vec<Unread>) -> Self {
+    fn new(
+        results: Vec<Result<T, Unread>>,
+        others: impl IntoIterator<Item = T>,
+        mut unread: Vec<Unread>,
+    ) -> Self {
         let mut looked = Vec::with_capacity(results.len());
         for result in results {
             match result {
@@ -184,7 +203,9 @@ impl<T> Looked<T> {
             }
         }
         unread.sort_by(|one, other| one.path.cmp(&other.path));
-        Self { files: looked.len(), results: looked, unread }
+        let files = looked.len();
+        looked.extend(others);
+        Self { files, results: looked, unread }
     }
 }
 
@@ -262,8 +283,39 @@ mod tests {
         let all = Scope::compile(None).unwrap();
         let repo = Repo::Folder(folder.path().to_owned());
         let searched = repo.search(&all, &Targets::default()).unwrap();
-        assert_eq!(searched.marked.keys().collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
+        let found = |path: &&String| !searched.marked[*path].found.sites.is_empty();
+        assert_eq!(searched.marked.keys().filter(found).collect::<Vec<_>>(), [".github/b.yaml", "a.yaml"]);
         assert_eq!(searched.files, 3, "and plain.yaml");
+    }
+
+    #[tokio::test]
+    async fn a_marker_in_a_file_of_another_format_is_told_and_costs_little() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| fs::write(folder.path().join(path), text).unwrap();
+        let marked = "image: a:1 # {\"$imagepolicy\": \"shop:api\"}\n";
+        let filled = |length: usize| format!("{marked}{}", "#".repeat(length - marked.len()));
+        write("a.tpl", marked);
+        write("largest.tpl", &filled(MAX_OTHER_FILE));
+        write("large.tpl", &filled(MAX_OTHER_FILE + 1));
+        write("binary", &format!("\0{marked}"));
+        write("README.md", marked);
+        symlink("a.tpl", folder.path().join("link.tpl")).unwrap();
+        let git = git2::Repository::init(folder.path()).unwrap();
+        let mut index = git.index().unwrap();
+        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
+        let tree = git.find_tree(index.write_tree().unwrap()).unwrap();
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        git.commit(Some("HEAD"), &author, &author, "x", &tree, &[]).unwrap();
+        for (path, is_bare) in [(folder.path().to_owned(), false), (folder.path().join(".git"), true)] {
+            git.config().unwrap().set_bool("core.bare", is_bare).unwrap();
+            let repo = Repo::open(&path, None, None).await.unwrap();
+            let searched = repo.search(&Scope::compile(None).unwrap(), &Targets::default()).unwrap();
+            let told = searched.marked.iter().flat_map(|(path, file)| {
+                file.found.problems.iter().map(move |problem| (path.as_str(), problem.line))
+            });
+            assert_eq!(told.collect::<Vec<_>>(), [("a.tpl", 1), ("largest.tpl", 1)], "{}", path.display());
+            assert_eq!((searched.files, searched.unread.len()), (0, 0));
+        }
     }
 
     #[test]

@@ -150,6 +150,18 @@ pub(super) fn read(comment: &str, is_behind_something: bool) -> Option<Result<Ma
     }
 }
 
+/// What stands before the object with a marker's key on a line of any language, and the marker, whatever stands behind it.
+pub(super) fn object_in(line: &str) -> Option<(&str, Result<Marker, InvalidMarker>)> {
+    let key = keys_in(line.as_bytes()).next()?;
+    let (before, object) = line.split_at_checked(line.get(..key)?.rfind('{')?)?;
+    let entries = serde_json::Deserializer::from_str(object).into_iter::<Entries>().next()?;
+    let marker = match entries {
+        Ok(Entries(entries)) => read_entries(entries),
+        Err(error) => Err(InvalidMarker::NotJson { problem: error.to_string() }),
+    };
+    Some((before, marker))
+}
+
 fn read_json(text: &str) -> Result<Marker, InvalidMarker> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Entries>();
     let Entries(entries) = match values.next() {

@@ -57,6 +57,8 @@ pub enum ProblemReason {
     Symlink,
     /// The file has a name that none is read with.
     FileName,
+    /// The file's name tells no format that is read.
+    UnknownFormat,
     /// The system does not let the file be read.
     Unreadable,
 }
@@ -97,6 +99,7 @@ impl ProblemReason {
             Self::Symlink => "Symlink",
             Self::ForeignTag => "ForeignTag",
             Self::FileName => "FileName",
+            Self::UnknownFormat => "UnknownFormat",
             Self::Unreadable => "Unreadable",
         }
     }

@@ -9,7 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::field_path::FieldPath;
 use super::glob::file_glob;
 use super::text::Format;
-use super::{Part, marker, renovate, yaml};
+use super::{Part, marker, renovate, stray, yaml};
 use crate::api::{FieldPart, FieldUpdate, ObjectKey, Updates};
 use crate::image::ImageName;
 
@@ -143,6 +143,14 @@ impl Targets {
             None if yaml::is_yaml(path) => has_comments || self.looks_for_images() || has_fields(true),
             None => yaml::is_json(path) && (self.looks_for_images() || has_fields(true)),
         }
+    }
+
+    /// Whether files of this name, which are not looked at, may yet hold a comment that someone takes to have an effect: whoever
+    /// looks at a repo by hand is told of it.
+    #[must_use]
+    pub fn search_for_strays(&self, path: &str) -> bool {
+        let Updates { markers, renovate_comments, .. } = &self.updates;
+        (*markers || *renovate_comments) && !self.search(path) && !stray::is_prose(path)
     }
 
     /// Whether the file can hold a site at all: by its name and a search for a few words. Cheap enough to be asked for

@@ -105,7 +105,12 @@ fn is_of_rule(found: &FileSites, problem: &Problem, policy: &ObjectKey) -> bool 
 fn marker_columns(rule: Rule, line: Option<&str>, policy: Option<&ObjectKey>) -> Option<Range<u64>> {
     let is_at_fault = matches!(
         rule,
-        Rule::UnknownPolicy | Rule::PolicyNotTaken | Rule::InvalidMarker | Rule::NoValue | Rule::Ambiguous
+        Rule::UnknownPolicy
+            | Rule::PolicyNotTaken
+            | Rule::InvalidMarker
+            | Rule::NoValue
+            | Rule::Ambiguous
+            | Rule::UnknownFormat
     );
     let line = line.filter(|_| is_at_fault)?;
     let key = KEYS.iter().filter_map(|key| line.rfind(key)).max()?;

@@ -63,6 +63,8 @@ pub enum Rule {
     Symlink,
     /// A file is passed over because of its name.
     FileName,
+    /// A marker is in a file whose name tells no format that is read.
+    UnknownFormat,
 }
 
 impl Rule {
@@ -99,6 +101,7 @@ impl Rule {
         Self::Unproven,
         Self::Symlink,
         Self::FileName,
+        Self::UnknownFormat,
     ];
 
     /// The id, in kebab-case.
@@ -132,6 +135,7 @@ impl Rule {
             Self::Unproven => "unproven",
             Self::Symlink => "symlink",
             Self::FileName => "file-name",
+            Self::UnknownFormat => "unknown-format",
         }
     }
 
@@ -172,6 +176,7 @@ impl Rule {
                 "A file that might hold an image version is a symbolic link, which is never followed."
             }
             Self::FileName => "A file is passed over because of its name.",
+            Self::UnknownFormat => "A marker is in a file whose name tells no format that is read.",
         }
     }
 
@@ -206,6 +211,7 @@ impl Rule {
             Self::Unproven => "write the value in a simpler way",
             Self::Symlink => "put the file itself there, or let spec.paths name what the link leads to",
             Self::FileName => "rename it",
+            Self::UnknownFormat => "keep the version in a file of a format that is read",
         }
     }
 
@@ -226,7 +232,8 @@ impl Rule {
             | Self::CompetingPolicies
             | Self::OtherImage
             | Self::Symlink
-            | Self::FileName => Severity::Warning,
+            | Self::FileName
+            | Self::UnknownFormat => Severity::Warning,
             Self::UnreadableFile
             | Self::InvalidYaml
             | Self::InvalidObject
@@ -269,6 +276,7 @@ impl Rule {
             ProblemReason::NotVerified => Some(Self::Unproven),
             ProblemReason::Symlink => Some(Self::Symlink),
             ProblemReason::FileName => Some(Self::FileName),
+            ProblemReason::UnknownFormat => Some(Self::UnknownFormat),
             ProblemReason::Unreadable => Some(Self::UnreadableFile),
             ProblemReason::NotChosen | ProblemReason::Downgrade | ProblemReason::ForeignTag => None,
         }

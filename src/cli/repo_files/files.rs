@@ -1,11 +1,12 @@
 //! Which files of a folder, a work tree or a commit are looked at, why others are not, and what they hold.
 
 use std::collections::HashSet;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Component, Path};
 use std::{fs, io};
 
 use anyhow::anyhow;
+use memchr::memchr;
 
 use crate::edit::Targets;
 use crate::engine::{MAX_FILE, NotRead, Scope, Unread};
@@ -14,17 +15,27 @@ use crate::git::{BlobId, Error, FileChange, Ignored, Snapshot};
 /// The longest path that a link may hold, in bytes; Linux has no longer ones (`PATH_MAX`).
 const MAX_LINK: usize = 4096;
 
+/// Larger files of a format that is not looked at are passed over, in bytes: what people write versions into is small.
+pub(super) const MAX_OTHER_FILE: usize = 256 * 1024;
+
+/// So much of such a file tells whether it is text.
+const FIRST_BYTES: u64 = 8 * 1024;
+
 /// What decides which files are looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Selector<'a> {
     pub(super) scope: &'a Scope,
     pub(super) targets: &'a Targets,
+    /// Whether files of other formats are looked at for comments that nothing reads.
+    pub(super) with_others: bool,
 }
 
 /// Files by their paths from the root, with `/`, in no order.
 pub(super) struct List<F> {
     /// Those that are looked at.
     pub(super) files: Vec<F>,
+    /// Those of other formats, of which nothing is told but the comments in them that nothing reads.
+    pub(super) others: Vec<F>,
     /// Those that would be, if they could be read.
     pub(super) unread: Vec<Unread>,
 }
@@ -47,7 +58,7 @@ impl Link {
 
 impl<F> List<F> {
     /// With links, which are not read: they are told of unless they lead to a file that is looked at itself.
-    fn new(files: Vec<F>, links: Vec<Link>, path_of: impl Fn(&F) -> &str) -> Self {
+    fn new(files: Vec<F>, others: Vec<F>, links: Vec<Link>, path_of: impl Fn(&F) -> &str) -> Self {
         let mut unread = Vec::new();
         if !links.is_empty() {
             let paths: HashSet<&str> = files.iter().map(path_of).collect();
@@ -55,7 +66,7 @@ impl<F> List<F> {
             let links = links.into_iter().filter(|link| !is_read(link));
             unread.extend(links.map(|Link { path, to, .. }| Unread { path, why: NotRead::Link { to } }));
         }
-        Self { files, unread }
+        Self { files, others, unread }
     }
 }
 
@@ -64,13 +75,20 @@ impl Selector<'_> {
         self.scope.admits(path) && self.targets.search(path)
     }
 
+    fn includes_as_other(self, path: &str) -> bool {
+        self.with_others && self.scope.admits(path) && self.targets.search_for_strays(path)
+    }
+
     /// Those of a commit.
     pub(super) fn list_commit(self, snapshot: &Snapshot) -> Result<List<(String, BlobId)>, Error> {
-        let (mut files, mut links) = (Vec::new(), Vec::new());
+        let (mut files, mut others, mut links) = (Vec::new(), Vec::new(), Vec::new());
         snapshot.changed_files(None, &|folder| self.scope.enters(folder), &mut |change| {
             match change {
                 FileChange::Present { path, blob } if self.includes(path) => {
                     files.push((path.to_owned(), blob));
+                }
+                FileChange::Present { path, blob } if self.includes_as_other(path) => {
+                    others.push((path.to_owned(), blob));
                 }
                 FileChange::Link { path, blob } if self.includes(path) => {
                     let to = snapshot.read(blob, MAX_LINK)?;
@@ -81,12 +99,13 @@ impl Selector<'_> {
             }
             Ok(())
         })?;
-        Ok(List::new(files, links, |(path, _)| path))
+        Ok(List::new(files, others, links, |(path, _)| path))
     }
 
     /// Those on disk that Git would hold: no links, no folders that are repositories of their own, and nothing ignored.
     pub(super) fn list_folder(self, root: &Path, ignored: Option<&Ignored>) -> anyhow::Result<List<String>> {
-        let (mut files, mut links, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut files, mut others) = (Vec::new(), Vec::new());
+        let (mut links, mut unread) = (Vec::new(), Vec::new());
         let mut folders = vec![(root.to_owned(), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
             let entries = match fs::read_dir(&folder) {
@@ -122,10 +141,12 @@ impl Selector<'_> {
                     links.push(Link::new(path, &to.map_err(|error| unreadable(&entry.path(), &error))?));
                 } else if kind.is_file() && self.includes(&path) {
                     files.push(path);
+                } else if kind.is_file() && self.includes_as_other(&path) {
+                    others.push(path);
                 }
             }
         }
-        let mut list = List::new(files, links, String::as_str);
+        let mut list = List::new(files, others, links, String::as_str);
         list.unread.extend(unread);
         Ok(list)
     }
@@ -141,6 +162,22 @@ pub(super) fn read_into(buffer: &mut Vec<u8>, file: &Path) -> Result<(), NotRead
         Ok(length) if length > MAX_FILE => Err(NotRead::TooLarge),
         Ok(_) => Ok(()),
         Err(error) => Err(NotRead::Unreadable { error: error.to_string() }),
+    }
+}
+
+/// Reads a file of a format that is not looked at into a buffer, in place of what is in it: nothing of one that is large, is no
+/// text, or can not be read.
+pub(super) fn read_other_into(buffer: &mut Vec<u8>, file: &Path) {
+    buffer.clear();
+    let read = fs::File::open(file).and_then(|mut file| {
+        Read::by_ref(&mut file).take(FIRST_BYTES).read_to_end(buffer)?;
+        if memchr(0, buffer).is_none() {
+            file.take(MAX_OTHER_FILE as u64 + 1 - FIRST_BYTES).read_to_end(buffer)?;
+        }
+        Ok(buffer.len())
+    });
+    if !read.is_ok_and(|length| length <= MAX_OTHER_FILE) {
+        buffer.clear();
     }
 }
 

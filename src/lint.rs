@@ -23,7 +23,7 @@ use std::path::Path;
 use self::source::Sources;
 use crate::api::InfraRepository;
 use crate::edit::FileSites;
-use crate::engine::Unread;
+use crate::engine::{IdleGlob, Unread};
 use crate::folder::Folder;
 
 pub use self::finding::{Finding, Report, Severity};
@@ -39,6 +39,8 @@ pub struct Files<'a> {
     pub read: &'a dyn Fn(&str) -> Option<Vec<u8>>,
     /// Files that were not read.
     pub unread: &'a [Unread],
+    /// Globs of the InfraRepository that no file matches.
+    pub idle_globs: &'a [IdleGlob],
     /// How many files were looked at.
     pub searched: usize,
     /// What a path is put behind, so that it leads from the working directory to the file: `infra/`, or nothing.

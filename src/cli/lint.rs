@@ -111,6 +111,7 @@ impl LintArgs {
             marked,
             read: &|path| searched.read(path).ok(),
             unread: &searched.unread,
+            idle_globs: &searched.idle_globs,
             searched: searched.files,
             prefix,
             repository: repository.flatten(),

@@ -13,7 +13,7 @@ use super::{BadInput, object_key, output};
 use crate::api::{Author, InfraRepository, ObjectKey};
 use crate::edit::{Owner, Targets};
 use crate::engine::{
-    Kind, Known, NoWish, Plan, Scope, Selection, Unread, Wish, Wishes, Wording, plan, takes,
+    IdleGlob, Kind, Known, NoWish, Plan, Scope, Selection, Unread, Wish, Wishes, Wording, plan, takes,
 };
 use crate::folder::{Folder, FolderProblem};
 use crate::git::BranchName;
@@ -113,6 +113,12 @@ impl PlanningArgs {
         let repo = Repo::open(&self.repo, self.branch.as_ref(), usual_branch).await?;
         let targets = targets_of(&folder, repository)?.of_images(&images(&folder, repository));
         let searched = repo.search(&scope, &targets)?;
+
+        if let Some(key) = &self.repository {
+            for IdleGlob { field, message } in &searched.idle_globs {
+                output::warning(&folder.problem_with(Kind::Repository, key, field, message.clone()));
+            }
+        }
 
         let mut state =
             Wanting { folder: &folder, wishes: unreadable(&folder), bad_objects: folder.problems.len() };

@@ -15,7 +15,7 @@ use self::shared_out::shared_out;
 use super::BadInput;
 use super::progress::Progress;
 use crate::edit::{ChartSources, FileSites, Targets, find_sites};
-use crate::engine::{MAX_FILE, NotRead, Scope, Unread};
+use crate::engine::{GlobUse, IdleGlob, MAX_FILE, NotRead, Scope, Unread};
 use crate::git::{Branch, BranchName, CommitId, Error, Ignored, head_branch};
 
 /// The room that is made for a file before its size is known, in bytes: more than most take.
@@ -70,6 +70,8 @@ pub(super) struct Searched {
     pub(super) marked: MarkedFiles,
     /// Files that were not read.
     pub(super) unread: Vec<Unread>,
+    /// Globs of the InfraRepository that no file matches.
+    pub(super) idle_globs: Vec<IdleGlob>,
     /// How many files were read.
     pub(super) files: usize,
     /// Where files on disk can be read again.
@@ -121,10 +123,16 @@ impl Repo {
         };
         let mut searched = Searched { root, ..Searched::default() };
         let selector = Selector { scope, targets, with_others: true };
-        let looked = self.look_at(selector, |path, text| searched.mark(path, text, targets))?;
+        let globs = GlobUse::of(scope, targets);
+        let looked = self.look_at(selector, |path, text| {
+            globs.take_note(path);
+            searched.mark(path, text, targets)
+        })?;
         searched.files = looked.files;
         searched.marked = looked.results.into_iter().flatten().collect();
         searched.put_charts_together();
+        looked.unread.iter().for_each(|file| globs.take_note(&file.path));
+        searched.idle_globs = globs.idle();
         searched.unread = looked.unread;
         Ok(searched)
     }

@@ -137,12 +137,23 @@ impl Targets {
     pub fn search(&self, path: &str) -> bool {
         let Updates { markers, renovate_comments, .. } = &self.updates;
         let has_comments = *markers || *renovate_comments;
-        let has_fields = |may_have: bool| may_have && self.fields_in(path).next().is_some();
+        let has_fields = || self.reads_fields(path) && self.fields_in(path).next().is_some();
         match Format::of(path) {
-            Some(format) => has_comments || has_fields(format.has_fields()),
-            None if yaml::is_yaml(path) => has_comments || self.looks_for_images() || has_fields(true),
-            None => yaml::is_json(path) && (self.looks_for_images() || has_fields(true)),
+Some(_) => has_comments || has_fields(),
+            None if yaml::is_yaml(path) => has_comments || self.looks_for_images() || has_fields(),
+            None => yaml::is_json(path) && (self.looks_for_images() || has_fields()),
         }
+    }
+
+    /// Whether fields of files of this name can be named by their path.
+    #[must_use]
+    pub fn reads_fields(&self, path: &str) -> bool {
+        Format::of(path).map_or_else(|| yaml::is_yaml(path) || yaml::is_json(path), Format::has_fields)
+    }
+
+    /// The globs of the rules for fields, in their order, each with the policy that it is for.
+    pub fn field_globs(&self) -> impl Iterator<Item = (&GlobMatcher, &ObjectKey)> {
+        self.fields.iter().map(|rule| (&rule.files, &rule.policy))
     }
 
     /// Whether files of this name, which are not looked at, may yet hold a comment that someone takes to have an effect: whoever

@@ -47,6 +47,11 @@ impl Scope {
         self.paths == other.paths
     }
 
+    /// The globs of which one must match.
+    pub(super) fn include_globs(&self) -> &[String] {
+        self.paths.as_ref().map(|paths| paths.include.as_slice()).unwrap_or_default()
+    }
+
     /// Whether the file is looked at.
     #[must_use]
     pub fn admits(&self, path: &str) -> bool {
@@ -76,7 +81,7 @@ impl Scope {
     /// Whether those files alone are looked at that are at places with names: `clusters/prod/**` or
     /// `apps/*/values.yaml`, but not `**/*.yaml`.
     fn is_narrow(&self) -> bool {
-        let include = self.paths.as_ref().map(|paths| paths.include.as_slice()).unwrap_or_default();
+        let include = self.include_globs();
         !include.is_empty() && include.iter().all(|glob| names_a_place(glob))
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Range;
 
+use super::objects::at;
 use super::references::is_unreadable;
 use super::source::Sources;
 use super::{Files, Finding, Rule, Severity};
 use crate::api::{ObjectKey, Pin};
 use crate::edit::{FileSites, Owner, Part, Problem, ProblemReason, Site};
-use crate::engine::{FileProblem, Known, NoWish, Plan, Unread, Wishes, plan, takes};
+use crate::engine::{FileProblem, IdleGlob, Kind, Known, NoWish, Plan, Unread, Wishes, plan, takes};
 use crate::folder::Folder;
 use crate::image::{ImageName, ImageReference};
 use crate::policy::{Policy, compile};
@@ -48,7 +49,16 @@ pub(super) fn findings(folder: &Folder, files: &Files<'_>, sources: &mut Sources
         }
     }
     findings.extend(files.unread.iter().filter_map(|file| unread_file(files, file)));
+    findings.extend(idle_globs(folder, files));
     findings
+}
+
+fn idle_globs(folder: &Folder, files: &Files<'_>) -> Vec<Finding> {
+    let Some(key) = files.repository.map(ObjectKey::of) else { return Vec::new() };
+    let finding = |IdleGlob { field, message }: &IdleGlob| {
+        at(folder, Rule::IdleGlob, Kind::Repository, &key, field, message)
+    };
+    files.idle_globs.iter().map(finding).collect()
 }
 
 /// The policies that count, none of which has chosen anything.

@@ -65,6 +65,8 @@ pub enum Rule {
     FileName,
     /// A marker is in a file whose name tells no format that is read.
     UnknownFormat,
+    /// No file matches a glob of an InfraRepository.
+    IdleGlob,
 }
 
 impl Rule {
@@ -102,6 +104,7 @@ impl Rule {
         Self::Symlink,
         Self::FileName,
         Self::UnknownFormat,
+        Self::IdleGlob,
     ];
 
     /// The id, in kebab-case.
@@ -136,6 +139,7 @@ impl Rule {
             Self::Symlink => "symlink",
             Self::FileName => "file-name",
             Self::UnknownFormat => "unknown-format",
+            Self::IdleGlob => "idle-glob",
         }
     }
 
@@ -177,6 +181,7 @@ impl Rule {
             }
             Self::FileName => "A file is passed over because of its name.",
             Self::UnknownFormat => "A marker is in a file whose name tells no format that is read.",
+            Self::IdleGlob => "No file matches a glob of an InfraRepository.",
         }
     }
 
@@ -212,6 +217,7 @@ impl Rule {
             Self::Symlink => "put the file itself there, or let spec.paths name what the link leads to",
             Self::FileName => "rename it",
             Self::UnknownFormat => "keep the version in a file of a format that is read",
+            Self::IdleGlob => "correct the glob, or remove it",
         }
     }
 
@@ -233,7 +239,8 @@ impl Rule {
             | Self::OtherImage
             | Self::Symlink
             | Self::FileName
-            | Self::UnknownFormat => Severity::Warning,
+            | Self::UnknownFormat
+            | Self::IdleGlob => Severity::Warning,
             Self::UnreadableFile
             | Self::InvalidYaml
             | Self::InvalidObject

@@ -60,6 +60,7 @@ fn of_file(objects: &str, path: &str, text: &str) -> Vec<String> {
         marked: [(path, &found)].into(),
         read: &|_| Some(text.as_bytes().to_vec()),
         unread: &[],
+        idle_globs: &[],
         searched: 1,
         prefix: String::new(),
         repository,

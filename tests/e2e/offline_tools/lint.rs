@@ -215,6 +215,16 @@ async fn an_infra_repository_says_which_policies_and_files_count() {
     assert_eq!(rules(&said), ["policy-without-repository", "policy-not-taken", "symlink"], "{said}");
     assert_eq!(said["findings"][1]["file"], "repo/apps/app.yaml");
 
+    let idle = infra.replace("'apps/**'", "'apps/**', 'app/**'");
+    let fields = "  updates: {fields: [{glob: apps/value.yaml, policy: web, path: a}]}\n";
+    desk.write("policies/shop.yaml", format!("{labelled}{idle}{fields}"));
+    let (_, said) = report(&desk, &["--repo", "repo", "--repository", "shop/infra"]).await;
+    let told = ["idle-glob", "idle-glob", "policy-without-repository"];
+    assert_eq!(rules(&said).iter().filter(|rule| told.contains(rule)).count(), 3, "{said}");
+    let done = desk.plan(&["--repository", "shop/infra", "--select", "shop/web=8"]).await;
+    let told = "InfraRepository shop/infra: spec.updates.fields[0].glob: no file";
+    assert!(done.stderr.contains(told) && done.stderr.contains("spec.paths.include[1]: no file"), "{done:?}");
+
     desk.write("policies/shop.yaml", format!("{labelled}{}", infra.replace("apps/**", "a[")));
     let done = desk.lint(&["--repo", "repo", "--repository", "shop/infra"]).await;
     assert_eq!(done.code, Some(10), "{done:?}");

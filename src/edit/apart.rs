@@ -64,7 +64,7 @@ fn verdict(site: &Site, wanted: &Wanted<'_>) -> Option<Verdict> {
 }
 
 /// The one policy that a site follows.
-fn follower<'s>(site: &'s Site, policies: &'s dyn Policies) -> Option<&'s ObjectKey> {
+pub(super) fn follower<'s>(site: &'s Site, policies: &'s dyn Policies) -> Option<&'s ObjectKey> {
     match &site.owner {
         Owner::Policy(policy) | Owner::Rule(policy) => Some(policy),
         Owner::Image(image) => match policies.of_image(image) {

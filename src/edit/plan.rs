@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apart::InFile;
+use super::apart::{self, InFile};
 use super::choice;
 use super::problem::unknown_policy;
 use super::proof::Proven;
@@ -158,6 +158,12 @@ pub(super) struct Write<'s> {
     pub(super) value: String,
 }
 
+/// A digest that can not be written.
+struct Stuck<'s> {
+    line: u64,
+    obstacle: &'s Obstacle,
+}
+
 impl Write<'_> {
     pub(super) fn edit(&self) -> Edit<'_> {
         let site = self.followed.site;
@@ -245,6 +251,14 @@ impl Followed<'_> {
         self.problem(obstacle.reason, obstacle.message.clone())
     }
 
+    fn beside(self, digest: &Stuck<'_>) -> Problem {
+        let message = format!(
+            "the digest in line {} can not be written, and tag and digest move together; {}",
+            digest.line, digest.obstacle.message
+        );
+        self.problem(digest.obstacle.reason, message)
+    }
+
     fn contested(self, other: &ObjectKey) -> Problem {
         let message = format!(
             "both {} and {other} follow this image; write a marker behind the value that names the one it follows",
@@ -294,6 +308,7 @@ fn sort_out<'s>(
     plan: &mut FilePlan,
 ) -> Vec<Write<'s>> {
     let staying = staying(&verdicts);
+    let stuck = stuck(found, policies);
     let elsewhere = |Followed { site, policy }: Followed<'_>| {
         let reason = policies.held_back(policy)?;
         InFile::of(policy, found, policies).is_apart(site.part).then(|| reason.to_owned())
@@ -303,6 +318,9 @@ fn sort_out<'s>(
         let Followed { site, policy } = followed;
         match verdict {
             Verdict::Held => plan.held.push(Held { policy: policy.clone(), line: site.line }),
+            Verdict::Write(_) if site.part.is_at_a_digest() && stuck.contains_key(policy) => {
+                plan.problems.extend(stuck.get(policy).map(|digest| followed.beside(digest)));
+            }
             Verdict::Write(value) => match staying.get(policy).cloned().or_else(|| elsewhere(followed)) {
                 Some(reason) => plan.problems.push(followed.problem(ProblemReason::Downgrade, reason)),
                 None => writes.push(Write { followed, value }),
@@ -311,6 +329,16 @@ fn sort_out<'s>(
         }
     }
     writes
+}
+
+/// A digest of each policy in this file that can not be written: no tag moves without its digest.
+fn stuck<'s>(found: &'s FileSites, policies: &'s dyn Policies) -> BTreeMap<&'s ObjectKey, Stuck<'s>> {
+    let digests = found.sites.iter().filter(|site| site.part == Part::Digest);
+    let stuck = digests.filter_map(|site| {
+        let obstacle = site.obstacle.as_deref()?;
+        Some((apart::follower(site, policies)?, Stuck { line: site.line, obstacle }))
+    });
+    stuck.collect()
 }
 
 /// The policies of which nothing in this file may move, each with the reason: one of its tags must stay, and a name or

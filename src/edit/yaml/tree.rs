@@ -1,5 +1,7 @@
 //! One document as a tree whose leaves know their bytes.
 
+mod merge;
+
 use std::collections::HashMap;
 use std::iter;
 
@@ -10,7 +12,7 @@ use super::reader::{is_other_type, node};
 use granit_parser::{ScalarStyle, ScanError};
 
 /// One document. Aliases of scalars lead to the scalar that they stand for; those of collections lead nowhere, so that
-/// nothing is ever expanded.
+/// nothing is ever expanded, but for the few fields of an image that a mapping takes over by a merge key.
 #[derive(Default)]
 pub(super) struct Tree<'a> {
     scalars: Vec<Node<'a>>,
@@ -23,7 +25,9 @@ enum Item {
     Scalar(usize),
     Sequence(Vec<Item>),
     Mapping(Mapping),
-    /// An alias of a collection, or a value that is not there.
+    /// An alias of the collection with this anchor.
+    Alias(usize),
+    /// A value that is not there.
     #[default]
     Nothing,
 }
@@ -32,6 +36,8 @@ enum Item {
 #[derive(Default)]
 struct Mapping {
     entries: Vec<(usize, Item)>,
+    /// What it takes over from other mappings where it has no such key itself.
+    merged: merge::Fields,
     is_flow: bool,
 }
 
@@ -57,6 +63,8 @@ pub(super) fn read(text: &str) -> Result<Tree<'_>, ScanError> {
 struct Growing<'a> {
     scalars: Vec<Node<'a>>,
     anchors: HashMap<usize, usize>,
+    /// The fields of mappings with an anchor.
+    mappings: HashMap<usize, merge::Fields>,
     open: Vec<Open>,
     root: Item,
 }
@@ -68,6 +76,8 @@ enum Open {
         mapping: Mapping,
         /// The key whose value comes next; within it, `None` for a key that is no scalar.
         key: Option<Option<usize>>,
+        /// Its anchor; 0 where it has none.
+        anchor: usize,
     },
 }
 
@@ -87,37 +97,61 @@ impl<'a> Growing<'a> {
                 self.put(item);
             }
             Event::Alias(anchor) => {
-                let item = self.anchors.get(&anchor).map_or(Item::Nothing, |index| Item::Scalar(*index));
+                let item =
+                    self.anchors.get(&anchor).map_or(Item::Alias(anchor), |index| Item::Scalar(*index));
                 self.put(item);
             }
             Event::SequenceStart(..) => self.open.push(Open::Sequence(Vec::new())),
-            Event::MappingStart(style, ..) => {
-                let mapping = Mapping { entries: Vec::new(), is_flow: style == StructureStyle::Flow };
-                self.open.push(Open::Mapping { mapping, key: None });
+            Event::MappingStart(style, anchor, _) => {
+                let mapping = Mapping { is_flow: style == StructureStyle::Flow, ..Mapping::default() };
+                self.open.push(Open::Mapping { mapping, key: None, anchor });
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::Sequence(items)) => self.put(Item::Sequence(items)),
-                Some(Open::Mapping { mapping, .. }) => self.put(Item::Mapping(mapping)),
+                Some(Open::Mapping { mapping, anchor, .. }) => {
+                    let mapping = self.merge(mapping, anchor);
+                    self.put(Item::Mapping(mapping));
+                }
                 None => {}
             },
             _ => {}
         }
     }
 
+    /// Gives a mapping that is whole what it takes over, and keeps what others may take over from it.
+    fn merge(&mut self, mut mapping: Mapping, anchor: usize) -> Mapping {
+        let of_anchor = |anchor| self.mappings.get(&anchor).map(Vec::as_slice).unwrap_or_default();
+        mapping.merged = merge::merged(&self.scalars, &mapping, &of_anchor);
+        if anchor > 0 {
+            self.mappings.insert(anchor, merge::fields_of(&self.scalars, &mapping));
+        }
+        mapping
+    }
+
     fn put(&mut self, item: Item) {
         match self.open.last_mut() {
             None => self.root = item,
             Some(Open::Sequence(items)) => items.push(item),
-            Some(Open::Mapping { mapping, key }) => match key.take() {
+            Some(Open::Mapping { mapping, key, .. }) => match key.take() {
                 None => {
                     *key = Some(match item {
                         Item::Scalar(index) => Some(index),
-                        Item::Sequence(_) | Item::Mapping(_) | Item::Nothing => None,
+                        Item::Sequence(_) | Item::Mapping(_) | Item::Alias(_) | Item::Nothing => None,
                     });
                 }
                 Some(Some(key)) => mapping.entries.push((key, item)),
                 Some(None) => {}
             },
+        }
+    }
+}
+
+impl Item {
+    /// The same, where it is no collection.
+    const fn leaf(&self) -> Self {
+        match self {
+            Self::Scalar(index) => Self::Scalar(*index),
+            Self::Sequence(_) | Self::Mapping(_) | Self::Alias(_) | Self::Nothing => Self::Nothing,
         }
     }
 }
@@ -129,16 +163,22 @@ impl<'a> Tree<'a> {
 }
 
 impl<'t, 'a> View<'t, 'a> {
-    /// The value of a key; the last one, where the mapping has the key several times.
+    /// The value of a key; the last one, where the mapping has the key several times. Where it has none, the one that it
+    /// takes over by a merge key.
     pub(super) fn get(self, key: &str) -> Option<Self> {
-        self.entries().filter(|(name, _)| *name == key).map(|(_, value)| value).last()
+        let own = self.entries().filter(|(name, _)| *name == key).map(|(_, value)| value).last();
+        own.or_else(|| {
+            let Item::Mapping(Mapping { merged, .. }) = self.item else { return None };
+            let (_, item) = merged.iter().find(|(name, _)| *name == key)?;
+            Some(View { tree: self.tree, item })
+        })
     }
 
     /// The key itself.
     pub(super) fn key(self, name: &str) -> Option<&'t Node<'a>> {
         let entries = match self.item {
             Item::Mapping(mapping) => mapping.entries.as_slice(),
-            Item::Scalar(_) | Item::Sequence(_) | Item::Nothing => &[],
+            Item::Scalar(_) | Item::Sequence(_) | Item::Alias(_) | Item::Nothing => &[],
         };
         let mut keys = entries.iter().filter_map(|(key, _)| self.tree.scalars.get(*key));
         keys.rfind(|key| key.text() == Some(name))
@@ -153,7 +193,7 @@ impl<'t, 'a> View<'t, 'a> {
     pub(super) fn scalar(self) -> Option<&'t Node<'a>> {
         match self.item {
             Item::Scalar(index) => self.tree.scalars.get(*index),
-            Item::Sequence(_) | Item::Mapping(_) | Item::Nothing => None,
+            Item::Sequence(_) | Item::Mapping(_) | Item::Alias(_) | Item::Nothing => None,
         }
     }
 
@@ -171,7 +211,7 @@ impl<'t, 'a> View<'t, 'a> {
     pub(super) fn entries(self) -> impl Iterator<Item = (&'t str, Self)> {
         let entries = match self.item {
             Item::Mapping(mapping) => mapping.entries.as_slice(),
-            Item::Scalar(_) | Item::Sequence(_) | Item::Nothing => &[],
+            Item::Scalar(_) | Item::Sequence(_) | Item::Alias(_) | Item::Nothing => &[],
         };
         entries.iter().filter_map(move |(key, item)| {
             let key = self.tree.scalars.get(*key).and_then(Node::text)?;
@@ -183,7 +223,7 @@ impl<'t, 'a> View<'t, 'a> {
     pub(super) fn items(self) -> impl ExactSizeIterator<Item = Self> {
         let items = match self.item {
             Item::Sequence(items) => items.as_slice(),
-            Item::Scalar(_) | Item::Mapping(_) | Item::Nothing => &[],
+            Item::Scalar(_) | Item::Mapping(_) | Item::Alias(_) | Item::Nothing => &[],
         };
         items.iter().map(move |item| View { tree: self.tree, item })
     }
@@ -254,6 +294,35 @@ mod tests {
         let b = tree.root().get("b").unwrap().scalar().unwrap();
         assert_eq!(text.get(b.span.clone()), Some("v1"));
         assert_eq!(tree.root().get("f").unwrap().entries().count(), 0);
+    }
+
+    #[test]
+    fn a_merge_key_gives_what_a_mapping_does_not_have_itself() {
+        let text = "a: &a {tag: '1', digest: x, env: [b]}\nb: &b {sha: y, digest: z, <<: *a}\n\
+                    c: {<<: *b, tag: '2', sha:}\nd: {<<: [*a, *b]}\ne: {<<: {tag: '3'}, '<<': *a}\nf: {<<: *f, g: h}\n";
+        let text = text.replace("f: {<<: *f", "f: &f {<<: *a");
+        let tree = read(&text).unwrap();
+        let of = |name| {
+            let view = tree.root().get(name).unwrap();
+            ["tag", "digest", "sha", "env"].map(|key| view.text_of(key))
+        };
+        assert_eq!(of("b"), [Some("1"), Some("z"), Some("y"), None]);
+        assert_eq!(of("c"), [Some("2"), Some("z"), None, None]);
+        assert_eq!(of("d"), [Some("1"), Some("x"), Some("y"), None]);
+        assert_eq!(of("e"), [Some("3"), None, None, None]);
+        assert_eq!(of("f"), [Some("1"), Some("x"), None, None]);
+    }
+
+    #[test]
+    fn a_bomb_of_merges_is_read_in_no_time() {
+        let fields = "image: a, tag: b, digest: c";
+        let mut text = format!("a0: &a0 {{{fields}}}\n");
+        for level in 1..10_000 {
+            let before = level - 1;
+            text.push_str(&format!("a{level}: &a{level} {{<<: [*a{before}, *a{before}], x: y}}\n"));
+        }
+        let tree = read(&text).unwrap();
+        assert_eq!(tree.root().at(&["a9999", "digest"]).unwrap().text(), Some("c"));
     }
 
     #[test]

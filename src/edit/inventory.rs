@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::Origin;
 use super::choice;
+use super::value::held;
 use super::{
     Chart, ChartSource, ChartSources, FileSites, Obstacle, Owner, Part, ProblemReason, Site, Targets,
     find_sites, yaml,
 };
 use crate::api::{FieldPart, ObjectKey, Updates};
-use crate::image::{Digest, ImageName, ImageReference, Tag};
+use crate::image::{ImageName, ImageReference, Tag};
 
 /// The image versions of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -264,27 +265,6 @@ impl Listing {
             reason: problem.reason,
             message: problem.message.clone(),
         }));
-    }
-}
-
-/// The tag that a value holds, and whether there is a digest. A value that is neither is written over as any other.
-fn held(part: Part, value: &str) -> (Option<Tag>, bool) {
-    let tag = |text: &str| Tag::parse(text).ok();
-    let (_, value) = ImageReference::split_end(value);
-    match part {
-        Part::Image => match ImageReference::parse(value) {
-            Some(reference) => (reference.tag, reference.digest.is_some()),
-            None => (None, false),
-        },
-        Part::Name => (None, false),
-        Part::Digest => (None, true),
-        Part::Tag => match value.split_once('@') {
-            Some((text, digest)) => (tag(text), Digest::parse(digest).is_ok()),
-            None => (tag(value), false),
-        },
-        Part::TagBesideDigest => (tag(value), true),
-        Part::TagAlone => (tag(value), false),
-        Part::Version => (tag(&value.replace('+', "_")), false),
     }
 }
 

@@ -39,25 +39,31 @@ pub(super) fn judge_site(site: &Site, wanted: &Wanted<'_>) -> Verdict {
         Owner::Policy(_) | Owner::Rule(_) => true,
         Owner::Image(_) | Owner::Chart(_) => false,
     };
-    match (&verdict, wanted.downgrade, tag_of(site.part, &site.value)) {
-        (Verdict::Write(_), Downgrade::Never, Some(tag)) if !is_named && !(wanted.is_akin)(&tag) => {
-            Verdict::Foreign(tag)
+    match (&verdict, wanted.downgrade, held(site.part, &site.value).0) {
+        (Verdict::Write(_), Downgrade::Never, Some(tag)) if !is_named && !(wanted.is_akin)(tag.as_str()) => {
+            Verdict::Foreign(tag.to_string())
         }
         _ => verdict,
     }
 }
 
-/// The tag that a value holds, if it does.
-fn tag_of(part: Part, held: &str) -> Option<String> {
-    let (_, held) = ImageReference::split_end(held);
-    let (reference, _) = split_digest(held);
-    let tag = match part {
-        Part::Image => split_tag(reference).1.to_owned(),
-        Part::Tag | Part::TagBesideDigest | Part::TagAlone => reference.to_owned(),
-        Part::Version => reference.replace('+', "_"),
-        Part::Name | Part::Digest => return None,
-    };
-    Tag::is_valid(&tag).then_some(tag)
+/// The tag that a value holds, if it does, and whether a digest is in it or beside it.
+pub(super) fn held(part: Part, value: &str) -> (Option<Tag>, bool) {
+    let (_, value) = ImageReference::split_end(value);
+    let tag = |text: &str| Tag::parse(text).ok();
+    match part {
+        Part::Image => match ImageReference::parse(value) {
+            Some(reference) => (reference.tag, reference.digest.is_some()),
+            None => (None, false),
+        },
+        Part::Tag | Part::TagBesideDigest | Part::TagAlone => {
+            let (reference, digest) = split_digest(value);
+            (tag(reference), digest.is_some() || part == Part::TagBesideDigest)
+        }
+        Part::Version => (tag(&value.replace('+', "_")), false),
+        Part::Name => (None, false),
+        Part::Digest => (None, true),
+    }
 }
 
 /// Compares what Git holds with what the policy wants.
@@ -408,6 +414,26 @@ mod tests {
         assert_eq!(PLAIN.judge(Part::Image, "docker.io/acme/api:6"), above);
         let policy = Policy { downgrade: Downgrade::Allow, ..PLAIN };
         assert_eq!(policy.judge(Part::Tag, "6"), write("5"));
+    }
+
+    #[test]
+    fn a_tag_is_the_same_whatever_digest_it_holds_or_stands_beside() {
+        let tag = Tag::parse("1.0").unwrap();
+        for (part, value, has_digest) in [
+            (Part::Tag, "1.0".to_owned(), false),
+            (Part::Tag, format!("--tag=1.0@{OLD}"), true),
+            (Part::TagAlone, format!("1.0@{OLD}"), true),
+            (Part::TagBesideDigest, "1.0".to_owned(), true),
+            (Part::TagBesideDigest, format!("1.0@{OLD}"), true),
+            (Part::Image, format!("a=ghcr.io/acme/api:1.0@{OLD}"), true),
+            (Part::Image, "ghcr.io/acme/api:1.0".to_owned(), false),
+            (Part::Version, "1.0".to_owned(), false),
+        ] {
+            assert_eq!(held(part, &value), (Some(tag.clone()), has_digest), "{part} {value}");
+        }
+        assert_eq!(held(Part::Version, "1.0+7").0, Tag::parse("1.0_7").ok());
+        assert_eq!(held(Part::Tag, OLD).0, None);
+        assert_eq!((held(Part::Name, "acme/api"), held(Part::Digest, OLD)), ((None, false), (None, true)));
     }
 
     #[test]

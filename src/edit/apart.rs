@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choice;
 use super::value::{Verdict, judge_site};
 use super::{FileSites, Owner, Part, Policies, Resolution, Site, Wanted};
 use crate::api::ObjectKey;
@@ -60,7 +61,9 @@ fn reason<'a>(
 }
 
 fn verdict(site: &Site, wanted: &Wanted<'_>) -> Option<Verdict> {
-    site.obstacle.is_none().then(|| judge_site(site, wanted))
+    site.obstacle.is_none().then_some(())?;
+    // Of the values of a line the one that would be written.
+    choice::meant(site, Some(wanted.image)).ok().map(|meant| judge_site(meant, wanted))
 }
 
 /// The one policy that a site follows.

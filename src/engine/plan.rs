@@ -410,6 +410,9 @@ mod tests {
         let held = digest.1.replace("OLD", NEW);
         let other = ("other.yaml", "tag: 1.9.3 P:tag;");
         assert_eq!(paths(&[("digest.yaml", &held), other, above]), ["other.yaml"]);
+        // Nor does a line on which another value is not the one that is meant.
+        let name = ("run.sh", "A=ghcr.io/acme/api B=ghcr.io/acme/web P:name;");
+        assert_eq!(paths(&[name, other, above]), ["other.yaml"]);
     }
 
     #[test]

@@ -54,7 +54,13 @@ pub(super) struct Comment<'a> {
 pub(super) fn events(text: &str) -> Parser<'_, StrInput<'_>> {
     // A file has at most as many comments as bytes, and its size is capped.
     let comments = text.len();
-    Parser::new_from_str_with_options(text, options! { max_buffered_comment_events: comments })
+    // YAML has keys of up to 1024 characters (1.2.2, 7.4), JSON of any length.
+    let is_flow = text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']);
+    let longest_key = if is_flow { text.len() } else { 1024 };
+    Parser::new_from_str_with_options(
+        text,
+        options! { max_buffered_comment_events: comments, simple_key_max_lookahead: longest_key },
+    )
 }
 
 /// Reads one document.
@@ -208,6 +214,13 @@ mod tests {
         let comments: Vec<_> =
             comments.iter().map(|c| (c.text, c.line, text.get(c.start..c.start + 1))).collect();
         assert_eq!(comments, [("# ß", 2, Some("#")), ("# 漢", 3, Some("#"))]);
+    }
+
+    #[test]
+    fn a_key_of_json_may_be_long() {
+        let key = "k".repeat(5_000);
+        assert_eq!(values(&format!("{{\"{key}\": \"v\"}}")).len(), 2);
+        assert!(read(&format!("{key}: v\n")).is_err());
     }
 
     #[test]

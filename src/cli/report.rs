@@ -56,8 +56,10 @@ pub(super) fn summarise(plan: &Plan, wishes: &Wishes) {
         let (line, reason) = (one.problem.line, one.problem.reason.as_str());
         format!("{}:{line}: {reason}: {}", one.file, one.problem.message)
     }));
+    let before = plan.tags_before();
     for one in plan.moves(wishes) {
-        let (policy, from, to) = (printable(&one.policy), printable(&one.from), printable(&one.to));
+        let from = before.get(&one.policy).map_or_else(String::new, |tags| listed(tags));
+        let (policy, from, to) = (printable(&one.policy), printable(&from), printable(&one.to));
         let places = places(one.places.len() as u64);
         note(&format!("{STRONG}{policy}{STRONG:#}  {from} → {to}  {FAINT}{places}{FAINT:#}"));
     }
@@ -70,4 +72,26 @@ pub(super) fn summarise(plan: &Plan, wishes: &Wishes) {
 
 fn places(count: u64) -> String {
     if count == 1 { "in 1 place".to_owned() } else { format!("in {count} places") }
+}
+
+/// So many tags are named before the rest is counted.
+const MOST_TAGS: usize = 3;
+
+/// `1.9.2, 1.9.3 and 4 more`.
+fn listed(tags: &[String]) -> String {
+    let (first, others) = tags.split_at_checked(MOST_TAGS).unwrap_or((tags, &[]));
+    let first = first.join(", ");
+    if others.is_empty() { first } else { format!("{first} and {} more", others.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_moves_from_several_tags_names_some_and_counts_the_others() {
+        let tags = |count: u32| (0..count).map(|tag| tag.to_string()).collect::<Vec<_>>();
+        let listed = [0, 1, 2, 3, 5].map(|count| listed(&tags(count)));
+        assert_eq!(listed, ["", "0", "0, 1", "0, 1, 2", "0, 1, 2 and 2 more"]);
+    }
 }

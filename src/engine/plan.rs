@@ -310,6 +310,19 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The tags that each policy's changed values held, each once, in the order of the files.
+    #[must_use]
+    pub fn tags_before(&self) -> BTreeMap<String, Vec<String>> {
+        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for change in self.files.iter().flat_map(|file| &file.changes) {
+            let before = all.entry(change.policy.to_string()).or_default();
+            before.extend(held_tag(change).filter(|tag| !tag.is_empty() && !before.contains(tag)));
+        }
+        all
+    }
+}
+
 /// The tag that a changed value held, where it held one.
 fn held_tag(change: &Change) -> Option<String> {
     let (_, held) = ImageReference::split_end(&change.from);

@@ -240,7 +240,7 @@ impl Folder {
                 }
                 return;
             }
-            Type::Unknown(misfit) => Err(misfit),
+            Type::Unknown(misfit) => Err(vec![misfit]),
             Type::Ours(kind) => object::read(kind, &node),
         };
         match object {
@@ -259,9 +259,16 @@ impl Folder {
                     self.registries.insert(key, Arc::new(registry));
                 }
             }
-            Err(Misfit { spot: Spot { line, columns }, object, message }) => {
-                let (file, fault) = (file.to_string(), Fault::Object);
-                self.problems.push(FolderProblem { file, line, columns, fault, object, message });
+            Err(misfits) => {
+                let problem = |Misfit { spot: Spot { line, columns }, object, message }| FolderProblem {
+                    file: file.to_string(),
+                    line,
+                    columns,
+                    fault: Fault::Object,
+                    object,
+                    message,
+                };
+                self.problems.extend(misfits.into_iter().map(problem));
             }
         }
     }

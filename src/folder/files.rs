@@ -1,4 +1,4 @@
-//! The YAML files of a folder.
+//! The YAML and JSON files of a folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -10,7 +10,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// The most files that are read.
 const MAX_FILES: usize = 10_000;
 
-/// The YAML files below a folder, sorted by path, or the one file itself.
+/// The YAML and JSON files below a folder, sorted by path, or the one file itself.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     pub(super) paths: Vec<PathBuf>,
@@ -99,8 +99,10 @@ impl TooLarge {
     }
 }
 
+/// Whether a file is read: JSON is YAML, too.
 fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+    let extension = path.extension();
+    extension.is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
 #[cfg(test)]
@@ -128,7 +130,7 @@ mod tests {
     fn finds_yaml_in_order_and_nothing_hidden() {
         let folder = folder(&["b.yml", "a/z.yaml", "a/.hidden.yaml", ".git/x.yaml", "c.json", "README.md"]);
         let found = Files::below(folder.path()).unwrap();
-        assert_eq!(names(&found, folder.path()), ["a/z.yaml", "b.yml"]);
+        assert_eq!(names(&found, folder.path()), ["a/z.yaml", "b.yml", "c.json"]);
     }
 
     #[test]

@@ -105,10 +105,10 @@ pub(super) fn type_of(node: &Node) -> Type {
     }
 }
 
-/// Reads an object of ours.
-pub(super) fn read(kind: Kind, node: &Node) -> Result<Object, Misfit> {
+/// Reads an object of ours, or tells all that is wrong with it.
+pub(super) fn read(kind: Kind, node: &Node) -> Result<Object, Vec<Misfit>> {
     let scope = if kind == Kind::Registry { Scope::Cluster } else { Scope::Namespace };
-    let key = key_of(node, kind.as_str(), scope)?;
+    let key = key_of(node, kind.as_str(), scope).map_err(|misfit| vec![misfit])?;
     match kind {
         Kind::Policy => typed(node, kind, &key).map(Object::Policy),
         Kind::Repository => typed(node, kind, &key).map(Object::Repository),
@@ -191,34 +191,75 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| is_alphanumeric(b) || matches!(b, b'-' | b'.'))
 }
 
-fn typed<K: Resource + DeserializeOwned>(node: &Node, kind: Kind, key: &ObjectKey) -> Result<K, Misfit> {
+/// The most mistakes of one object that are told.
+const MOST_MISFITS: usize = 20;
+
+/// Reads an object. Serde stops at the first mistake, so what is wrong is taken out and the rest is read again.
+fn typed<K: Resource + DeserializeOwned>(node: &Node, kind: Kind, key: &ObjectKey) -> Result<K, Vec<Misfit>> {
     let misfit = |spot: &Spot, field: &str, problem: String| Misfit {
         spot: spot.clone(),
         object: Some(ObjectName { kind: kind.as_str().to_owned(), key: key.clone() }),
         message: if field == "." { problem } else { format!("{field}: {problem}") },
     };
-    if let Some((unknown, _)) = node.entries().find(|(name, _)| !TOP_KEYS.contains(name)) {
+    let unknown = node.entries().filter(|(name, _)| !TOP_KEYS.contains(name)).map(|(unknown, _)| {
         let problem = format!(
             "this field is not known; there are {}{}",
             listed(&TOP_KEYS, "and"),
             nearest(unknown, &TOP_KEYS)
         );
-        return Err(misfit(node.key_spot_of(unknown), unknown, problem));
-    }
+        misfit(node.key_spot_of(unknown), unknown, problem)
+    });
+    let mut misfits: Vec<Misfit> = unknown.take(MOST_MISFITS).collect();
     let mut json = node.to_json();
     if let Value::Object(fields) = &mut json {
         fields.remove("status");
+        // What it would be without a misspelled spec is no news.
+        if !fields.contains_key("spec") && !misfits.is_empty() {
+            return Err(misfits);
+        }
     }
-    let mut object: K = serde_path_to_error::deserialize(json).map_err(|error| {
+    let mut taken_out: Vec<String> = Vec::new();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, K>(&json) {
+            Ok(mut object) if misfits.is_empty() => {
+                object.meta_mut().namespace =
+                    Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty());
+                return Ok(object);
+            }
+            Ok(_) => return Err(misfits),
+            Err(error) => error,
+        };
         let field = error.path().to_string();
         let message = error.into_inner().to_string();
-        let is_unknown = message.starts_with("unknown field");
-        let spot = if is_unknown { node.key_spot_of(&field) } else { node.spot_of(&field) };
-        misfit(spot, &field, with_remedy(&message))
-    })?;
-    let metadata = object.meta_mut();
-    metadata.namespace = Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty());
-    Ok(object)
+        let is_missing = message.starts_with("missing field");
+        // Where something was taken out, it is not missing, or was misspelled.
+        let is_told = is_missing && taken_out.iter().any(|told| is_in(told, &field));
+        if !is_told {
+            let is_unknown = message.starts_with("unknown field");
+            let spot = if is_unknown { node.key_spot_of(&field) } else { node.spot_of(&field) };
+            misfits.push(misfit(spot, &field, with_remedy(&message)));
+        }
+        // Without its spec there is nothing left to be read.
+        let is_all = is_missing && matches!(field.as_str(), "." | "spec");
+        if is_all || !take_out(&mut json, &field) || misfits.len() >= MOST_MISFITS {
+            return Err(misfits);
+        }
+        taken_out.push(field);
+    }
+}
+
+/// Whether a field is one of those right below another.
+fn is_in(field: &str, parent: &str) -> bool {
+    field.rsplit_once('.').is_some_and(|(before, _)| before == parent)
+}
+
+/// Takes a field out, a list as a whole; `false` where there is none at the path.
+fn take_out(json: &mut Value, field: &str) -> bool {
+    let field = field.split('[').next().unwrap_or(field);
+    let (path, last) = field.rsplit_once('.').unwrap_or(("", field));
+    let parts = path.split('.').filter(|part| !part.is_empty());
+    let holder = parts.fold(Some(json), |value, part| value?.get_mut(part));
+    holder.and_then(Value::as_object_mut).is_some_and(|fields| fields.remove(last).is_some())
 }
 
 /// Serde's message, with what would be right where that can be told.

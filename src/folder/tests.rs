@@ -231,3 +231,40 @@ binaryData:
     let secret = folder.secret(&ObjectKey::new("tagtide", "good")).unwrap_err().to_string();
     assert_eq!(secret, "there is no Secret tagtide/good", "a ConfigMap is no Secret");
 }
+
+#[test]
+fn all_that_is_wrong_with_an_object_is_told() {
+    let text = POLICY
+        .replace("  image: ghcr.io/acme/api", "  image: 1\n  imgae: x\n  suspend: maybe")
+        .replace("spec:", "spce: {}\nspec:")
+        .replace("range:", "rnage:");
+    let found = problems(&text);
+    let fields = ["spce", "spec.image", "spec.imgae", "spec.suspend", "spec.select.semver.rnage"];
+    for field in fields {
+        let told = format!("ImagePolicy shop/api: {field}: ");
+        assert_eq!(found.iter().filter(|problem| problem.contains(&told)).count(), 1, "{field}: {found:?}");
+    }
+    // The range is missing, but not the image, which is only wrong.
+    assert!(!found.iter().any(|problem| problem.contains("missing field `image`")), "{found:?}");
+}
+
+#[test]
+fn json_files_are_read_as_the_yaml_that_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = |name: &str| {
+        format!(
+            "{{\"apiVersion\": \"tagtide.dev/v1alpha1\", \"kind\": \"ImagePolicy\",\n\t\"metadata\": {{\"name\": \"{name}\"}},\n\t\
+             \"spec\": {{\"image\": \"a.io/x\", \"select\": {{\"numerical\": {{}}}}}}}}"
+        )
+    };
+    let list = format!(
+        "{{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{}, {}]}}",
+        policy("one"),
+        policy("two")
+    );
+    std::fs::write(folder.path().join("list.json"), list).unwrap();
+    std::fs::write(folder.path().join("three.json"), policy("three")).unwrap();
+    let folder = Folder::read(folder.path()).unwrap();
+    assert_eq!(folder.problems, []);
+    assert_eq!(keys(&folder.policies), ["default/one", "default/three", "default/two"]);
+}

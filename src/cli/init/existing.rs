@@ -25,7 +25,7 @@ fn may_be_of(key: &ObjectKey, namespace: &str) -> bool {
 impl Existing {
     /// Whether a file may hold one.
     pub(super) fn may_be_in(file: &str, text: &[u8]) -> bool {
-        let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
+        let is_yaml = [".yaml", ".yml", ".json"].iter().any(|end| file.ends_with(end));
         is_yaml && memchr::memmem::find(text, GROUP.as_bytes()).is_some()
     }
 

@@ -50,7 +50,7 @@ pub use repository_settings::{InvalidRepository, check_repository, repository_la
 pub use scope::Scope;
 pub use selection::Selection;
 pub use settings::Settings;
-pub use sources::{Source, sources_of};
+pub use sources::{Source, host_of, registry_of, sources_of};
 pub use unread::{NotRead, Unread};
 pub use world::{
     AccountData, AccountError, ConfigMapError, Kind, Notice, ObjectId, SecretData, SecretError, SecretSource,

@@ -10,7 +10,7 @@ use super::progress::Progress;
 use crate::api::{ImagePolicy, ObjectKey};
 use crate::engine::{
     self, Asked, Asker, ConfigMapError, LookError, Looked, NoWish, SecretData, SecretError, SecretSource,
-    Selection, Tools, Wish, sources_of,
+    Selection, Tools, Wish, registry_of, sources_of,
 };
 use crate::folder::{Folder, OPERATOR_NAMESPACE};
 use crate::image::{BuildTime, ImageName};
@@ -71,9 +71,7 @@ impl LiveRegistries {
         most_refused: usize,
     ) -> anyhow::Result<(Vec<Looked>, Option<Asked>)> {
         let registries = &self.folder.registries;
-        let sources = sources_of(&source.image, |host| {
-            registries.values().find(|registry| ImageName::known_host(&registry.spec.host) == host).cloned()
-        })?;
+        let sources = sources_of(&source.image, |host| registry_of(registries.values(), host))?;
         let asker = source.asker.as_ref();
         let mut rounds = 1;
         loop {

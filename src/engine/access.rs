@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::asker::Asker;
 use super::hooks::{check_webhook, secret_of_webhook};
 use super::settings::Settings;
-use super::sources::sources_of;
+use super::sources::{host_of, sources_of};
+
 use super::world::{AccountError, ConfigMapError, SecretData, SecretError, SecretSource};
 use crate::api::{
     ClusterImageRegistry, ClusterImageRegistrySpec, ConfigMapRef, ImagePolicy, ObjectKey, Reason, SecretRef,
@@ -251,9 +252,7 @@ pub async fn check_registry<S: SecretSource>(
 pub fn registry_faults(registry: &ClusterImageRegistry) -> Vec<AccessError> {
     let spec = &registry.spec;
     let sources = image_at(&spec.host).and_then(|image| {
-        sources_of(&image, |host| {
-            (host == ImageName::known_host(&spec.host)).then(|| Arc::new(registry.clone()))
-        })
+        sources_of(&image, |host| (host == host_of(registry)).then(|| Arc::new(registry.clone())))
     });
     let asker = spec.credentials.clone().map(|credentials| Asker::of_operator("", credentials));
     let faults = [

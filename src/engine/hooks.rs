@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::access::AccessError;
 use super::world::SecretSource;
 use crate::api::{ClusterImageRegistry, ObjectKey, SecretRef, Webhook, WebhookKind};
-use crate::image::ImageName;
+use crate::engine::sources::host_of;
 use crate::registry::webhook::ProofToken;
 
 /// The key of a Secret that holds what a webhook's sender proves itself with.
@@ -35,8 +35,7 @@ impl Hooks {
     /// Takes over what a ClusterImageRegistry says now.
     pub fn set(&self, name: &str, registry: &ClusterImageRegistry) {
         let hook = registry.spec.webhook.clone();
-        let hook =
-            hook.map(|webhook| Hook { host: ImageName::known_host(&registry.spec.host).to_owned(), webhook });
+        let hook = hook.map(|webhook| Hook { host: host_of(registry).into_owned(), webhook });
         let known = self.get(name);
         if known.as_deref() == hook.as_ref() {
             return;

@@ -1,5 +1,6 @@
 //! Who is asked for the tags of an image: the mirrors of its host, in their order, and then the host itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::access::AccessError;
@@ -62,6 +63,20 @@ pub fn sources_of(
     Ok(sources)
 }
 
+/// The host that a ClusterImageRegistry is about, by the name by which it is known.
+#[must_use]
+pub fn host_of(registry: &ClusterImageRegistry) -> Cow<'_, str> {
+    ImageName::known_host(&registry.spec.host)
+}
+
+/// What says how a host is spoken to: the first by name, where there are several.
+pub fn registry_of<'r>(
+    registries: impl IntoIterator<Item = &'r Arc<ClusterImageRegistry>>,
+    host: &str,
+) -> Option<Arc<ClusterImageRegistry>> {
+    registries.into_iter().find(|registry| host_of(registry) == host).cloned()
+}
+
 /// The name of `image` at a mirror, or what is wrong with that.
 fn name_at(mirror: &Mirror, image: &ImageName) -> Result<ImageName, String> {
     let path = mirror.prefix.as_ref().map_or_else(String::new, |prefix| format!("{prefix}/"));
@@ -87,8 +102,7 @@ mod tests {
 
     fn asked(image: &str, spec: &str) -> Result<Vec<String>, String> {
         let registry = registry(spec);
-        let of =
-            |host: &str| (ImageName::known_host(&registry.spec.host) == host).then(|| Arc::clone(&registry));
+        let of = |host: &str| registry_of([&registry], host);
         let sources = sources_of(&ImageName::parse(image).unwrap(), of).map_err(|error| error.to_string())?;
         Ok(sources.iter().map(|source| format!("{}/{}", source.host(), source.image.repository())).collect())
     }

@@ -1,5 +1,6 @@
 //! The name of an image: a registry host and a repository on it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The host that short names such as `alpine` mean.
@@ -75,7 +76,7 @@ impl ImageName {
         if host.len() + 1 + repository.len() > MAX_NAME_LENGTH {
             return fail("it is longer than 255 characters");
         }
-        Ok(Self { spelled: text.into(), host: host.into(), repository: repository.into() })
+        Ok(Self { spelled: text.into(), host: (&*host).into(), repository: repository.into() })
     }
 
     /// The name as it was written.
@@ -90,10 +91,16 @@ impl ImageName {
         &self.host
     }
 
-    /// The name by which a host is known: that of Docker Hub for each of the names that it has.
+    /// The name by which a host is known: in lower case, since hosts have no other (RFC 4343), and that of Docker Hub for
+    /// each of the names that it has.
     #[must_use]
-    pub fn known_host(host: &str) -> &str {
-        if DOCKER_HUB_ALIASES.contains(&host) { DOCKER_HUB } else { host }
+    pub fn known_host(host: &str) -> Cow<'_, str> {
+        let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(host.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(host)
+        };
+        if DOCKER_HUB_ALIASES.contains(&&*host) { Cow::Borrowed(DOCKER_HUB) } else { host }
     }
 
     /// The host and port that answer the registry API: Docker Hub's differs from its name.
@@ -206,6 +213,8 @@ mod tests {
             ("localhost:5000/a/b/c", "localhost:5000", "a/b/c"),
             ("127.0.0.1:5000/api", "127.0.0.1:5000", "api"),
             ("[::1]:5000/api", "[::1]:5000", "api"),
+            ("GHCR.io/acme/api", "ghcr.io", "acme/api"),
+            ("Index.Docker.io/alpine", "docker.io", "library/alpine"),
             ("quay.io/a__b/c--d.e", "quay.io", "a__b/c--d.e"),
         ] {
             let name = ImageName::parse(text).unwrap();

@@ -1,11 +1,12 @@
 //! What is wrong between objects: names that lead nowhere, and objects that nothing comes of.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::objects::at;
 use super::{Finding, Rule};
 use crate::api::{ImagePolicy, InfraRepository, ObjectKey, Updates};
-use crate::engine::{Kind, takes};
+use crate::engine::{Kind, host_of, takes};
 use crate::folder::Folder;
 use crate::image::ImageName;
 
@@ -159,11 +160,11 @@ fn competing(
 }
 
 fn hosts(folder: &Folder) -> Vec<Finding> {
-    let mut first: BTreeMap<&str, &ObjectKey> = BTreeMap::new();
+    let mut first: BTreeMap<Cow<'_, str>, &ObjectKey> = BTreeMap::new();
     let mut findings = Vec::new();
     for (key, registry) in &folder.registries {
-        let host = ImageName::known_host(&registry.spec.host);
-        match first.get(host) {
+        let host = host_of(registry);
+        match first.get(&host) {
             None => drop(first.insert(host, key)),
             Some(other) => {
                 let message = format!("spec.host: {other} already says how {host} is spoken to");

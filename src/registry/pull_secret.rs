@@ -154,11 +154,10 @@ fn path_towards<'k>(key: &'k str, image: &ImageName) -> Option<&'k str> {
         Some(rest) if rest.starts_with('/') => rest.trim_start_matches('/'),
         Some(_) | None => path,
     };
-    let host = host.to_ascii_lowercase();
-    let host = ImageName::known_host(&host);
+    let host = ImageName::known_host(host);
     let rest = image.repository().strip_prefix(path)?;
     let is_whole_part = path.is_empty() || rest.is_empty() || rest.starts_with('/');
-    (host == image.host().to_ascii_lowercase() && is_whole_part).then_some(path)
+    (host == image.host() && is_whole_part).then_some(path)
 }
 
 fn from_entry(entry: Value) -> Result<Credential, &'static str> {

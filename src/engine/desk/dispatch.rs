@@ -12,9 +12,9 @@ use crate::engine::cycle;
 use crate::engine::plan::Wishes;
 use crate::engine::repository_state::RepositoryState;
 use crate::engine::schedule::Slot;
+use crate::engine::sources::{host_of, registry_of};
 use crate::engine::world::World;
 use crate::git::{BranchName, RepositoryUrl};
-use crate::image::ImageName;
 
 impl<W: World> Engine<W> {
     /// Asks for a cycle of every repository that takes this policy.
@@ -122,7 +122,7 @@ impl<W: World> Engine<W> {
         }
         let (world, settings, tools) =
             (Arc::clone(&self.world), Arc::clone(&self.settings), self.tools.clone());
-        let host = ImageName::known_host(&registry.spec.host).to_owned();
+        let host = host_of(&registry).into_owned();
         let first =
             self.registry_of(&host).map(|first| ObjectKey::of(&*first).name).filter(|first| *first != name);
         self.start(Job::Check(name), async move {
@@ -135,7 +135,7 @@ impl<W: World> Engine<W> {
 
     /// What says how a host is spoken to: the first by name, where there are several.
     pub(super) fn registry_of(&self, host: &str) -> Option<Arc<ClusterImageRegistry>> {
-        self.registries.values().find(|registry| ImageName::known_host(&registry.spec.host) == host).cloned()
+        registry_of(self.registries.values(), host)
     }
 
     pub(super) fn start(&mut self, job: Job, work: impl Future<Output = Done> + Send + 'static) {

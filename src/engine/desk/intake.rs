@@ -16,6 +16,7 @@ use crate::api::{
 use crate::engine::policy_state::{Asked, PolicyState};
 use crate::engine::repository_state::{Changed, RepositoryState};
 use crate::engine::schedule::Slot;
+use crate::engine::sources::host_of;
 use crate::engine::world::{Kind, ObjectId, Status, Update, World};
 use crate::image::ImageName;
 
@@ -108,7 +109,7 @@ impl<W: World> Engine<W> {
     fn take_registry(&mut self, object: Arc<ClusterImageRegistry>) {
         let name = ObjectKey::of(&*object).name;
         let is_same_spec = self.registries.get(&name).is_some_and(|known| known.spec == object.spec);
-        let host = ImageName::known_host(&object.spec.host).to_owned();
+        let host = host_of(&object).into_owned();
         let (id, found) = (registry_id(&object), object.status.clone().map(Status::Registry));
         if self.registries.contains_key(&name) {
             self.restore(&id, found);
@@ -128,8 +129,7 @@ impl<W: World> Engine<W> {
             hosts.into_iter().any(|name| ImageName::known_host(name) == host)
         };
         let asking = self.registries.values().filter(|registry| is_asked(&registry.spec));
-        let hosts: HashSet<&str> =
-            asking.map(|registry| ImageName::known_host(&registry.spec.host)).collect();
+        let hosts: HashSet<_> = asking.map(|registry| host_of(registry)).collect();
         for (key, slot) in &mut self.scans {
             if hosts.contains(key.image.host()) {
                 slot.ask_anew(now);

@@ -123,7 +123,7 @@ fn wish(policy: Arc<Policy>, looked: Looked) -> anyhow::Result<Result<Wish, NoWi
     };
     let created = winner.built.map(BuildTime::timestamp);
     let selection = Selection { tag: winner.tag, version: winner.version, digest, created, reason };
-    Ok(Ok(Wish { policy, selection }))
+    Ok(Ok(Wish { policy, selection, withheld: None }))
 }
 
 /// Only Secrets and ConfigMaps are asked for: no engine runs here, so nothing is shown and nothing pushed.

@@ -219,7 +219,7 @@ impl Wanting<'_> {
                 }
             };
             let wish = match selects.get(key) {
-                Some(selection) => Ok(Wish { policy, selection: selection.clone() }),
+                Some(selection) => Ok(Wish { policy, selection: selection.clone(), withheld: None }),
                 None if object.spec.suspend => none("the policy is suspended"),
                 None if followed.by_name.contains(key) || followed.by_image.contains(policy.image()) => {
                     questions.push(Question {

@@ -115,6 +115,7 @@ impl Policies for Policy {
                 |held, wanted| if held == wanted { Standing::Alias } else { Standing::Higher },
             ),
             is_akin: Box::new(|_| true),
+            withheld: None,
         })
     }
 

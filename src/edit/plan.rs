@@ -32,6 +32,8 @@ pub struct Wanted<'a> {
     pub standing: Ranking<'a>,
     /// Whether a held tag is of the kind that the policy chooses from.
     pub is_akin: Box<dyn Fn(&str) -> bool + 'a>,
+    /// Why nothing may be written for the policy now, where that is so.
+    pub withheld: Option<&'a str>,
 }
 
 /// What the name in a marker stands for.
@@ -284,6 +286,9 @@ fn refusal(followed: Followed<'_>, verdict: &Verdict, wanted: &Wanted<'_>) -> Op
                 "Git holds {held}, which is none of the tags that the policy chooses from; write a marker that names the policy to have it replaced, or set spec.downgrade to Allow"
             ),
         )),
+        Verdict::Withheld => {
+            wanted.withheld.map(|why| followed.problem(ProblemReason::NoDigest, why.to_owned()))
+        }
         Verdict::NoDigest => {
             let remedy = match wanted.pin {
                 None if !followed.site.part.is_at_a_digest() => {
@@ -325,7 +330,7 @@ fn sort_out<'s>(
                 Some(reason) => plan.problems.push(followed.problem(ProblemReason::Downgrade, reason)),
                 None => writes.push(Write { followed, value }),
             },
-            Verdict::NoDigest | Verdict::Above(_) | Verdict::Foreign(_) => {}
+            Verdict::NoDigest | Verdict::Above(_) | Verdict::Foreign(_) | Verdict::Withheld => {}
         }
     }
     writes

@@ -37,7 +37,7 @@ pub enum ProblemReason {
     /// The marker stands behind several values, and the last is not the one that fits; or several policies follow the
     /// value's image.
     Ambiguous,
-    /// A digest is to be written, and none is known.
+    /// A digest is to be written, and none is known, or not whether it is still the one of its tag.
     NoDigest,
     /// The policy has chosen no tag.
     NotChosen,

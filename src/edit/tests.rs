@@ -112,6 +112,7 @@ impl Writers for Policies {
                     tag.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
                         && !tag.contains('-')
                 }),
+                withheld: None,
             }),
             Some(_) | None => Resolution::Unknown { nearest: Some(ObjectKey::new("shop", "api")) },
         }

@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     Above(String),
     /// It holds this tag, which is of another kind than those that the policy chooses from, and nobody named the policy.
     Foreign(String),
+    /// It holds something else than is wanted, which may not be written now.
+    Withheld,
 }
 
 impl Verdict {
@@ -26,7 +28,7 @@ impl Verdict {
         match self {
             Self::Above(held) => Some(format!("{held}, which is above the chosen tag")),
             Self::Foreign(held) => Some(format!("{held}, which is none of the policy's tags")),
-            Self::Held | Self::Write(_) | Self::NoDigest => None,
+            Self::Held | Self::Write(_) | Self::NoDigest | Self::Withheld => None,
         }
     }
 }
@@ -43,6 +45,7 @@ pub(super) fn judge_site(site: &Site, wanted: &Wanted<'_>) -> Verdict {
         (Verdict::Write(_), Downgrade::Never, Some(tag)) if !is_named && !(wanted.is_akin)(tag.as_str()) => {
             Verdict::Foreign(tag.to_string())
         }
+        (Verdict::Write(_), ..) if wanted.withheld.is_some() => Verdict::Withheld,
         _ => verdict,
     }
 }
@@ -76,7 +79,11 @@ pub(super) fn judge(part: Part, held: &str, wanted: &Wanted<'_>) -> Verdict {
     let (before, held) = ImageReference::split_end(held);
     match judge_part(part, held, wanted) {
         Verdict::Write(value) => Verdict::Write(format!("{before}{value}")),
-        other @ (Verdict::Held | Verdict::NoDigest | Verdict::Above(_) | Verdict::Foreign(_)) => other,
+        other @ (Verdict::Held
+        | Verdict::NoDigest
+        | Verdict::Above(_)
+        | Verdict::Foreign(_)
+        | Verdict::Withheld) => other,
     }
 }
 
@@ -264,6 +271,7 @@ mod tests {
                 downgrade: self.downgrade,
                 standing: Box::new(standing),
                 is_akin: Box::new(|_| true),
+                withheld: None,
             };
             judge(part, held, &wanted)
         }

@@ -1,5 +1,6 @@
 //! One cycle of one repository: bring the branch up to date, plan, commit, push; and again where others were faster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::ground::{Ground, Side, Sight, choose};
 use super::index::{MAX_FILE, SiteIndex};
 use super::metrics::Metrics;
 use super::plan::{Plan, Wishes, plan};
+use super::recheck::{Doubt, Recheck, withheld};
 use super::repository_settings::{RepositoryError, RepositorySettings, Secrets};
 use super::settings::Settings;
 use super::signing::KeptSigner;
@@ -54,6 +56,7 @@ pub(super) struct Order {
     pub(super) settings: RepositorySettings,
     pub(super) author: Author,
     pub(super) wishes: Arc<Wishes>,
+    pub(super) recheck: Recheck,
 }
 
 /// What a cycle did and found.
@@ -69,6 +72,8 @@ pub(super) struct Report {
     pub(super) committed: Vec<Committed>,
     /// What the branch holds now, set against what the policies want.
     pub(super) plan: Plan,
+    /// The policies whose digest was kept out of Git, each with the reason.
+    pub(super) doubts: BTreeMap<ObjectKey, Doubt>,
 }
 
 /// A commit that was pushed.
@@ -170,10 +175,18 @@ impl Workbench {
         signer: Option<&Signer>,
         metrics: &Metrics,
     ) -> Result<Report, RepositoryError> {
+        let (mut wishes, mut doubts) = (Arc::clone(&order.wishes), BTreeMap::new());
         for attempt in 1..=ATTEMPTS {
-            let (ground, view) = self.ground(&order.wishes).await?;
+            let (ground, view) = self.ground(&wishes).await?;
             if view.plan.files.is_empty() {
-                return Ok(self.report(ground.side, ground.start.edited(), view, Vec::new()));
+                let report = self.report(ground.side, ground.start.edited(), view, Vec::new());
+                return Ok(Report { doubts, ..report });
+            }
+            let more = order.recheck.doubts(world, &view.plan, &wishes).await;
+            if !more.is_empty() {
+                wishes = withheld(&wishes, &more);
+                doubts.extend(more);
+                continue;
             }
             if !world.may_write() {
                 return Err(RepositoryError::NotLeading);
@@ -186,7 +199,7 @@ impl Workbench {
                     metrics.pushed("taken");
                     let Some(&id) = commits.last() else { continue };
                     let side = self.written_side();
-                    let after = match self.look(side, id, &order.wishes).await {
+                    let after = match self.look(side, id, &wishes).await {
                         Ok(after) => after,
                         // The commit is on the server whatever can be seen of it here: it must be told of, or it never is.
                         Err(error) => {
@@ -196,7 +209,8 @@ impl Workbench {
                     };
                     let parts = commits.into_iter().zip(messages).zip(view.into_parts());
                     let committed = parts.map(|((id, message), plan)| Committed { id, message, at, plan });
-                    return Ok(self.report(side, id, after, committed.collect()));
+                    let report = self.report(side, id, after, committed.collect());
+                    return Ok(Report { doubts, ..report });
                 }
                 Ok(Published::Raced) => {
                     metrics.pushed("raced");
@@ -243,7 +257,8 @@ impl Workbench {
 
     fn report(&self, side: Side, head: CommitId, view: View, committed: Vec<Committed>) -> Report {
         let target = (side == Side::Target).then(|| self.branch.written().clone());
-        Report { head, target, head_at: view.at, committed, plan: view.plan }
+        let doubts = BTreeMap::new();
+        Report { head, target, head_at: view.at, committed, plan: view.plan, doubts }
     }
 
     fn forget_files(&mut self) {

@@ -111,7 +111,7 @@ pub struct Tools {
     pub(super) client: Client,
     pub(super) identities: Identities,
     pub(super) refusals: Refusals,
-    turns: Turns,
+    pub(super) turns: Turns,
 }
 
 /// What is asked, by whom and for whom.

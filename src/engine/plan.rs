@@ -21,12 +21,15 @@ pub struct Wish {
     pub policy: Arc<Policy>,
     /// What it chose.
     pub selection: Selection,
+    /// Why it may not be written now, where that is so.
+    pub withheld: Option<String>,
 }
 
 /// Two wishes are one where the same compiled policy chose the same; one that was compiled again counts as another.
 impl PartialEq for Wish {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.policy, &other.policy) && self.selection == other.selection
+        Arc::ptr_eq(&self.policy, &other.policy)
+            && (&self.selection, &self.withheld) == (&other.selection, &other.withheld)
     }
 }
 
@@ -210,6 +213,7 @@ fn wanted(wish: &Wish) -> Wanted<'_> {
         downgrade: wish.policy.downgrade(),
         standing: Box::new(|held, chosen| wish.policy.standing(held, chosen)),
         is_akin: Box::new(|held| wish.policy.is_akin(held)),
+        withheld: wish.withheld.as_deref(),
     }
 }
 
@@ -324,7 +328,7 @@ impl Plan {
 }
 
 /// The tag that a changed value held, where it held one.
-fn held_tag(change: &Change) -> Option<String> {
+pub(super) fn held_tag(change: &Change) -> Option<String> {
     let (_, held) = ImageReference::split_end(&change.from);
     match change.part {
         Part::Image => ImageReference::parse(held)?.tag.map(|tag| tag.to_string()),
@@ -336,7 +340,7 @@ fn held_tag(change: &Change) -> Option<String> {
 }
 
 /// The digest that a changed value held, where it held one.
-fn held_digest(change: &Change) -> Option<String> {
+pub(super) fn held_digest(change: &Change) -> Option<String> {
     let (_, held) = ImageReference::split_end(&change.from);
     let digest = match change.part {
         Part::Image | Part::Tag | Part::TagBesideDigest | Part::TagAlone | Part::Version => {
@@ -369,7 +373,8 @@ mod tests {
         let policy = Arc::new(compile(&serde_json::from_value(spec).unwrap()).unwrap());
         let selected = json!({ "tag": "1.9.4", "version": "1.9.4", "digest": NEW, "reason": "x" });
         let selection = Selection::read(&serde_json::from_value(selected).unwrap()).unwrap();
-        let wishes = Wishes::from([(ObjectKey::new("shop", "api"), Ok(Wish { policy, selection }))]);
+        let wishes =
+            Wishes::from([(ObjectKey::new("shop", "api"), Ok(Wish { policy, selection, withheld: None }))]);
         let texts = files.iter().map(|(path, text)| {
             let text = text.replace('P', "# {\"$imagepolicy\": \"shop:api").replace(';', "\"}\n");
             ((*path).to_owned(), text.replace("OLD", OLD).into_bytes())

@@ -196,7 +196,7 @@ impl PolicyState {
                 none(&format!("no scan confirms now that {} is still chosen", selection.tag))
             }
             (Ok(policy), Some(selection)) => {
-                Ok(Wish { policy: Arc::clone(policy), selection: selection.clone() })
+                Ok(Wish { policy: Arc::clone(policy), selection: selection.clone(), withheld: None })
             }
             (Ok(_), None) => none("the policy has not chosen a tag"),
         }

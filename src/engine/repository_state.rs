@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::cycle::{Committed, Order, Report};
 use super::message::{shown, updates};
 use super::plan::{FileProblem, Plan, Wishes};
+use super::recheck::Recheck;
 use super::repository_settings::{RepositoryError, RepositorySettings, takes};
 use super::revision::Revision;
 use super::settings::Settings;
@@ -142,13 +143,14 @@ impl RepositoryState {
     }
 
     /// What a cycle shall do now.
-    pub(super) fn order(&self, wishes: Wishes) -> Option<Order> {
+    pub(super) fn order(&self, wishes: Wishes, recheck: Recheck) -> Option<Order> {
         let settings = self.active_settings()?.clone();
         Some(Order {
             key: ObjectKey::of(&*self.object),
             settings,
             author: self.object.spec.commit.author.clone(),
             wishes: Arc::new(wishes),
+            recheck,
         })
     }
 

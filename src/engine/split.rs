@@ -133,7 +133,8 @@ mod tests {
             let spec = json!({ "image": image, "select": { "semver": { "range": "*" } } });
             let policy = Arc::new(compile(&serde_json::from_value(spec).unwrap()).unwrap());
             let selected = json!({ "tag": "2.0.0", "version": "2.0.0", "reason": "x" });
-            Wish { policy, selection: Selection::read(&serde_json::from_value(selected).unwrap()).unwrap() }
+            let selection = Selection::read(&serde_json::from_value(selected).unwrap()).unwrap();
+            Wish { policy, selection, withheld: None }
         };
         policies.iter().map(|(name, image)| (ObjectKey::new("shop", *name), Ok(wish(image)))).collect()
     }

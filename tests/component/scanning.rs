@@ -1,6 +1,7 @@
 //! The engine over registries that misbehave: who is asked when, and who is left alone.
 
 mod early;
+mod newer_digest;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::InfraRepository;
+use crate::engine::inquiry::Tools;
 use crate::engine::plan::Wish;
 use crate::engine::selection::Selection;
 use crate::engine::world::{
@@ -17,6 +18,7 @@ use crate::engine::world::{
 };
 use crate::net::{AddressGuard, Connections};
 use crate::policy::compile;
+use crate::registry::{Client, Identities, Variables};
 
 /// The Secret that never comes.
 const SILENT: &str = "silent";
@@ -67,6 +69,12 @@ pub(in crate::engine) fn settings(cache: &std::path::Path) -> Settings {
     }
 }
 
+fn tools(settings: &Settings) -> Tools {
+    let variables = Variables::of_this_process();
+    let identities = Identities::new(&settings.connections, variables);
+    Tools::new(Client::new(settings.connections.clone(), settings.allow_http), identities)
+}
+
 /// A repository, what the policies want of it, and the bench of the last cycle.
 struct Scene {
     folder: tempfile::TempDir,
@@ -93,7 +101,7 @@ impl Scene {
         let policy = Arc::new(compile(&serde_json::from_value(spec).unwrap()).unwrap());
         let selected = json!({ "tag": tag, "version": tag, "reason": "highest of 2 tags in *" });
         let selection = Selection::read(&serde_json::from_value(selected).unwrap()).unwrap();
-        self.wishes.insert(ObjectKey::new("shop", name), Ok(Wish { policy, selection }));
+        self.wishes.insert(ObjectKey::new("shop", name), Ok(Wish { policy, selection, withheld: None }));
     }
 
     async fn try_cycle(&mut self, world: &Calm) -> Result<Report, RepositoryError> {
@@ -107,6 +115,7 @@ impl Scene {
             settings: RepositorySettings::check(&object, &settings)?,
             author: object.spec.commit.author.clone(),
             wishes: Arc::new(self.wishes.clone()),
+            recheck: Recheck { tools: tools(&settings), authorities: BTreeMap::new() },
         };
         let metrics = Metrics::register(&mut Registry::default());
         let (bench, report) = run(world, &settings, self.bench.take(), &order, &metrics).await;

@@ -9,10 +9,12 @@ use super::{Begun, Done, Engine, IDLE, Job};
 use crate::api::{ClusterImageRegistry, ObjectKey, requested_at};
 use crate::engine::access::{AccessError, check_registry};
 use crate::engine::cycle;
-use crate::engine::plan::Wishes;
+use crate::engine::plan::{Wish, Wishes};
+use crate::engine::recheck::{Authority, Recheck};
 use crate::engine::repository_state::RepositoryState;
+use crate::engine::scan::ScanKey;
 use crate::engine::schedule::Slot;
-use crate::engine::sources::{host_of, registry_of};
+use crate::engine::sources::{host_of, registry_of, sources_of};
 use crate::engine::world::World;
 use crate::git::{BranchName, RepositoryUrl};
 
@@ -98,7 +100,9 @@ impl<W: World> Engine<W> {
             self.cycles.remove(&key);
             return;
         };
-        let order = repository.order(self.wishes_for(repository));
+        let wishes = self.wishes_for(repository);
+        let recheck = self.recheck_for(&wishes);
+        let order = repository.order(wishes, recheck);
         let begun = Begun { revision: repository.revision(), request: requested_at(repository.object()) };
         let Some(slot) = self.cycles.get_mut(&key) else { return };
         let Some(order) = order else {
@@ -141,6 +145,19 @@ impl<W: World> Engine<W> {
     pub(super) fn start(&mut self, job: Job, work: impl Future<Output = Done> + Send + 'static) {
         let task = self.tasks.spawn(work);
         self.jobs.insert(task.id(), job);
+    }
+
+    /// What asks for the digests of these wishes anew, as their scans would ask.
+    fn recheck_for(&self, wishes: &Wishes) -> Recheck {
+        let authority = |policy: &ObjectKey| {
+            let ScanKey { image, asker } = self.policies.get(policy)?.scan_key()?.clone();
+            let sources = sources_of(&image, |host| self.registry_of(host)).unwrap_or_default();
+            Some((policy.clone(), Authority { source: sources.into_iter().next_back(), asker }))
+        };
+        let pins = |wish: &Wish| wish.selection.digest.is_some();
+        let pinning = wishes.iter().filter(|(_, wish)| wish.as_ref().is_ok_and(pins));
+        let authorities = pinning.filter_map(|(policy, _)| authority(policy)).collect();
+        Recheck { tools: self.tools.clone(), authorities }
     }
 
     pub(super) fn wishes_for(&self, repository: &RepositoryState) -> Wishes {

@@ -158,7 +158,7 @@ impl<W: World> Engine<W> {
             Ok(report) => {
                 state.take(&report, begun.request);
                 self.note_holdings(key, wishes, &report);
-                Pace::Steady
+                self.ask_for_scans_of_moved(&report)
             }
             Err(error) => {
                 self.metrics.failed("publish", error.reason());
@@ -169,6 +169,19 @@ impl<W: World> Engine<W> {
         };
         self.finish_cycle(key, interval, pace);
         self.show_repository_with(key, notices);
+    }
+
+    /// Has the tags looked at that have moved on since they were chosen; how soon the repository is looked at again. A mirror
+    /// may go on telling of the old digest, so that no scan finds the new one.
+    fn ask_for_scans_of_moved(&mut self, report: &Report) -> Pace {
+        for (policy, doubt) in &report.doubts {
+            tracing::info!(%policy, why = doubt.why, "a digest is kept out of Git");
+            let scan = self.policies.get(policy).and_then(PolicyState::scan_key).filter(|_| doubt.has_moved);
+            if let Some(slot) = scan.and_then(|scan| self.scans.get_mut(scan)) {
+                slot.ask_on_news();
+            }
+        }
+        if report.doubts.is_empty() { Pace::Steady } else { Pace::AfterFailure(None) }
     }
 
     fn finish_cycle(&mut self, key: &ObjectKey, interval: Duration, pace: Pace) {

@@ -177,6 +177,7 @@ fn end_cycle(desk: &mut Engine<Still>, (begun, wishes): (Begun, Arc<Wishes>)) {
     let (message, at) = ("Bump".to_owned(), jiff::Timestamp::UNIX_EPOCH);
     let held = wishes.keys().map(|key| (key.clone(), 1)).collect();
     let report = Report {
+        doubts: BTreeMap::new(),
         head: commit_id(),
         target: None,
         head_at: at,

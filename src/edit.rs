@@ -46,7 +46,7 @@ use self::text::Format;
 use crate::api::ObjectKey;
 use crate::image::ImageName;
 
-pub use apart::held_back;
+pub use apart::{HeldBack, held_back};
 pub use chart::{Chart, ChartSource, ChartSources};
 pub use glob::file_glob;
 pub use inventory::{Field, FoundBy, Inventory, PassedOver, Place, Switch, fields, inventory};

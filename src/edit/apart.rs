@@ -5,18 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice;
 use super::value::{Verdict, judge_site};
-use super::{FileSites, Owner, Part, Policies, Resolution, Site, Wanted};
+use super::{FileSites, Owner, Part, Policies, ProblemReason, Resolution, Site, Wanted};
 use crate::api::ObjectKey;
 
-/// The policies whose tags and digests in different files must stay as they are, each with the reason: one of those tags is
-/// above the chosen one and stays, and a digest or a name in another file would move.
+/// Why something that another value would move with must stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    pub(super) reason: ProblemReason,
+    pub(super) why: String,
+}
+
+/// The policies whose tags and digests in different files must stay as they are, each with the reason: one of those tags
+/// stays, and a digest or a name in another file would move; or a digest stays, and a tag in another file would move.
 ///
 /// A file that holds both is decided by itself, and a whole reference is complete. Costs little where no digest and no name
 /// stands without a tag in its file.
 pub fn held_back<'a>(
     files: impl Iterator<Item = (&'a str, &'a FileSites)> + Clone,
     policies: &dyn Policies,
-) -> BTreeMap<ObjectKey, String> {
+) -> BTreeMap<ObjectKey, HeldBack> {
     let mut lonely = BTreeSet::new();
     for (_, found) in files.clone() {
         for site in found.sites.iter().filter(|site| site.part.moves_with_tag()) {
@@ -36,28 +43,29 @@ fn reason<'a>(
     policy: &ObjectKey,
     files: impl Iterator<Item = (&'a str, &'a FileSites)>,
     policies: &dyn Policies,
-) -> Option<String> {
+) -> Option<HeldBack> {
     let Resolution::Wanted(wanted) = policies.named(policy) else { return None };
-    let (mut moves, mut staying) = (false, None);
+    let (mut tag_moves, mut companion_moves) = (false, false);
+    let (mut tag_stays, mut digest_stays) = (None, None);
     for (path, found) in files {
         let in_file = InFile::of(policy, found, policies);
         for site in sites_of(policy, found, policies).filter(|site| in_file.is_apart(site.part)) {
+            let is_companion = site.part.moves_with_tag();
             match verdict(site, &wanted) {
-                Some(Verdict::Write(_)) => moves |= site.part.moves_with_tag(),
-                Some(verdict)
-                    if staying.is_none()
-                        && let Some(held) = verdict.stays() =>
-                {
-                    staying = Some(format!(
-                        "{path}:{} holds {held}, and tag and digest move together, also in different files; set spec.downgrade to Allow to have both written",
-                        site.line
-                    ));
+                Some(Verdict::Write(_)) if is_companion => companion_moves = true,
+                Some(Verdict::Write(_)) => tag_moves = true,
+                Some(verdict) => {
+                    let stays = if is_companion { &mut digest_stays } else { &mut tag_stays };
+                    if stays.is_none() {
+                        let place = format!("{path}:{}", site.line);
+                        *stays = verdict.stays(&place, ", also in different files");
+                    }
                 }
-                Some(_) | None => {}
+                None => {}
             }
         }
     }
-    staying.filter(|_| moves)
+    tag_stays.filter(|_| companion_moves).or(digest_stays.filter(|_| tag_moves || companion_moves))
 }
 
 fn verdict(site: &Site, wanted: &Wanted<'_>) -> Option<Verdict> {

@@ -123,7 +123,7 @@ impl Policies for Policy {
         if *image == self.image { &self.key } else { &[] }
     }
 
-    fn held_back(&self, _: &ObjectKey) -> Option<&str> {
+    fn held_back(&self, _: &ObjectKey) -> Option<&crate::edit::HeldBack> {
         None
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apart::{self, InFile};
+use super::apart::{self, HeldBack, InFile};
 use super::choice;
 use super::problem::unknown_policy;
 use super::proof::Proven;
@@ -61,7 +61,7 @@ pub trait Policies {
     fn of_image(&self, image: &ImageName) -> &[ObjectKey];
 
     /// Why what this policy has in different files must stay, where it must: see [`held_back`](super::held_back).
-    fn held_back(&self, policy: &ObjectKey) -> Option<&str>;
+    fn held_back(&self, policy: &ObjectKey) -> Option<&HeldBack>;
 
     /// A policy whose image has a name that ends in this one, which may be that of a chart of unknown origin.
     fn of_chart(&self, _name: &str) -> Option<&ObjectKey> {
@@ -113,7 +113,7 @@ pub struct Held {
 ///
 /// Each site is judged by itself, so that one bad marker does not stop the others; but where a policy's tag must stay
 /// because it would go down, its digests and names in the same file stay too, and its other tags beside them: a digest
-/// never moves without its tag. What belongs to tags and digests in other files stays where the policies say so.
+/// never moves without its tag. Where one of its digests is not known, its tags in the same file stay, but for whole references. What belongs to tags and digests in other files stays where the policies say so.
 ///
 /// # Errors
 /// That of `read`.
@@ -314,9 +314,14 @@ fn sort_out<'s>(
 ) -> Vec<Write<'s>> {
     let staying = staying(&verdicts);
     let stuck = stuck(found, policies);
+    let here = |Followed { site, policy }: Followed<'_>| {
+        // A whole reference says which digest it is of, if it is of any.
+        let is_held = |held: &&HeldBack| site.part != Part::Image || held.reason != ProblemReason::NoDigest;
+        staying.get(policy).filter(is_held).cloned()
+    };
     let elsewhere = |Followed { site, policy }: Followed<'_>| {
         let reason = policies.held_back(policy)?;
-        InFile::of(policy, found, policies).is_apart(site.part).then(|| reason.to_owned())
+        InFile::of(policy, found, policies).is_apart(site.part).then(|| reason.clone())
     };
     let mut writes = Vec::new();
     for (followed, verdict) in verdicts {
@@ -326,8 +331,8 @@ fn sort_out<'s>(
             Verdict::Write(_) if site.part.is_at_a_digest() && stuck.contains_key(policy) => {
                 plan.problems.extend(stuck.get(policy).map(|digest| followed.beside(digest)));
             }
-            Verdict::Write(value) => match staying.get(policy).cloned().or_else(|| elsewhere(followed)) {
-                Some(reason) => plan.problems.push(followed.problem(ProblemReason::Downgrade, reason)),
+            Verdict::Write(value) => match here(followed).or_else(|| elsewhere(followed)) {
+                Some(HeldBack { reason, why }) => plan.problems.push(followed.problem(reason, why)),
                 None => writes.push(Write { followed, value }),
             },
             Verdict::NoDigest | Verdict::Above(_) | Verdict::Foreign(_) | Verdict::Withheld => {}
@@ -347,25 +352,28 @@ fn stuck<'s>(found: &'s FileSites, policies: &'s dyn Policies) -> BTreeMap<&'s O
 }
 
 /// The policies of which nothing in this file may move, each with the reason: one of its tags must stay, and a name or
-/// a digest of it stands in the file.
-fn staying<'s>(verdicts: &[(Followed<'s>, Verdict)]) -> BTreeMap<&'s ObjectKey, String> {
-    let with_companions: BTreeSet<_> = verdicts
-        .iter()
-        .filter(|(followed, _)| followed.site.part.moves_with_tag())
-        .map(|(followed, _)| followed.policy)
-        .collect();
-    let mut staying = BTreeMap::new();
-    for (followed, verdict) in verdicts {
-        if let Some(held) = verdict.stays()
-            && with_companions.contains(followed.policy)
+/// a digest of it stands in the file; or a digest must stay of which no tag is known to be beside it.
+fn staying<'s>(verdicts: &[(Followed<'s>, Verdict)]) -> BTreeMap<&'s ObjectKey, HeldBack> {
+    let policies_with = |is_it: fn(Part) -> bool| -> BTreeSet<_> {
+        let sites = verdicts.iter().filter(|(followed, _)| is_it(followed.site.part));
+        sites.map(|(followed, _)| followed.policy).collect()
+    };
+    let with_companions = policies_with(Part::moves_with_tag);
+    let with_pairs = policies_with(|part| part == Part::TagBesideDigest);
+    let (mut staying, mut without_digest) = (BTreeMap::new(), BTreeMap::new());
+    for (Followed { site, policy }, verdict) in verdicts {
+        let all = match (verdict, site.part) {
+            (Verdict::NoDigest, Part::Digest) if !with_pairs.contains(policy) => &mut without_digest,
+            (Verdict::NoDigest, _) => continue,
+            _ => &mut staying,
+        };
+        if let Some(held) = verdict.stays(&format!("line {}", site.line), "")
+            && with_companions.contains(policy)
         {
-            staying.entry(followed.policy).or_insert_with(|| {
-                format!(
-                    "line {} holds {held}, and tag and digest move together; set spec.downgrade to Allow to have both written",
-                    followed.site.line
-                )
-            });
+            all.entry(*policy).or_insert(held);
         }
     }
-    staying
+    // What must not go down holds more than a digest that is not known.
+    without_digest.extend(staying);
+    without_digest
 }

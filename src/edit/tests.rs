@@ -122,7 +122,7 @@ impl Writers for Policies {
         self.by_image.get(image).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn held_back(&self, _: &ObjectKey) -> Option<&str> {
+    fn held_back(&self, _: &ObjectKey) -> Option<&super::HeldBack> {
         None
     }
 }

@@ -1,6 +1,6 @@
 //! What a marked value becomes.
 
-use super::{Owner, Part, Site, Wanted};
+use super::{HeldBack, Owner, Part, ProblemReason, Site, Wanted};
 use crate::api::{Downgrade, Pin};
 use crate::image::{Digest, ImageName, ImageReference, Tag};
 use crate::policy::Standing;
@@ -23,12 +23,27 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// What it holds and why that stays, where it does although another tag is wanted.
-    pub(super) fn stays(&self) -> Option<String> {
+    /// Why what belongs to the value at this place must stay, where the value does although another tag is wanted. `also` is
+    /// said of where that may be.
+    pub(super) fn stays(&self, place: &str, also: &str) -> Option<HeldBack> {
+        let stays = |reason, holds: &str, remedy| {
+            let why = format!("{place} holds {holds}, and tag and digest move together{also}; {remedy}");
+            Some(HeldBack { reason, why })
+        };
+        let allow = "set spec.downgrade to Allow to have both written";
         match self {
-            Self::Above(held) => Some(format!("{held}, which is above the chosen tag")),
-            Self::Foreign(held) => Some(format!("{held}, which is none of the policy's tags")),
-            Self::Held | Self::Write(_) | Self::NoDigest | Self::Withheld => None,
+            Self::Above(held) => {
+                stays(ProblemReason::Downgrade, &format!("{held}, which is above the chosen tag"), allow)
+            }
+            Self::Foreign(held) => {
+                stays(ProblemReason::Downgrade, &format!("{held}, which is none of the policy's tags"), allow)
+            }
+            Self::NoDigest => {
+                let remedy =
+                    "both are written once the digest of the chosen tag is known, which spec.pin asks for";
+                stays(ProblemReason::NoDigest, "a digest", remedy)
+            }
+            Self::Held | Self::Write(_) | Self::Withheld => None,
         }
     }
 }

@@ -8,8 +8,8 @@ use super::message::Move;
 use super::selection::Selection;
 use crate::api::ObjectKey;
 use crate::edit::{
-    Change, FileSites, Part, Policies, Problem, ProblemReason, Resolution, Wanted, held_back, plan_file,
-    unknown_policy,
+    Change, FileSites, HeldBack, Part, Policies, Problem, ProblemReason, Resolution, Wanted, held_back,
+    plan_file, unknown_policy,
 };
 use crate::image::{Digest, ImageName, ImageReference};
 use crate::policy::Policy;
@@ -95,7 +95,7 @@ pub struct Plan {
     /// How many sites there are.
     pub sites: u64,
     /// The policies whose tags and digests in different files stay, each with the reason.
-    pub held_back: BTreeMap<ObjectKey, String>,
+    pub held_back: BTreeMap<ObjectKey, HeldBack>,
 }
 
 /// Plans over files with their sites, in the order given. `read` gives the content of a file and is asked only where
@@ -154,7 +154,7 @@ pub(super) struct Writers<'a> {
     wishes: &'a Wishes,
     by_image: BTreeMap<&'a ImageName, Vec<ObjectKey>>,
     nearest: Nearest<'a>,
-    held_back: BTreeMap<ObjectKey, String>,
+    held_back: BTreeMap<ObjectKey, HeldBack>,
 }
 
 impl<'a> Writers<'a> {
@@ -173,7 +173,7 @@ impl<'a> Writers<'a> {
     }
 
     /// The same, with the policies whose tags and digests in different files stay, each with the reason.
-    pub(super) fn holding_back(self, held_back: BTreeMap<ObjectKey, String>) -> Self {
+    pub(super) fn holding_back(self, held_back: BTreeMap<ObjectKey, HeldBack>) -> Self {
         Self { held_back, ..self }
     }
 }
@@ -193,8 +193,8 @@ impl Policies for Writers<'_> {
         self.by_image.get(image).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn held_back(&self, policy: &ObjectKey) -> Option<&str> {
-        self.held_back.get(policy).map(String::as_str)
+    fn held_back(&self, policy: &ObjectKey) -> Option<&HeldBack> {
+        self.held_back.get(policy)
     }
 
     fn of_chart(&self, name: &str) -> Option<&ObjectKey> {
@@ -356,7 +356,7 @@ pub(super) fn held_digest(change: &Change) -> Option<String> {
 mod tests {
     use std::convert::Infallible;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::edit::{Targets, find_sites};
@@ -368,10 +368,16 @@ mod tests {
     /// What files become, and what stands in the way, by file and line, where `shop:api` wants 1.9.4 and its digest. `P` in a
     /// text is the start of a marker.
     fn planned(files: &[(&str, &str)], downgrade: &str) -> (BTreeMap<String, String>, Vec<String>) {
-        let spec = json!({ "image": "ghcr.io/acme/api", "select": { "semver": { "range": "<2.0.0" } },
-            "pin": "TagAndDigest", "downgrade": downgrade });
+        planned_by(files, &json!({ "pin": "TagAndDigest", "downgrade": downgrade }))
+    }
+
+    /// The same with these fields of the spec; the digest is known where they pin one.
+    fn planned_by(files: &[(&str, &str)], fields: &Value) -> (BTreeMap<String, String>, Vec<String>) {
+        let mut spec = json!({ "image": "ghcr.io/acme/api", "select": { "semver": { "range": "<2.0.0" } } });
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let digest = fields["pin"].as_str().map(|_| NEW);
         let policy = Arc::new(compile(&serde_json::from_value(spec).unwrap()).unwrap());
-        let selected = json!({ "tag": "1.9.4", "version": "1.9.4", "digest": NEW, "reason": "x" });
+        let selected = json!({ "tag": "1.9.4", "version": "1.9.4", "digest": digest, "reason": "x" });
         let selection = Selection::read(&serde_json::from_value(selected).unwrap()).unwrap();
         let wishes =
             Wishes::from([(ObjectKey::new("shop", "api"), Ok(Wish { policy, selection, withheld: None }))]);
@@ -409,6 +415,31 @@ mod tests {
         assert_eq!((files.len(), problems.len()), (3, 0), "{problems:?}");
         let (files, problems) = planned(&[digest, other], "Never");
         assert_eq!((files.len(), problems.len()), (2, 0), "{problems:?}");
+    }
+
+    #[test]
+    fn a_tag_stays_where_its_digest_stays_since_it_is_not_known() {
+        let digest = ("digest.yaml", "digest: OLD P:digest;");
+        let tag = ("tag.yaml", "tag: 1.9.3 P:tag;");
+        let name = ("tag.yaml", "name: ghcr.io/acme/web P:name;");
+        let whole = ("whole.yaml", "a: ghcr.io/acme/api:1.9.3 P;");
+        let pair = ("pair.yaml", "tag: 1.9.3 P:tag;digest: OLD P:digest;a: ghcr.io/acme/api:1.9.3 P;");
+        let (files, problems) = planned_by(&[digest, tag, whole], &json!({}));
+        assert_eq!(files.into_keys().collect::<Vec<_>>(), ["whole.yaml"]);
+        assert!(problems[0].starts_with("digest.yaml:1 the digest of"), "{problems:?}");
+        assert!(problems[1].starts_with("tag.yaml:1 digest.yaml:1 holds a digest"), "{problems:?}");
+        assert!(planned_by(&[digest, name], &json!({})).0.is_empty());
+        // In one file too, but for what is whole.
+        let (files, problems) = planned_by(&[pair], &json!({}));
+        let kept = format!("digest: {OLD} #");
+        assert!(files["pair.yaml"].contains("tag: 1.9.3") && files["pair.yaml"].contains(&kept), "{files:?}");
+        assert!(files["pair.yaml"].contains("a: ghcr.io/acme/api:1.9.4"), "{files:?}");
+        assert!(problems[0].starts_with("pair.yaml:1 line 2 holds a digest"), "{problems:?}");
+        let known = json!({ "pin": "TagAndDigest" });
+        assert_eq!(planned_by(&[digest, tag, whole, pair], &known).0.len(), 4);
+        // A digest that is told with its tag is not that of another file.
+        let told = ("told.yaml", "tag: 1.9.3@OLD P:tag;");
+        assert_eq!(planned_by(&[told, tag], &json!({})).0.into_keys().collect::<Vec<_>>(), ["tag.yaml"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{Plan, PlannedFile, Wishes, Writers};
 use crate::api::{Grouping, ObjectKey};
-use crate::edit::{ChartSources, Policies, Resolution, Targets, find_sites, plan_file};
+use crate::edit::{ChartSources, HeldBack, Policies, Resolution, Targets, find_sites, plan_file};
 use crate::image::ImageName;
 
 /// The most commits of one cycle; a plan of more groups stays one.
@@ -110,7 +110,7 @@ impl Policies for Members<'_> {
         self.writers.of_image(image)
     }
 
-    fn held_back(&self, policy: &ObjectKey) -> Option<&str> {
+    fn held_back(&self, policy: &ObjectKey) -> Option<&HeldBack> {
         self.writers.held_back(policy)
     }
 }

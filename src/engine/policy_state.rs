@@ -36,6 +36,8 @@ pub(super) struct PolicyState {
     /// Whether a whole list that this process has read agrees with the selection. One that a status remembers is kept from
     /// being lowered, but is written nowhere before: Git may have moved on meanwhile, and a digest has no order.
     is_agreed: bool,
+    /// Whether a scan has ended for it since this process began, well or not.
+    is_looked_at: bool,
     /// A lower choice, or none, that the next scan must confirm.
     lowering: Option<Option<Selection>>,
     scanned: Option<Scanned>,
@@ -110,6 +112,7 @@ impl PolicyState {
             compiled,
             scan_key: None,
             is_agreed: selection.is_none(),
+            is_looked_at: false,
             selection,
             lowering: None,
             scanned: status.scanned,
@@ -174,6 +177,11 @@ impl PolicyState {
         self.scan_key.as_ref()
     }
 
+    /// Whether its first scan is still to come.
+    pub(super) const fn awaits_first_scan(&self) -> bool {
+        self.scan_key.is_some() && !self.is_looked_at
+    }
+
     fn make_scan_key(&self) -> Option<ScanKey> {
         let policy = self.active_policy()?;
         Some(ScanKey { image: policy.image().clone(), asker: Asker::of_policy(&self.object) })
@@ -221,6 +229,7 @@ impl PolicyState {
             // The scan began under older rules; the one that follows the change is on its way.
             return Moved::No;
         }
+        self.is_looked_at = true;
         self.handled_request.clone_from(&verdict.member.request);
         let policy = &verdict.member.policy;
         if let Some(choice) = &verdict.choice {
@@ -401,6 +410,7 @@ impl PolicyState {
     /// Takes over that no list could be had. The choice stands.
     pub(super) fn fail(&mut self, member: &Member, reason: Reason, message: String) {
         if member.revision == self.revision {
+            self.is_looked_at = true;
             self.handled_request.clone_from(&member.request);
             self.health = Health::failed(reason, message);
             self.doubt_digest();

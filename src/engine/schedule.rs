@@ -55,6 +55,11 @@ impl Slot {
         self.is_running
     }
 
+    /// Whether it never ran.
+    pub(super) const fn is_new(&self) -> bool {
+        self.began.is_none()
+    }
+
     /// Whether all that was asked for has been done, well or not.
     pub(super) const fn is_at_rest(&self) -> bool {
         !self.is_running && !self.is_wanted

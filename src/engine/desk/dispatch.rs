@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -10,6 +11,7 @@ use crate::api::{ClusterImageRegistry, ObjectKey, requested_at};
 use crate::engine::access::{AccessError, check_registry};
 use crate::engine::cycle;
 use crate::engine::plan::{Wish, Wishes};
+use crate::engine::policy_state::PolicyState;
 use crate::engine::recheck::{Authority, Recheck};
 use crate::engine::repository_state::RepositoryState;
 use crate::engine::scan::ScanKey;
@@ -17,6 +19,9 @@ use crate::engine::schedule::Slot;
 use crate::engine::sources::{host_of, registry_of, sources_of};
 use crate::engine::world::World;
 use crate::git::{BranchName, RepositoryUrl};
+
+/// How long the first cycle of a repository waits for the first scans of its policies.
+const FIRST_SCANS: Duration = Duration::from_secs(10);
 
 impl<W: World> Engine<W> {
     /// Asks for a cycle of every repository that takes this policy.
@@ -51,6 +56,13 @@ impl<W: World> Engine<W> {
     /// other namespaces are not waited for: a tenant whose servers hang, however many they are, holds nobody else up.
     fn start_cycles(&mut self, now: Instant, next: &mut Instant) {
         let mut waiting = due(&self.cycles, now, next);
+        waiting.retain(|key| match self.first_scans_until(key).filter(|until| *until > now) {
+            Some(until) => {
+                *next = until.min(*next);
+                false
+            }
+            None => true,
+        });
         if waiting.is_empty() {
             return;
         }
@@ -78,6 +90,17 @@ impl<W: World> Engine<W> {
             free -= 1;
             self.start_cycle(key);
         }
+    }
+
+    /// Until when the first cycle of a repository waits for the first scans of its policies, as long as there are any: it
+    /// would plan without their wishes, and its status tell of that for a moment.
+    fn first_scans_until(&self, key: &ObjectKey) -> Option<Instant> {
+        let slot = self.cycles.get(key).filter(|slot| slot.is_new())?;
+        let repository = self.repositories.get(key).filter(|state| state.active_settings().is_some())?;
+        let first = ObjectKey::new(&key.namespace, "");
+        let policies = self.policies.range(first..).take_while(|(other, _)| other.namespace == key.namespace);
+        let awaits = |state: &PolicyState| state.awaits_first_scan() && repository.takes(state.object());
+        policies.map(|(_, state)| state).any(awaits).then(|| slot.due())?.map(|due| due + FIRST_SCANS)
     }
 
     /// How many cycles of one namespace may run at once: where there are others, never so many that nothing is left for

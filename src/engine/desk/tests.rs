@@ -1,5 +1,8 @@
 //! The desk by itself: objects and results come in any order, and nothing is scanned or pushed.
 
+mod ending;
+mod start;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus_client::registry::Registry;
@@ -42,37 +45,6 @@ impl World for Still {
     }
 
     async fn tell(&self, _: &ObjectId, _: &Notice) {}
-
-    fn may_write(&self) -> bool {
-        true
-    }
-}
-
-/// A world that never answers.
-struct Silent;
-
-impl SecretSource for Silent {
-    async fn config_map(&self, _: &ObjectKey) -> Result<SecretData, ConfigMapError> {
-        std::future::pending().await
-    }
-
-    async fn secret(&self, _: &ObjectKey) -> Result<SecretData, SecretError> {
-        std::future::pending().await
-    }
-
-    fn operator_namespace(&self) -> &str {
-        "tagtide"
-    }
-}
-
-impl World for Silent {
-    async fn show(&self, _: &ObjectId, _: &Status) -> Result<(), WorldError> {
-        std::future::pending().await
-    }
-
-    async fn tell(&self, _: &ObjectId, _: &Notice) {
-        std::future::pending().await
-    }
 
     fn may_write(&self) -> bool {
         true
@@ -406,53 +378,6 @@ fn chosen_before(tag: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_a_status_remembers_is_written_only_once_a_scan_agrees() {
-    let wish = |desk: &Engine<Still>| {
-        let wishes = desk.wishes_for(&desk.repositories[&key("infra")]);
-        wishes[&key("api")].as_ref().map(|wish| wish.selection.tag.to_string()).map_err(|no| no.why.clone())
-    };
-    let start = || {
-        let mut desk = desk();
-        desk.take_in(repository("1", "", json!({})));
-        desk.take_in(with_status(policy("1", "", semver("*")), chosen_before("1.9.3")));
-        desk
-    };
-    for (tag, expected) in [("1.9.3", "1.9.3"), ("1.9.4", "1.9.4")] {
-        let mut desk = start();
-        assert!(wish(&desk).unwrap_err().contains("no scan confirms"), "{:?}", wish(&desk));
-        let _ = begin_cycle(&mut desk);
-        let scan = begin_scan(&mut desk);
-        end_scan(&mut desk, scan, tag);
-        assert_eq!(wish(&desk).unwrap(), expected);
-        let slot = desk.cycles.get_mut(&key("infra")).unwrap();
-        slot.finish(Duration::from_secs(60), Pace::Steady);
-        assert!(slot.due().unwrap() <= Instant::now(), "the repository hears of it");
-    }
-    let mut desk = start();
-    let scan = begin_scan(&mut desk);
-    end_scan(&mut desk, scan, "1.9.2");
-    assert!(wish(&desk).is_err(), "a lower one is no agreement");
-    assert_eq!(status(&desk, Kind::Policy)["selected"]["tag"], "1.9.3", "and takes nothing back");
-    let scan = begin_scan(&mut desk);
-    end_scan(&mut desk, scan, "1.9.2");
-    assert_eq!(wish(&desk).unwrap(), "1.9.2");
-}
-
-#[tokio::test]
-async fn a_start_writes_no_status_over_one_that_is_current() {
-    let mut desk = desk();
-    let mut repository_status = chosen_before("1.9.3");
-    repository_status.as_object_mut().unwrap().remove("selected");
-    desk.take_in(with_status(repository("1", "", json!({})), repository_status));
-    desk.take_in(with_status(policy("1", "", semver("*")), chosen_before("1.9.3")));
-    assert_eq!(shown_by_now(&desk).await, 0);
-    let mut stale = chosen_before("1.9.3");
-    stale["observedGeneration"] = 0.into();
-    desk.take_in(with_status(policy("2", "", semver("*")), stale));
-    assert_eq!(reason(&desk, Kind::Policy), "Progressing");
-}
-
-#[tokio::test]
 async fn a_namespace_leaves_room_for_others_however_many_repositories_it_has() {
     let of = |namespace: &str, name: &str| {
         let Update::Repository(object) = repository("1", "", json!({})) else { panic!("it is another kind") };
@@ -482,21 +407,4 @@ async fn a_namespace_leaves_room_for_others_however_many_repositories_it_has() {
     alone.start_what_is_due();
     assert_eq!(running(&alone).len(), 4, "nobody else is there");
     alone.tasks.abort_all();
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_and_statuses_that_hang_hold_the_end_up_for_half_a_minute() {
-    let (sender, updates) = mpsc::channel(8);
-    let repository = repository("1", "", json!({ "secretRef": { "name": "silent" } }));
-    for update in [repository, policy("1", "", semver("no range")), Update::Complete] {
-        sender.send(update).await.unwrap();
-    }
-    let (metrics, stop) = (Metrics::register(&mut Registry::default()), CancellationToken::new());
-    let running = Engine::run(Arc::new(Silent), settings(), metrics, Hooks::default(), updates, stop.clone());
-    let running = tokio::spawn(running);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    stop.cancel();
-    let asked = Instant::now();
-    running.await.unwrap();
-    assert_eq!(asked.elapsed().as_secs(), (GRACE + LAST_WORDS).as_secs());
 }

@@ -32,6 +32,7 @@ mod local;
 mod mirror;
 mod openpgp;
 mod origin;
+mod regrown;
 mod signer;
 mod snapshot;
 mod ssh;

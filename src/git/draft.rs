@@ -1,12 +1,11 @@
 //! A commit before it is anywhere: what it changes, and the objects that it needs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use git2::build::TreeUpdateBuilder;
-use git2::{Buf, Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time, Tree};
+use git2::{Buf, Commit, ErrorCode, ObjectType, Oid, Repository, Signature, Time, Tree};
 use jiff::Timestamp;
 
+use super::regrown::regrown;
 use super::{BranchName, CommitId, Error, Published, Signer, lineage};
 
 /// Commits that shall be made, one on top of the other, and published together.
@@ -132,20 +131,16 @@ impl Draft {
         objects: &mut BTreeSet<Oid>,
     ) -> Result<CommitId, Error> {
         let failed = |source| Error::objects("written", source);
-        let base = parent.tree().map_err(failed)?;
-        let mut update = TreeUpdateBuilder::new();
+        let mut blobs = Vec::with_capacity(commit.edits.len());
         for edit in &commit.edits {
-            let blob = repository.blob(&edit.content).map_err(failed)?;
-            objects.insert(blob);
-            update.upsert(edit.path.as_str(), blob, mode_of(&base, &edit.path));
+            blobs.push((edit.path.as_str(), repository.blob(&edit.content).map_err(failed)?));
         }
-        let tree = update.create_updated(repository, &base).map_err(failed)?;
-        if tree == base.id() {
+        objects.extend(blobs.iter().map(|(_, blob)| *blob));
+        let tree = regrown(repository, parent.tree_id(), &blobs, objects)?;
+        if tree == parent.tree_id() {
             return Err(Error::NothingChanges);
         }
         let tree = repository.find_tree(tree).map_err(failed)?;
-        objects.insert(tree.id());
-        objects.extend(commit.edits.iter().flat_map(|edit| folders_of(&tree, &edit.path)));
         let id = self.write_commit(repository, &commit.message, &tree, &[parent])?;
         objects.insert(id.0);
         Ok(id)
@@ -219,23 +214,13 @@ impl Written {
     }
 }
 
-/// The mode the file has, so that an executable stays one. The old mode of files that the group may write is no longer
-/// made by Git, nor taken by libgit2: like Git itself, a change of such a file makes it a plain one.
-fn mode_of(base: &Tree<'_>, path: &str) -> FileMode {
-    match base.get_path(Path::new(path)).map(|entry| entry.filemode()) {
-        Ok(0o100_755) => FileMode::BlobExecutable,
-        Ok(_) | Err(_) => FileMode::Blob,
-    }
-}
-
-/// The trees between the top and a file.
-fn folders_of(tree: &Tree<'_>, path: &str) -> Vec<Oid> {
-    let folders = Path::new(path).ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
-    folders.filter_map(|folder| tree.get_path(folder).ok().map(|entry| entry.id())).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use git2::FileMode;
+    use git2::build::TreeUpdateBuilder;
+
     use super::super::commit::CommitHead;
     use super::*;
 
@@ -282,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_old_mode_that_the_group_may_write_becomes_plain_and_others_keep_it() {
+    fn a_file_of_the_old_mode_that_the_group_may_write_keeps_it_and_so_do_others() {
         let (_dir, repository, parent) = repository();
         let blob = repository.blob(b"old").unwrap();
         let mut raw = Vec::new();
@@ -297,7 +282,7 @@ mod tests {
         let written = changed.write(&repository).unwrap();
         let tree = repository.find_commit(written.tip.0).unwrap().tree().unwrap();
         let modes = ["a.yaml", "b.yaml"].map(|name| tree.get_name(name).unwrap().filemode_raw());
-        assert_eq!(modes, [0o100_644, 0o100_664]);
+        assert_eq!(modes, [0o100_664, 0o100_664]);
     }
 
     #[test]

@@ -244,7 +244,7 @@ impl Kind {
 }
 
 /// Whether an honest tree can hold this name; one that is checked out elsewhere must not be led astray by our commit.
-fn is_honest(name: &str) -> bool {
+pub(super) fn is_honest(name: &str) -> bool {
     !matches!(name, "" | "." | "..")
         && !name.eq_ignore_ascii_case(".git")
         && !name.eq_ignore_ascii_case("git~1")

@@ -68,6 +68,30 @@ async fn links_submodules_and_names_that_escape_are_left_as_they_are() {
 }
 
 #[tokio::test]
+async fn what_an_old_git_wrote_into_a_tree_stays_to_the_byte() {
+    let repo = repository(|repo| {
+        let file = blob(repo, b"1");
+        let folder = tree(repo, &[("100664", "a.yaml", file), ("100664", "b.yaml", file)]);
+        vec![("40000", "apps", folder), ("100664", "c.yaml", file)]
+    });
+    let mut scene = Scene::over(repo, honest).await;
+    scene.head().await;
+    set(&scene.branch, "apps/a.yaml", "2").await;
+    // As they are in the object: `git ls-tree` shows another mode.
+    let entries = |tree: &str| {
+        let id = git(&scene.repo, &["rev-parse", tree]);
+        let bare = Repository::open(scene.repo.path()).unwrap();
+        let raw = bare.odb().unwrap().read(Oid::from_str(id.trim()).unwrap()).unwrap().data().to_vec();
+        raw.windows(7).filter(|part| part == b"100664 ").count()
+    };
+    assert_eq!((entries("main:apps"), entries("main^{tree}")), (2, 1));
+    git(&scene.repo, &["fsck", "--full"]);
+    let changed = git(&scene.repo, &["diff-tree", "-r", "--name-only", "main~1", "main"]);
+    assert_eq!(changed.trim(), "apps/a.yaml");
+    scene.check();
+}
+
+#[tokio::test]
 async fn a_path_of_a_draft_can_not_leave_the_tree() {
     let mut scene = Scene::with(&[("a.yaml", "1"), ("folder/b.yaml", "1")]).await;
     let head = scene.head().await;

@@ -143,7 +143,7 @@ async fn a_server_that_hands_no_protocol_on_is_read_by_v0() {
     scene.repo.push_as("Jane", &[("b.yaml", "hers")]);
     let head = branch.bring_up_to_date().await.unwrap();
     assert_eq!(files_of(&branch, head).unwrap().len(), 201);
-    set(&branch, "a.yaml", "2").await;
+    set(&branch, "b.yaml", "2").await;
 }
 
 #[tokio::test]

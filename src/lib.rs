@@ -16,6 +16,8 @@
 pub mod api;
 pub mod image;
 
+mod unfit;
+
 pub mod policy;
 
 pub mod edit;

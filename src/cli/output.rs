@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 
+use crate::unfit::is_unfit;
 use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
 
@@ -105,10 +106,6 @@ fn or_nobody_reads(written: io::Result<()>) -> io::Result<()> {
 /// Foreign text without what a terminal would act on: control characters, and those that turn text around (Unicode's
 /// bidirectional controls). Each becomes `�`, so that its place can be seen.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    let is_unfit = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if text.contains(is_unfit) { text.replace(is_unfit, "\u{fffd}").into() } else { text.into() }
 }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::unfit::is_unfit;
 pub(super) use advertisement::{ReadFeatures, WriteFeatures};
 pub(super) use fetch::{PackRequest, fetch_pack, list_branch};
 pub(super) use pkt::{Chunks, PktReader};
@@ -142,12 +143,11 @@ pub enum WireError {
     Unsupported(&'static str),
 }
 
-/// A server's words made fit for a log, a condition or a terminal: no control characters, one line, at most 300
+/// A server's words made fit for a log, a condition or a terminal: nothing that a terminal acts on, one line, at most 300
 /// characters.
 pub(super) fn cleaned(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_control() || c == ' ').filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = text.split(|c: char| is_unfit(c) || c == ' ').filter(|w| !w.is_empty()).collect();
     words.join(" ").chars().take(300).collect()
 }
 
@@ -156,5 +156,15 @@ fn checked_line(line: &[u8]) -> Result<&str, WireError> {
     match line.strip_prefix(b"ERR ") {
         Some(words) => Err(WireError::Server(cleaned(words))),
         None => pkt::text_of(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_words_turn_nothing_around_and_stay_in_one_line() {
+        assert_eq!(cleaned("a\u{202e}b\u{1b}[31m\r\n c\u{2028}d".as_bytes()), "a b [31m c d");
     }
 }

@@ -125,5 +125,5 @@ fn one_line(error: &reqwest::Error) -> String {
     if parts.is_empty() {
         return "the request failed".to_owned();
     }
-    parts.join(": ").replace(char::is_control, " ")
+    parts.join(": ").replace(crate::unfit::is_unfit, " ")
 }

@@ -205,7 +205,7 @@ impl Delivery<'_> {
 
 /// What of a foreign text may be shown: without control characters, and of bounded length.
 fn cleaned(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(200).collect()
+    text.chars().filter(|character| !crate::unfit::is_unfit(*character)).take(200).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ struct Rule {
 
 const RULES: [Rule; 5] = [
     Rule {
-        parts: &["api", "image", "policy", "gate", "edit"],
+        parts: &["api", "image", "policy", "gate", "edit", "unfit"],
         modules: &[
             "registry",
             "git",

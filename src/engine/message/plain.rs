@@ -1,5 +1,7 @@
 //! Text from elsewhere, made fit for a message: one line that can neither hide, nor mention, nor close anything.
 
+use crate::unfit::is_unfit;
+
 /// A character that is not seen. Behind `@`, or between a word and a number, it takes from a forge what it looks for.
 const JOINER: char = '\u{2060}';
 
@@ -53,12 +55,6 @@ pub(in crate::engine) fn shown(text: &str) -> String {
 pub(super) fn one_word(text: &str) -> String {
     let word: String = plain(text).split_whitespace().collect::<Vec<_>>().join("_");
     if word.is_empty() { "-".to_owned() } else { word }
-}
-
-/// Whether a character has no place in a line.
-pub(super) fn is_unfit(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
 }
 
 fn defused(text: &str) -> String {

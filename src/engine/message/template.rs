@@ -73,7 +73,7 @@ impl Template {
 
     fn invalid(&self, error: &Error) -> InvalidTemplate {
         let place = error.range().and_then(|range| self.source.get(range)).unwrap_or_default();
-        let place: String = place.chars().filter(|c| !super::plain::is_unfit(*c)).take(60).collect();
+        let place: String = place.chars().filter(|c| !crate::unfit::is_unfit(*c)).take(60).collect();
         let said = error.detail().unwrap_or("it can not be read");
         let problem = match error.kind() {
             ErrorKind::UndefinedError => format!("there is no {place:?}; write one of {NAMES}"),

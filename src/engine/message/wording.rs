@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::plain::{is_unfit, plain};
+use super::plain::plain;
 use super::template::{InvalidTemplate, Template};
 use super::{MAX_PLACES, Move, account, distance, subject, trailers};
 use crate::api::{CommitSettings, ObjectKey};
+use crate::unfit::is_unfit;
 
 /// The longest subject, in characters; what is longer is cut.
 const MAX_SUBJECT: usize = 200;

@@ -142,7 +142,7 @@ fn report(input: &[u8]) {
             assert!(is_said(b"unpack ok") && is_said(b"ok refs/heads/main"), "nobody said so");
         }
         Some(PushReport::Refused(words)) => {
-            assert!(!words.contains(char::is_control) && words.chars().count() <= 300, "{words:?}");
+            assert!(!words.contains(crate::unfit::is_unfit) && words.chars().count() <= 300, "{words:?}");
         }
         None => {}
     }

@@ -9,6 +9,13 @@ use serde_json::{Value, json};
 
 use crate::api::ObjectKey;
 use crate::engine::{Kind, ObjectId, Status};
+use crate::image::Digest;
+
+/// The most characters of a namespace or a name in a file's name: a file system takes 255 in all.
+const MOST_IN_NAME: usize = 100;
+
+/// How many of them are the hash of one that is longer, and what parts it.
+const HASH: usize = 17;
 
 /// The folder with the statuses.
 #[derive(Clone, Debug)]
@@ -51,14 +58,21 @@ impl Statuses {
     /// Names and namespaces of Kubernetes hold no slash and no dot at the start; any other character that could lead
     /// out of the folder is replaced, for the objects here were checked by nobody.
     fn path(&self, kind: Kind, key: &ObjectKey) -> PathBuf {
-        let safe = |text: &str| -> String {
-            text.chars()
-                .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-                .take(100)
-                .collect()
-        };
         self.0.join(format!("{}.{}.{}.json", kind.as_str(), safe(&key.namespace), safe(&key.name)))
     }
+}
+
+/// A text as a part of a file's name. One that is too long ends in a hash, so that no two are one.
+fn safe(text: &str) -> String {
+    let mut name: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    if name.len() > MOST_IN_NAME {
+        let hash = Digest::sha256_of(text.as_bytes()).to_string();
+        name.truncate(MOST_IN_NAME - HASH);
+        name.push('-');
+        name.extend(hash.chars().skip_while(|c| *c != ':').skip(1).take(HASH - 1));
+    }
+    name
 }
 
 /// An object with its status, as `kubectl get -o json` would show it.
@@ -78,4 +92,18 @@ pub(super) fn document(object: &ObjectId, status: &Status) -> Value {
 
 fn to_value(status: &impl Serialize) -> Value {
     serde_json::to_value(status).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_begin_alike_have_files_of_their_own() {
+        let long = "a".repeat(MOST_IN_NAME);
+        assert_eq!((safe("shop.api"), safe(&long)), ("shop_api".to_owned(), long.clone()));
+        let longer = [format!("{long}-1"), format!("{long}-2")].map(|name| safe(&name));
+        assert_ne!(longer[0], longer[1]);
+        assert!(longer.iter().all(|name| name.len() == MOST_IN_NAME));
+    }
 }

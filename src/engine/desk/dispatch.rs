@@ -1,6 +1,6 @@
 //! What is due, and how it is handed out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,18 +75,26 @@ impl<W: World> Engine<W> {
             *at_work.entry(key.namespace.clone()).or_default() += 1;
         }
         let share = self.share_of_one_tenant();
-        while free > 0 && !waiting.is_empty() {
-            // Whose tenant has the fewest at work, and of those the one that waits longest.
-            let at_work_of = |key: &ObjectKey| at_work.get(&key.namespace).copied().unwrap_or_default();
-            let first = (0..).zip(&waiting).min_by_key(|(_, key)| at_work_of(key)).map(|(place, _)| place);
-            let Some(key) = first.map(|place| waiting.remove(place)) else { break };
-            let tenant = at_work.entry(key.namespace.clone()).or_default();
+        let mut queues: HashMap<String, VecDeque<(usize, ObjectKey)>> = HashMap::new();
+        for (place, key) in (0_usize..).zip(waiting) {
+            queues.entry(key.namespace.clone()).or_default().push_back((place, key));
+        }
+        while free > 0 {
+            // The tenant with the fewest at work, and of those the one with the key that waits longest.
+            let at_work_of = |tenant: &str| at_work.get(tenant).copied().unwrap_or_default();
+            let turns = queues.iter().filter_map(|(tenant, queue)| {
+                let (place, _) = queue.front()?;
+                Some((at_work_of(tenant), *place, tenant))
+            });
+            let first = turns.min().filter(|(count, ..)| *count < share);
+            let Some(tenant) = first.map(|(.., tenant)| tenant.clone()) else { break };
+            let Some((_, key)) = queues.get_mut(&tenant).and_then(VecDeque::pop_front) else { break };
             let branch = self.branch_of(&key);
-            if *tenant >= share || branch.as_ref().is_some_and(|branch| busy.contains(branch)) {
+            if branch.as_ref().is_some_and(|branch| busy.contains(branch)) {
                 continue;
             }
             busy.extend(branch);
-            *tenant += 1;
+            *at_work.entry(tenant).or_default() += 1;
             free -= 1;
             self.start_cycle(key);
         }

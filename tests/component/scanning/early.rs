@@ -25,6 +25,7 @@ struct Site {
 impl Site {
     /// For a registry that has 1.0.0.
     async fn before(host: &str) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
         let hooks = free_address();
         let webhook = ", webhook: {kind: Generic, secretRef: {name: hook}}";
         let secret = format!(

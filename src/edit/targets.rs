@@ -139,7 +139,7 @@ impl Targets {
         let has_comments = *markers || *renovate_comments;
         let has_fields = || self.reads_fields(path) && self.fields_in(path).next().is_some();
         match Format::of(path) {
-Some(_) => has_comments || has_fields(),
+            Some(_) => has_comments || has_fields(),
             None if yaml::is_yaml(path) => has_comments || self.looks_for_images() || has_fields(),
             None => yaml::is_json(path) && (self.looks_for_images() || has_fields()),
         }

@@ -8,6 +8,7 @@ mod intake;
 mod mirrors;
 mod news;
 mod once;
+mod places;
 mod scans;
 mod settle;
 mod show;
@@ -85,7 +86,8 @@ pub struct Engine<W> {
 /// A task that was handed out.
 #[derive(Clone)]
 enum Job {
-    Scan(ScanKey, Vec<Member>),
+    /// With those it is for, and the namespace whose turn it was.
+    Scan(ScanKey, Vec<Member>, String),
     Cycle(ObjectKey, Begun),
     Check(String),
 }

@@ -2,6 +2,7 @@
 
 mod early;
 mod newer_digest;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,11 +1,12 @@
 //! What is due, and how it is handed out.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::places::Places;
 use super::{Begun, Done, Engine, IDLE, Job};
 use crate::api::{ClusterImageRegistry, ObjectKey, requested_at};
 use crate::engine::access::{AccessError, check_registry};
@@ -66,38 +67,21 @@ impl<W: World> Engine<W> {
         if waiting.is_empty() {
             return;
         }
-        let mut free = self.settings.cycles_at_once;
-        let mut busy: HashSet<BranchOfTenant> = HashSet::new();
-        let mut at_work: HashMap<String, usize> = HashMap::new();
-        for (key, _) in self.cycles.iter().filter(|(_, slot)| slot.is_running()) {
-            free = free.saturating_sub(1);
+        let running = self.cycles.iter().filter(|(_, slot)| slot.is_running()).map(|(key, _)| key);
+        let mut busy: HashSet<BranchOfTenant> =
+            running.clone().filter_map(|key| self.branch_of(key)).collect();
+        let at_work = running.map(|key| key.namespace.as_str());
+        let due = waiting.iter().enumerate().map(|(turn, key)| (key.namespace.as_str(), (turn, key)));
+        let has_others = has_many_namespaces(&self.repositories);
+        let mut places = Places::new(self.settings.cycles_at_once, has_others, at_work, due);
+        let mut first = Vec::new();
+        let is_free =
+            |busy: &HashSet<_>, key| self.branch_of(key).is_none_or(|branch| !busy.contains(&branch));
+        while let Some((_, (_, key))) = places.give(|(_, key)| is_free(&busy, key)) {
             busy.extend(self.branch_of(key));
-            *at_work.entry(key.namespace.clone()).or_default() += 1;
+            first.push(key.clone());
         }
-        let share = self.share_of_one_tenant();
-        let mut queues: HashMap<String, VecDeque<(usize, ObjectKey)>> = HashMap::new();
-        for (place, key) in (0_usize..).zip(waiting) {
-            queues.entry(key.namespace.clone()).or_default().push_back((place, key));
-        }
-        while free > 0 {
-            // The tenant with the fewest at work, and of those the one with the key that waits longest.
-            let at_work_of = |tenant: &str| at_work.get(tenant).copied().unwrap_or_default();
-            let turns = queues.iter().filter_map(|(tenant, queue)| {
-                let (place, _) = queue.front()?;
-                Some((at_work_of(tenant), *place, tenant))
-            });
-            let first = turns.min().filter(|(count, ..)| *count < share);
-            let Some(tenant) = first.map(|(.., tenant)| tenant.clone()) else { break };
-            let Some((_, key)) = queues.get_mut(&tenant).and_then(VecDeque::pop_front) else { break };
-            let branch = self.branch_of(&key);
-            if branch.as_ref().is_some_and(|branch| busy.contains(branch)) {
-                continue;
-            }
-            busy.extend(branch);
-            *at_work.entry(tenant).or_default() += 1;
-            free -= 1;
-            self.start_cycle(key);
-        }
+        first.into_iter().for_each(|key| self.start_cycle(key));
     }
 
     /// Until when the first cycle of a repository waits for the first scans of its policies, as long as there are any: it
@@ -109,16 +93,6 @@ impl<W: World> Engine<W> {
         let policies = self.policies.range(first..).take_while(|(other, _)| other.namespace == key.namespace);
         let awaits = |state: &PolicyState| state.awaits_first_scan() && repository.takes(state.object());
         policies.map(|(_, state)| state).any(awaits).then(|| slot.due())?.map(|due| due + FIRST_SCANS)
-    }
-
-    /// How many cycles of one namespace may run at once: where there are others, never so many that nothing is left for
-    /// them.
-    fn share_of_one_tenant(&self) -> usize {
-        let mut namespaces = self.repositories.keys().map(|key| &key.namespace);
-        let first = namespaces.next();
-        let has_others = namespaces.any(|namespace| Some(namespace) != first);
-        let all = self.settings.cycles_at_once;
-        if has_others { all.div_ceil(2) } else { all }
     }
 
     fn branch_of(&self, key: &ObjectKey) -> Option<BranchOfTenant> {
@@ -195,6 +169,12 @@ impl<W: World> Engine<W> {
         let policies = self.policies.iter().filter(|(_, state)| repository.takes(state.object()));
         policies.map(|(key, state)| (key.clone(), state.wish())).collect()
     }
+}
+
+/// Whether these objects, which stand in the order of their namespaces, are in more than one.
+pub(super) fn has_many_namespaces<V>(objects: &BTreeMap<ObjectKey, V>) -> bool {
+    let ends = objects.first_key_value().zip(objects.last_key_value());
+    ends.is_some_and(|((first, _), (last, _))| first.namespace != last.namespace)
 }
 
 /// A branch as the objects of one namespace write to it.

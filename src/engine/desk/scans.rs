@@ -1,10 +1,12 @@
 //! Scans: which are due, how many run at once, and what they are given.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::dispatch::has_many_namespaces;
+use super::places::Places;
 use super::{Done, Engine, Job};
 use crate::api::{ObjectKey, RegistryLimits, requested_at};
 use crate::engine::revision::Revision;
@@ -39,35 +41,57 @@ impl<W: World> Engine<W> {
     }
 
     /// Starts the scans that are due, as many as may run at once in all and at each host. A host that wants to be left
-    /// alone is; others keep their pace.
+    /// alone is; others keep their pace. Hosts are free to make up, so the namespaces take turns.
     pub(super) fn start_scans(&mut self, now: Instant, next: &mut Instant) {
-        let mut hosts: HashMap<&str, Host<'_>> = HashMap::new();
-        let mut free = self.settings.scans_at_once;
+        let mut due: Vec<(Turn, &ScanKey)> = Vec::new();
         for (key, slot) in &self.scans {
-            let name = key.image.host();
-            let host = hosts.entry(name).or_insert_with(|| self.host_of(key));
             match slot.due() {
-                _ if slot.is_running() => {
-                    free = free.saturating_sub(1);
-                    host.free = host.free.saturating_sub(1);
-                }
-                Some(at) if at <= now => host.due.push((slot.turn(), key)),
+                Some(at) if at <= now => due.push((slot.turn(), key)),
                 Some(at) => *next = (*next).min(at),
                 None => {}
             }
         }
-        let mut first = Vec::new();
-        for host in hosts.into_values().filter(|host| !host.due.is_empty()) {
+        if due.is_empty() {
+            return;
+        }
+        let mut hosts: HashMap<&str, Host> = HashMap::new();
+        let running = self.jobs.values().filter_map(|job| match job {
+            Job::Scan(key, _, namespace) => Some((key, namespace.as_str())),
+            Job::Cycle(..) | Job::Check(_) => None,
+        });
+        for (key, _) in running.clone() {
+            hosts.entry(key.image.host()).or_insert_with(|| self.host_of(key)).begin();
+        }
+        let mut waiting = Vec::new();
+        for (turn, key) in due {
+            let host = hosts.entry(key.image.host()).or_insert_with(|| self.host_of(key));
             match host.left_alone_until {
                 Some(until) => *next = (*next).min(until),
-                None => first.extend(host.first()),
+                None if host.free == 0 => {}
+                // One that several share begins with the first turn of any of them: nobody makes others wait by joining.
+                None => waiting.extend(self.namespaces_of(key).into_iter().map(|one| (one, (turn, key)))),
             }
         }
-        first.sort_unstable();
-        let keys: Vec<ScanKey> = first.into_iter().take(free).map(|(_, key)| key.clone()).collect();
-        for key in keys {
-            self.start_scan(key);
+        let at_work = running.map(|(_, namespace)| namespace);
+        let has_others = has_many_namespaces(&self.policies);
+        let mut places = Places::new(self.settings.scans_at_once, has_others, at_work, waiting);
+        let (mut first, mut begun) = (Vec::new(), HashSet::new());
+        while let Some((namespace, (_, key))) = places.give(|(_, key)| {
+            !begun.contains(key) && hosts.get(key.image.host()).is_some_and(|host| host.free > 0)
+        }) {
+            hosts.entry(key.image.host()).and_modify(Host::begin);
+            begun.insert(key);
+            first.push((key.clone(), namespace.to_owned()));
         }
+        for (key, namespace) in first {
+            self.start_scan(key, namespace);
+        }
+    }
+
+    /// The namespaces of the policies that take part in a scan.
+    fn namespaces_of(&self, key: &ScanKey) -> BTreeSet<&str> {
+        let policies = self.policies.iter().filter(|(_, state)| state.scan_key() == Some(key));
+        policies.map(|(policy, _)| policy.namespace.as_str()).collect()
     }
 
     /// Remembers a list that its registry knows again, for those who have chosen from it.
@@ -85,18 +109,18 @@ impl<W: World> Engine<W> {
     }
 
     /// What is asked first of the image's host: a mirror or the host itself, less those that want to be left alone.
-    fn host_of(&self, key: &ScanKey) -> Host<'_> {
+    fn host_of(&self, key: &ScanKey) -> Host {
         let sources = sources_of(&key.image, |host| self.registry_of(host)).unwrap_or_default();
         let mut left_alone_until: Option<Instant> = None;
         for source in &sources {
             match self.tools.client.left_alone_until(source.host()) {
-                None => return Host::new(source.scans_at_once(), None),
+                None => return Host { free: source.scans_at_once(), left_alone_until: None },
                 Some(until) => {
                     left_alone_until = Some(left_alone_until.map_or(until, |known| known.min(until)))
                 }
             }
         }
-        Host::new(RegistryLimits::default().scans_at_once(), left_alone_until)
+        Host { free: RegistryLimits::default().scans_at_once(), left_alone_until }
     }
 
     /// The policies that take part in a scan. What is known of the list counts for those who have chosen from it.
@@ -114,7 +138,8 @@ impl<W: World> Engine<W> {
         members.collect()
     }
 
-    fn start_scan(&mut self, key: ScanKey) {
+    /// Starts a scan in the turn of this namespace.
+    fn start_scan(&mut self, key: ScanKey, namespace: String) {
         let awaited = self.tags_awaited_of(&key);
         // What is in a list that has not changed could not be told.
         let known = self.known_lists.get(&key).filter(|_| awaited.is_empty());
@@ -125,7 +150,7 @@ impl<W: World> Engine<W> {
         let (world, tools) = (Arc::clone(&self.world), self.tools.clone());
         let sources = sources_of(&key.image, |host| self.registry_of(host));
         let order = ScanOrder { sources, known, awaited };
-        let job = Job::Scan(key.clone(), members.clone());
+        let job = Job::Scan(key.clone(), members.clone(), namespace);
         self.start(job, async move {
             let began = Instant::now();
             let scan = scan::scan(&*world, &tools, &key, order, members).await;
@@ -147,25 +172,15 @@ impl KnownList {
     }
 }
 
-/// One host, and what is due there.
-struct Host<'a> {
+/// What one host allows.
+struct Host {
     /// How many more scans may begin.
     free: usize,
     left_alone_until: Option<Instant>,
-    due: Vec<(Turn, &'a ScanKey)>,
 }
 
-impl<'a> Host<'a> {
-    const fn new(free: usize, left_alone_until: Option<Instant>) -> Self {
-        Self { free, left_alone_until, due: Vec::new() }
-    }
-
-    /// The scans whose turn it is, as many as may begin. Not sorted: thousands may wait.
-    fn first(mut self) -> Vec<(Turn, &'a ScanKey)> {
-        if self.free < self.due.len() {
-            self.due.select_nth_unstable(self.free);
-            self.due.truncate(self.free);
-        }
-        self.due
+impl Host {
+    const fn begin(&mut self) {
+        self.free = self.free.saturating_sub(1);
     }
 }

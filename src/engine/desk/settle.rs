@@ -48,7 +48,7 @@ impl<W: World> Engine<W> {
         };
         let Some(job) = self.jobs.remove(&id) else { return };
         match (job, done) {
-            (Job::Scan(key, members), Ok(Done::Scan(scan, took))) => {
+            (Job::Scan(key, members, _), Ok(Done::Scan(scan, took))) => {
                 self.settle_scan(&key, &members, *scan, took)
             }
             (Job::Cycle(key, begun), Ok(Done::Cycle(bench, report, wishes))) => {
@@ -228,7 +228,7 @@ impl<W: World> Engine<W> {
         let message =
             format!("the work broke off, which is a defect of Tagtide; it is tried again: {problem}");
         let slot = match job {
-            Job::Scan(key, members) => {
+            Job::Scan(key, members, _) => {
                 self.fail_members(&members, Reason::InternalError, &message);
                 self.scans.get_mut(&key)
             }

@@ -128,7 +128,7 @@ fn end_scan(desk: &mut Engine<Still>, (key, members): (ScanKey, Vec<Member>), ta
         doubt: None,
         unusable: None,
     };
-    settle(desk, Job::Scan(key, members), Done::Scan(Box::new(Ok(scan)), Duration::ZERO));
+    settle(desk, Job::Scan(key, members, "shop".to_owned()), Done::Scan(Box::new(Ok(scan)), Duration::ZERO));
 }
 
 /// What a cycle that would begin now begins for.

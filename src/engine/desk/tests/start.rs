@@ -92,7 +92,7 @@ async fn the_first_cycle_waits_neither_for_a_scan_that_failed_nor_for_one_that_t
     };
     let (mut failed, scan, members) = start(json!({}));
     assert_eq!(running(&failed), 0);
-    failed.settle_broken(Job::Scan(scan, members), "it panicked");
+    failed.settle_broken(Job::Scan(scan, members, "shop".to_owned()), "it panicked");
     failed.start_what_is_due();
     assert_eq!(running(&failed), 1);
     failed.tasks.abort_all();

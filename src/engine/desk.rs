@@ -3,6 +3,7 @@
 //! One task owns all state and does no I/O. Scans and cycles run as tasks of their own and report back; a panic in one
 //! of them is the failure of that one object.
 
+mod agenda;
 mod dispatch;
 mod intake;
 mod mirrors;
@@ -42,6 +43,7 @@ use super::settings::Settings;
 use super::world::{ObjectId, Status, Update, World};
 use crate::api::{ClusterImageRegistry, ObjectKey};
 use crate::registry;
+use agenda::Agenda;
 pub use once::Ended;
 use scans::KnownList;
 
@@ -65,7 +67,7 @@ pub struct Engine<W> {
     policies: BTreeMap<ObjectKey, PolicyState>,
     repositories: BTreeMap<ObjectKey, RepositoryState>,
     registries: BTreeMap<String, Arc<ClusterImageRegistry>>,
-    scans: BTreeMap<ScanKey, Slot>,
+    scans: Agenda,
     /// The lists that registries know again.
     known_lists: BTreeMap<ScanKey, KnownList>,
     /// The tags that deliveries named and that no list has shown yet.
@@ -170,7 +172,7 @@ impl<W: World> Engine<W> {
             policies: BTreeMap::new(),
             repositories: BTreeMap::new(),
             registries: BTreeMap::new(),
-            scans: BTreeMap::new(),
+            scans: Agenda::default(),
             known_lists: BTreeMap::new(),
             awaited: BTreeMap::new(),
             cycles: BTreeMap::new(),

@@ -78,6 +78,11 @@ impl Slot {
         self.ask(at);
     }
 
+    /// Holds it back until a moment, where that is later: the server does not want to be asked before.
+    pub(super) fn hold_back(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(Some(until));
+    }
+
     /// Asks for it now, and before everything that nobody waits for.
     pub(super) fn ask_urgently(&mut self) {
         self.ask(Instant::now());

@@ -15,6 +15,7 @@ use crate::api::{
 };
 use crate::engine::policy_state::{Asked, PolicyState};
 use crate::engine::repository_state::{Changed, RepositoryState};
+use crate::engine::scan::ScanKey;
 use crate::engine::schedule::Slot;
 use crate::engine::sources::host_of;
 use crate::engine::world::{Kind, ObjectId, Status, Update, World};
@@ -51,9 +52,10 @@ impl<W: World> Engine<W> {
             let state = PolicyState::new(object);
             let scan_key = state.scan_key().cloned();
             self.policies.insert(key.clone(), state);
+            self.join_scan(scan_key.as_ref(), &key);
             // A policy often comes together with the ClusterImageRegistry of its host, and not always after it.
             let soon = if self.is_complete { now + self.settings.gather } else { now };
-            self.ask_for_scan(scan_key, soon);
+            self.ask_for_scan(scan_key.as_ref(), soon);
             self.ask_for_cycles_of(&key, now);
             self.show_policy(&key);
             return;
@@ -65,11 +67,12 @@ impl<W: World> Engine<W> {
             let new = state.object();
             new.metadata.labels != old_object.metadata.labels || new.spec != old_object.spec
         });
-        if asked == Asked::ScanNow {
-            self.ask_for_scan_first(scan_key.clone());
-        }
         if old_scan != scan_key {
-            self.drop_scan_without_members(old_scan);
+            self.leave_scan(old_scan.as_ref(), &key);
+            self.join_scan(scan_key.as_ref(), &key);
+        }
+        if asked == Asked::ScanNow {
+            self.ask_for_scan_first(scan_key.as_ref());
         }
         if has_moved {
             self.forget_where_not_taken(&key);
@@ -130,8 +133,10 @@ impl<W: World> Engine<W> {
         };
         let asking = self.registries.values().filter(|registry| is_asked(&registry.spec));
         let hosts: HashSet<_> = asking.map(|registry| host_of(registry)).collect();
-        for (key, slot) in &mut self.scans {
-            if hosts.contains(key.image.host()) {
+        let scans = self.scans.keys().filter(|key| hosts.contains(key.image.host()));
+        let scans: Vec<ScanKey> = scans.cloned().collect();
+        for key in scans {
+            if let Some(mut slot) = self.scans.get_mut(&key) {
                 slot.ask_anew(now);
             }
         }
@@ -141,7 +146,7 @@ impl<W: World> Engine<W> {
         match kind {
             Kind::Policy => {
                 let scan_key = self.policies.remove(key).and_then(|state| state.scan_key().cloned());
-                self.drop_scan_without_members(scan_key);
+                self.leave_scan(scan_key.as_ref(), key);
                 let soon = Instant::now() + self.settings.gather;
                 let namespace = &key.namespace;
                 let affected =

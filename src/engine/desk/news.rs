@@ -1,10 +1,10 @@
 //! What deliveries of webhooks tell: which scans are asked for, and which tags their lists should show.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Engine;
+use super::agenda::Agenda;
 use crate::engine::scan::{Scan, ScanKey};
-use crate::engine::schedule::Slot;
 use crate::engine::world::World;
 use crate::image::{ImageName, Tag};
 use crate::registry::webhook::Pushed;
@@ -13,10 +13,13 @@ impl<W: World> Engine<W> {
     /// What nobody scans is passed over: the sender may tell of a whole registry.
     pub(super) fn take_news(&mut self, pushed: &BTreeSet<Pushed>) {
         for pushed in pushed {
-            for (key, slot) in told_of(&mut self.scans, pushed) {
-                slot.ask_on_news();
+            let told: Vec<ScanKey> = told_of(&self.scans, pushed).cloned().collect();
+            for key in told {
+                if let Some(mut slot) = self.scans.get_mut(&key) {
+                    slot.ask_on_news();
+                }
                 if let Some(tag) = &pushed.tag {
-                    self.awaited.entry(key.clone()).or_default().expect(tag.clone());
+                    self.awaited.entry(key).or_default().expect(tag.clone());
                 }
             }
         }
@@ -34,7 +37,7 @@ impl<W: World> Engine<W> {
         if awaited.tags().is_empty() {
             self.awaited.remove(key);
         }
-        if let (Some(pause), Some(slot)) = (pause, self.scans.get_mut(key)) {
+        if let (Some(pause), Some(mut slot)) = (pause, self.scans.get_mut(key)) {
             tracing::debug!(image = %key.image, tags = scan.lacking.len(), ?pause, "tags of which a delivery told are not listed yet");
             slot.look_again(pause);
         }
@@ -43,22 +46,20 @@ impl<W: World> Engine<W> {
 
 /// The scans of which a delivery speaks. All that it can mean stand together in their order, so that a fleet's other
 /// thousands are not looked at.
-fn told_of<'a>(
-    scans: &'a mut BTreeMap<ScanKey, Slot>,
-    pushed: &'a Pushed,
-) -> impl Iterator<Item = (&'a ScanKey, &'a mut Slot)> {
+fn told_of<'a>(scans: &'a Agenda, pushed: &'a Pushed) -> impl Iterator<Item = &'a ScanKey> {
     let may_be_meant = |image: &ImageName| {
         let is_near = || image.repository().starts_with(pushed.image.repository());
         pushed.image == *image || (pushed.and_below && pushed.image.host() == image.host() && is_near())
     };
     let first = ScanKey { image: pushed.image.clone(), asker: None };
-    let near = scans.range_mut(first..).take_while(move |(key, _)| may_be_meant(&key.image));
-    near.filter(|(key, _)| pushed.is_of(&key.image))
+    let near = scans.keys_from(first).take_while(move |key| may_be_meant(&key.image));
+    near.filter(|key| pushed.is_of(&key.image))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ObjectKey;
     use crate::engine::asker::Asker;
 
     fn image(name: &str) -> ImageName {
@@ -82,18 +83,17 @@ mod tests {
             "z.example/shop/api",
         ];
         let key = |name, asker| ScanKey { image: image(name), asker };
-        let mut scans: BTreeMap<ScanKey, Slot> =
-            names.iter().map(|name| (key(name, None), Slot::default())).collect();
-        scans.insert(key("r.example/shop/api", Some(asker)), Slot::default());
+        let (mut scans, policy) = (Agenda::default(), ObjectKey::new("shop", "api"));
+        names.iter().for_each(|name| scans.join(&key(name, None), &policy));
+        scans.join(&key("r.example/shop/api", Some(asker)), &policy);
         let pushed = Pushed { image: image(name), and_below, tag: None };
         let expected: Vec<String> = scans
             .keys()
             .filter(|key| pushed.is_of(&key.image))
             .map(|key| format!("{} {}", key.image, key.asker.is_some()))
             .collect();
-        let told = told_of(&mut scans, &pushed);
-        let told: Vec<String> =
-            told.map(|(key, _)| format!("{} {}", key.image, key.asker.is_some())).collect();
+        let told = told_of(&scans, &pushed);
+        let told: Vec<String> = told.map(|key| format!("{} {}", key.image, key.asker.is_some())).collect();
         assert_eq!(told, expected, "{name} {and_below}");
         told
     }

@@ -48,13 +48,13 @@ impl<W: World> Engine<W> {
 
     /// Whether nothing is under way or asked for.
     pub(super) fn is_done(&self) -> bool {
-        let mut slots = self.scans.values().chain(self.cycles.values()).chain(self.checks.values());
+        let mut slots = self.scans.slots().chain(self.cycles.values()).chain(self.checks.values());
         self.is_complete && self.jobs.is_empty() && slots.all(Slot::is_at_rest)
     }
 
     /// Whether cycles wait for what the scans find, so that there is one commit for all of it.
     pub(super) fn holds_cycles_back(&self) -> bool {
-        self.is_once && self.scans.values().any(Slot::is_running)
+        self.is_once && self.scans.slots().any(Slot::is_running)
     }
 
     fn is_all_ready(&self) -> bool {

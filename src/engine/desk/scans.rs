@@ -1,6 +1,6 @@
 //! Scans: which are due, how many run at once, and what they are given.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -11,54 +11,65 @@ use super::{Done, Engine, Job};
 use crate::api::{ObjectKey, RegistryLimits, requested_at};
 use crate::engine::revision::Revision;
 use crate::engine::scan::{self, Member, Scan, ScanKey, ScanOrder, Verdict};
-use crate::engine::schedule::Turn;
 use crate::engine::sources::sources_of;
 use crate::engine::world::World;
 use crate::registry::ListVersion;
 
 impl<W: World> Engine<W> {
-    pub(super) fn ask_for_scan(&mut self, key: Option<ScanKey>, at: Instant) {
-        if let Some(key) = key {
-            self.scans.entry(key).or_default().ask(at);
+    pub(super) fn ask_for_scan(&mut self, key: Option<&ScanKey>, at: Instant) {
+        if let Some(mut slot) = key.and_then(|key| self.scans.get_mut(key)) {
+            slot.ask(at);
         }
     }
 
-    pub(super) fn drop_scan_without_members(&mut self, key: Option<ScanKey>) {
-        if let Some(key) = key
-            && !self.policies.values().any(|state| state.scan_key() == Some(&key))
-        {
-            self.scans.remove(&key);
-            self.known_lists.remove(&key);
-            self.awaited.remove(&key);
+    pub(super) fn join_scan(&mut self, key: Option<&ScanKey>, policy: &ObjectKey) {
+        if let Some(key) = key {
+            self.scans.join(key, policy);
+        }
+    }
+
+    pub(super) fn leave_scan(&mut self, key: Option<&ScanKey>, policy: &ObjectKey) {
+        if let Some(key) = key.filter(|key| self.scans.leave(key, policy)) {
+            self.known_lists.remove(key);
+            self.awaited.remove(key);
         }
     }
 
     /// Somebody waits for this scan: it goes before those that are due by themselves.
-    pub(super) fn ask_for_scan_first(&mut self, key: Option<ScanKey>) {
-        if let Some(key) = key {
-            self.scans.entry(key).or_default().ask_urgently();
+    pub(super) fn ask_for_scan_first(&mut self, key: Option<&ScanKey>) {
+        if let Some(mut slot) = key.and_then(|key| self.scans.get_mut(key)) {
+            slot.ask_urgently();
         }
     }
 
     /// Starts the scans that are due, as many as may run at once in all and at each host. A host that wants to be left
     /// alone is; others keep their pace. Hosts are free to make up, so the namespaces take turns.
     pub(super) fn start_scans(&mut self, now: Instant, next: &mut Instant) {
-        let mut due: Vec<(Turn, &ScanKey)> = Vec::new();
-        for (key, slot) in &self.scans {
-            match slot.due() {
-                Some(at) if at <= now => due.push((slot.turn(), key)),
-                Some(at) => *next = (*next).min(at),
-                None => {}
+        let (first, held_back) = self.first_scans(now);
+        for (key, until) in held_back {
+            if let Some(mut slot) = self.scans.get_mut(&key) {
+                slot.hold_back(until);
             }
         }
-        if due.is_empty() {
-            return;
+        for (key, namespace) in first {
+            self.start_scan(key, namespace);
         }
-        let mut hosts: HashMap<&str, Host> = HashMap::new();
+        *next = self.scans.next_after(now).map_or(*next, |at| at.min(*next));
+    }
+
+    /// The scans that may begin, each in the turn of a namespace, and those that are to wait until a moment.
+    fn first_scans(&self, now: Instant) -> (Vec<(ScanKey, String)>, Vec<(ScanKey, Instant)>) {
         let running = self.jobs.values().filter_map(|job| match job {
             Job::Scan(key, _, namespace) => Some((key, namespace.as_str())),
             Job::Cycle(..) | Job::Check(_) => None,
         });
+        let mut due = self.scans.due(now).peekable();
+        let (mut first, mut held_back) = (Vec::new(), Vec::new());
+        let all = self.settings.scans_at_once;
+        if due.peek().is_none() || running.clone().count() >= all {
+            return (first, held_back);
+        }
+        let mut hosts: HashMap<&str, Host> = HashMap::new();
         for (key, _) in running.clone() {
             hosts.entry(key.image.host()).or_insert_with(|| self.host_of(key)).begin();
         }
@@ -66,16 +77,15 @@ impl<W: World> Engine<W> {
         for (turn, key) in due {
             let host = hosts.entry(key.image.host()).or_insert_with(|| self.host_of(key));
             match host.left_alone_until {
-                Some(until) => *next = (*next).min(until),
+                Some(until) => held_back.push((key.clone(), until)),
                 None if host.free == 0 => {}
                 // One that several share begins with the first turn of any of them: nobody makes others wait by joining.
                 None => waiting.extend(self.namespaces_of(key).into_iter().map(|one| (one, (turn, key)))),
             }
         }
         let at_work = running.map(|(_, namespace)| namespace);
-        let has_others = has_many_namespaces(&self.policies);
-        let mut places = Places::new(self.settings.scans_at_once, has_others, at_work, waiting);
-        let (mut first, mut begun) = (Vec::new(), HashSet::new());
+        let mut places = Places::new(all, has_many_namespaces(&self.policies), at_work, waiting);
+        let mut begun = HashSet::new();
         while let Some((namespace, (_, key))) = places.give(|(_, key)| {
             !begun.contains(key) && hosts.get(key.image.host()).is_some_and(|host| host.free > 0)
         }) {
@@ -83,21 +93,21 @@ impl<W: World> Engine<W> {
             begun.insert(key);
             first.push((key.clone(), namespace.to_owned()));
         }
-        for (key, namespace) in first {
-            self.start_scan(key, namespace);
-        }
+        (first, held_back)
     }
 
     /// The namespaces of the policies that take part in a scan.
-    fn namespaces_of(&self, key: &ScanKey) -> BTreeSet<&str> {
-        let policies = self.policies.iter().filter(|(_, state)| state.scan_key() == Some(key));
-        policies.map(|(policy, _)| policy.namespace.as_str()).collect()
+    fn namespaces_of(&self, key: &ScanKey) -> Vec<&str> {
+        let mut namespaces: Vec<&str> =
+            self.scans.members(key).map(|policy| policy.namespace.as_str()).collect();
+        namespaces.dedup();
+        namespaces
     }
 
     /// Remembers a list that its registry knows again, for those who have chosen from it.
     pub(super) fn note_list(&mut self, key: &ScanKey, scan: &Scan) {
         match &scan.version {
-            Some(version) if self.scans.contains_key(key) => {
+            Some(version) if self.scans.contains(key) => {
                 // Whose new choice has no digest yet keeps the one before, and must be given the list again.
                 let has_used = |verdict: &&Verdict| verdict.choice.is_none() || verdict.digest.is_ok();
                 let seen_by = |verdict: &Verdict| (verdict.member.key.clone(), verdict.member.revision);
@@ -125,8 +135,8 @@ impl<W: World> Engine<W> {
 
     /// The policies that take part in a scan. What is known of the list counts for those who have chosen from it.
     pub(super) fn members_of(&self, key: &ScanKey, known: Option<&KnownList>) -> Vec<Member> {
-        let policies = self.policies.iter().filter(|(_, state)| state.scan_key() == Some(key));
-        let members = policies.filter_map(|(policy_key, state)| {
+        let members = self.scans.members(key).filter_map(|policy_key| {
+            let state = self.policies.get(policy_key)?;
             let policy = Arc::clone(state.active_policy()?);
             let seen = known.is_some_and(|known| known.was_given_to(policy_key, state.revision()));
             let chosen = state.chosen_tag().filter(|_| seen).cloned();
@@ -145,8 +155,10 @@ impl<W: World> Engine<W> {
         let known = self.known_lists.get(&key).filter(|_| awaited.is_empty());
         let members = self.members_of(&key, known);
         let known = known.map(|known| known.version.clone());
-        let Some(slot) = self.scans.get_mut(&key) else { return };
-        slot.start();
+        match self.scans.get_mut(&key) {
+            Some(mut slot) => slot.start(),
+            None => return,
+        }
         let (world, tools) = (Arc::clone(&self.world), self.tools.clone());
         let sources = sources_of(&key.image, |host| self.registry_of(host));
         let order = ScanOrder { sources, known, awaited };

@@ -107,7 +107,7 @@ impl<W: World> Engine<W> {
         };
         let interval = members.iter().map(|member| member.policy.interval()).min().unwrap_or(IDLE);
         let interval = if ask_again { interval.min(CONFIRM_AFTER) } else { interval };
-        if let Some(slot) = self.scans.get_mut(key) {
+        if let Some(mut slot) = self.scans.get_mut(key) {
             slot.finish(interval, pace);
         }
     }
@@ -177,7 +177,7 @@ impl<W: World> Engine<W> {
         for (policy, doubt) in &report.doubts {
             tracing::info!(%policy, why = doubt.why, "a digest is kept out of Git");
             let scan = self.policies.get(policy).and_then(PolicyState::scan_key).filter(|_| doubt.has_moved);
-            if let Some(slot) = scan.and_then(|scan| self.scans.get_mut(scan)) {
+            if let Some(mut slot) = scan.and_then(|scan| self.scans.get_mut(scan)) {
                 slot.ask_on_news();
             }
         }
@@ -230,7 +230,10 @@ impl<W: World> Engine<W> {
         let slot = match job {
             Job::Scan(key, members, _) => {
                 self.fail_members(&members, Reason::InternalError, &message);
-                self.scans.get_mut(&key)
+                if let Some(mut slot) = self.scans.get_mut(&key) {
+                    slot.finish(IDLE, Pace::AfterFailure(None));
+                }
+                return;
             }
             Job::Cycle(key, begun) => {
                 let Some(state) = self.repositories.get_mut(&key) else {

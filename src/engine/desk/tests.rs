@@ -104,7 +104,7 @@ fn begin_scan(desk: &mut Engine<Still>) -> (ScanKey, Vec<Member>) {
     let key = desk.scans.keys().next().unwrap().clone();
     let members = desk.members_of(&key, None);
     assert!(!members.is_empty());
-    desk.scans.values_mut().for_each(Slot::start);
+    desk.scans.get_mut(&key).unwrap().start();
     (key, members)
 }
 
@@ -198,7 +198,7 @@ async fn a_scan_for_a_policy_that_is_gone_decides_nothing_for_the_one_made_anew(
         desk.take_in(policy("2", "", semver("<2")));
         end_scan(&mut desk, scan, "2.0.0");
         assert_eq!(status(&desk, Kind::Policy)["selected"], Value::Null);
-        assert!(desk.scans.values().all(|slot| slot.due().unwrap() <= Instant::now()), "its own is due");
+        assert!(desk.scans.slots().all(|slot| slot.due().unwrap() <= Instant::now()), "its own is due");
         let scan = begin_scan(&mut desk);
         end_scan(&mut desk, scan, "1.9.3");
         assert_eq!(status(&desk, Kind::Policy)["selected"]["tag"], "1.9.3");
@@ -267,9 +267,7 @@ async fn a_request_is_handled_by_what_began_after_it() {
     for kind in [Kind::Policy, Kind::Repository] {
         assert_eq!(status(&desk, kind)["lastHandledRequest"], Value::Null);
     }
-    assert!(
-        desk.scans.values().chain(desk.cycles.values()).all(|slot| slot.due().unwrap() <= Instant::now())
-    );
+    assert!(desk.scans.slots().chain(desk.cycles.values()).all(|slot| slot.due().unwrap() <= Instant::now()));
     let (scan, cycle) = (begin_scan(&mut desk), begin_cycle(&mut desk));
     // As the writing of a status brings it.
     desk.take_in(policy("1", "now", semver("*")));
@@ -279,7 +277,7 @@ async fn a_request_is_handled_by_what_began_after_it() {
     for kind in [Kind::Policy, Kind::Repository] {
         assert_eq!(status(&desk, kind)["lastHandledRequest"], "now");
     }
-    assert!(desk.scans.values().chain(desk.cycles.values()).all(|slot| slot.due().unwrap() > Instant::now()));
+    assert!(desk.scans.slots().chain(desk.cycles.values()).all(|slot| slot.due().unwrap() > Instant::now()));
 }
 
 #[tokio::test]

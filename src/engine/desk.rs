@@ -45,7 +45,7 @@ use crate::api::{ClusterImageRegistry, ObjectKey};
 use crate::registry;
 use agenda::Agenda;
 pub use once::Ended;
-use scans::KnownList;
+use scans::{KnownList, Rest};
 
 /// How long running cycles may take to end after the process was asked to stop.
 const GRACE: Duration = Duration::from_secs(25);
@@ -68,6 +68,8 @@ pub struct Engine<W> {
     repositories: BTreeMap<ObjectKey, RepositoryState>,
     registries: BTreeMap<String, Arc<ClusterImageRegistry>>,
     scans: Agenda,
+    /// Until when a host wants to be left alone by those who ask it in this way.
+    rests: HashMap<Rest, Instant>,
     /// The lists that registries know again.
     known_lists: BTreeMap<ScanKey, KnownList>,
     /// The tags that deliveries named and that no list has shown yet.
@@ -173,6 +175,7 @@ impl<W: World> Engine<W> {
             repositories: BTreeMap::new(),
             registries: BTreeMap::new(),
             scans: Agenda::default(),
+            rests: HashMap::new(),
             known_lists: BTreeMap::new(),
             awaited: BTreeMap::new(),
             cycles: BTreeMap::new(),

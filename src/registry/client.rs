@@ -100,8 +100,8 @@ impl Client {
         listing::list(&session, known, each).await
     }
 
-    /// Until when a host, as image names have it, wants to be left alone. Before, it is not asked: every question to it is
-    /// [`Error::RateLimited`] at once.
+    /// Until when a host, as image names have it, wants to be left alone by all. Before, it is not asked: every question to it
+    /// is [`Error::RateLimited`] at once. So is one with a credential to which alone it has said so.
     #[must_use]
     pub fn left_alone_until(&self, host: &str) -> Option<Instant> {
         self.shared.paces.known(host)?.left_alone_until(Instant::now())

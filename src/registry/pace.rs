@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The most hosts whose paces are kept: whoever may create an ImagePolicy can name one host after the other.
 const MOST: usize = 16_384;
+
+/// The most credentials that are known at one host: whoever may create a Secret can make up one after the other.
+const MOST_CALLERS: usize = 1024;
 
 /// The least time between two looks at all of them for those that can be forgotten.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -69,24 +72,50 @@ pub(super) struct Pace {
     state: Mutex<State>,
 }
 
+/// Tells one credential from any other.
+pub(super) type Caller = u64;
+
 #[derive(Default)]
 struct State {
     /// When the next request may go out, where their number is limited.
     next_turn: Option<Instant>,
+    /// What the host wants of all.
+    rest: Rest,
+    /// What it wants of those who ask with a credential.
+    callers: HashMap<Caller, Known>,
+}
+
+/// How long somebody is to leave a host alone.
+#[derive(Default)]
+struct Rest {
     /// The host does not want to be asked before.
-    left_alone_until: Option<Instant>,
+    until: Option<Instant>,
     /// How often in a row it asked for fewer requests and did not say how long.
     pleas: u32,
+}
+
+/// What is known of one who asks with a credential.
+#[derive(Default)]
+struct Known {
+    rest: Rest,
+    /// The credential is good: wrong ones are free to make up.
+    was_let_in: bool,
 }
 
 impl Pace {
     /// The moment at which a request may go out, when at most so many may in a second: evenly, without bursts.
     ///
     /// # Errors
-    /// How long the host still wants to be left alone.
-    pub(super) fn turn(&self, per_second: Option<NonZeroU32>, now: Instant) -> Result<Instant, Duration> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(until) = state.left_alone_until.filter(|until| *until > now) {
+    /// How long the host still wants to be left alone, by all or by this caller.
+    pub(super) fn turn(
+        &self,
+        caller: Option<Caller>,
+        per_second: Option<NonZeroU32>,
+        now: Instant,
+    ) -> Result<Instant, Duration> {
+        let mut state = self.lock();
+        let own = caller.and_then(|caller| state.callers.get(&caller)?.rest.left(now));
+        if let Some(until) = state.rest.left(now).max(own) {
             return Err(until - now);
         }
         let Some(per_second) = per_second else { return Ok(now) };
@@ -95,41 +124,91 @@ impl Pace {
         Ok(turn)
     }
 
-    /// Until when the host wants to be left alone.
+    /// Until when the host wants to be left alone by all.
     pub(super) fn left_alone_until(&self, now: Instant) -> Option<Instant> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.left_alone_until.filter(|until| *until > now)
+        self.lock().rest.left(now)
     }
 
-    /// Whether the next request must wait.
+    /// Whether the next request must wait, of whomever.
     fn is_waited_for(&self, now: Instant) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        [state.left_alone_until, state.next_turn].into_iter().flatten().any(|until| until > now)
+        let state = self.lock();
+        let of_callers = state.callers.values().any(|known| known.rest.left(now).is_some());
+        of_callers || state.rest.left(now).max(state.next_turn) > Some(now)
     }
 
-    /// Takes to heart what an answer says about the number of requests.
-    pub(super) fn note(&self, status: StatusCode, headers: &HeaderMap, now: Instant, date: Timestamp) {
+    /// Takes to heart what an answer says about the number of requests. What it says to one who has shown a credential is
+    /// meant for that one alone, until a second good one hears it at the same time: then it is meant for all.
+    pub(super) fn note(
+        &self,
+        caller: Option<Caller>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: Instant,
+        date: Timestamp,
+    ) {
         let plea = plea(status, headers, date);
         if plea.is_none() && !status.is_success() {
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = state.left_alone_until.filter(|until| *until > now);
-        let pause = match plea {
-            None => {
-                state.pleas = 0;
-                return;
+        let mut state = self.lock();
+        if plea.is_none() {
+            state.rest.pleas = 0;
+        }
+        // A server that fails does so for all.
+        let caller = caller.filter(|_| !status.is_server_error());
+        if let Some(caller) = caller {
+            let known = state.known(caller, now);
+            known.was_let_in |= status.is_success();
+            match plea {
+                Some(plea) => known.rest.take(plea, now),
+                None => known.rest.pleas = 0,
             }
-            Some(Plea::For(pause)) => pause,
+        }
+        let held_back = |known: &&Known| known.was_let_in && known.rest.left(now).is_some();
+        let is_for_all = caller.is_none() || state.callers.values().filter(held_back).count() > 1;
+        if let Some(plea) = plea.filter(|_| is_for_all) {
+            state.rest.take(plea, now);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What is known of a caller. Where there are too many, those who need not wait are forgotten.
+    fn known(&mut self, caller: Caller, now: Instant) -> &mut Known {
+        if self.callers.len() >= MOST_CALLERS && !self.callers.contains_key(&caller) {
+            self.callers.retain(|_, known| known.rest.left(now).is_some());
+            if let Some(any) =
+                self.callers.keys().next().copied().filter(|_| self.callers.len() >= MOST_CALLERS)
+            {
+                self.callers.remove(&any);
+            }
+        }
+        self.callers.entry(caller).or_default()
+    }
+}
+
+impl Rest {
+    fn left(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| *until > now)
+    }
+
+    fn take(&mut self, plea: Plea, now: Instant) {
+        let known = self.left(now);
+        let pause = match plea {
+            Plea::For(pause) => pause,
             // Of requests that were under way together each one is refused; that is one plea.
-            Some(Plea::Unsaid) if known.is_some() => return,
-            Some(Plea::Unsaid) => {
-                let grown = FIRST_PAUSE.saturating_mul(1 << state.pleas.min(16)).min(LONGEST_PAUSE);
-                state.pleas = state.pleas.saturating_add(1);
+            Plea::Unsaid if known.is_some() => return,
+            Plea::Unsaid => {
+                let grown = FIRST_PAUSE.saturating_mul(1 << self.pleas.min(16)).min(LONGEST_PAUSE);
+                self.pleas = self.pleas.saturating_add(1);
                 grown
             }
         };
-        state.left_alone_until = known.max(Some(now + pause));
+        self.until = known.max(Some(now + pause));
     }
 }
 
@@ -137,25 +216,37 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// Of one who has shown no credential.
     fn refuse(pace: &Pace, headers: &[(&'static str, &str)], now: Instant) {
         answer(pace, 429, headers, now);
     }
 
     fn answer(pace: &Pace, status: u16, headers: &[(&'static str, &str)], now: Instant) {
+        answer_to(None, pace, status, headers, now);
+    }
+
+    fn answer_to(
+        caller: Option<Caller>,
+        pace: &Pace,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        now: Instant,
+    ) {
         let headers = headers.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        pace.note(StatusCode::from_u16(status).unwrap(), &headers.collect(), now, Timestamp::UNIX_EPOCH);
+        let (status, headers) = (StatusCode::from_u16(status).unwrap(), headers.collect());
+        pace.note(caller, status, &headers, now, Timestamp::UNIX_EPOCH);
     }
 
     #[test]
     fn requests_go_out_evenly() {
         let (pace, now) = (Pace::default(), Instant::now());
         let four = NonZeroU32::new(4);
-        let turns: Vec<_> = (0..5).map(|_| (pace.turn(four, now).unwrap() - now).as_millis()).collect();
+        let turns: Vec<_> = (0..5).map(|_| (pace.turn(None, four, now).unwrap() - now).as_millis()).collect();
         assert_eq!(turns, [0, 250, 500, 750, 1000]);
         let later = now + Duration::from_secs(60);
-        assert_eq!(pace.turn(four, later), Ok(later), "what was not used is not saved up");
-        assert_eq!(pace.turn(four, later), Ok(later + Duration::from_millis(250)));
-        assert_eq!(pace.turn(None, later), Ok(later));
+        assert_eq!(pace.turn(None, four, later), Ok(later), "what was not used is not saved up");
+        assert_eq!(pace.turn(None, four, later), Ok(later + Duration::from_millis(250)));
+        assert_eq!(pace.turn(None, None, later), Ok(later));
     }
 
     #[test]
@@ -163,7 +254,7 @@ mod tests {
         let (pace, now) = (Pace::default(), Instant::now());
         let seconds = Duration::from_secs;
         refuse(&pace, &[("retry-after", "30")], now);
-        assert_eq!(pace.turn(None, now + seconds(10)), Err(seconds(20)));
+        assert_eq!(pace.turn(None, None, now + seconds(10)), Err(seconds(20)));
         assert_eq!(pace.left_alone_until(now), Some(now + seconds(30)));
         refuse(&pace, &[("retry-after", "3")], now + seconds(1));
         assert_eq!(
@@ -177,7 +268,7 @@ mod tests {
             Some(now + seconds(30)),
             "nor does an answer that was under way"
         );
-        assert_eq!(pace.turn(None, now + seconds(30)), Ok(now + seconds(30)));
+        assert_eq!(pace.turn(None, None, now + seconds(30)), Ok(now + seconds(30)));
     }
 
     #[test]
@@ -195,6 +286,69 @@ mod tests {
         answer(&pace, 200, &[], now);
         refuse(&pace, &[], now);
         assert_eq!(pace.left_alone_until(now), Some(now + FIRST_PAUSE), "forgiven");
+    }
+
+    /// Who must wait: caller 1, caller 2, and all.
+    fn who_waits(pace: &Pace, now: Instant) -> [bool; 3] {
+        let waits = |caller| pace.turn(Some(caller), None, now).is_err();
+        [waits(1), waits(2), pace.left_alone_until(now).is_some()]
+    }
+
+    #[test]
+    fn what_is_said_to_one_credential_holds_back_that_one_alone() {
+        let now = Instant::now();
+        let wait = [("retry-after", "30")];
+        let pace = Pace::default();
+        answer_to(Some(1), &pace, 429, &wait, now);
+        assert_eq!(who_waits(&pace, now), [true, false, false]);
+        assert_eq!(pace.turn(None, None, now), Ok(now));
+        assert!(pace.is_waited_for(now));
+        answer_to(Some(2), &pace, 429, &wait, now);
+        assert_eq!(who_waits(&pace, now), [true, true, false], "wrong passwords are free to make up");
+
+        let pace = Pace::default();
+        (1..3).for_each(|caller| answer_to(Some(caller), &pace, 200, &[], now));
+        answer_to(Some(1), &pace, 429, &wait, now);
+        assert_eq!(who_waits(&pace, now), [true, false, false]);
+        answer_to(Some(2), &pace, 429, &wait, now);
+        assert_eq!(who_waits(&pace, now), [true, true, true], "two that are good hear it");
+        let later = now + Duration::from_secs(31);
+        assert_eq!(who_waits(&pace, later), [false; 3]);
+        answer_to(Some(2), &pace, 429, &wait, later);
+        assert_eq!(who_waits(&pace, later), [false, true, false], "not at one time");
+    }
+
+    #[test]
+    fn what_is_said_to_strangers_or_by_a_server_that_fails_holds_back_all() {
+        let now = Instant::now();
+        for (caller, status) in [(None, 429), (None, 503), (Some(1), 503)] {
+            let pace = Pace::default();
+            answer_to(caller, &pace, status, &[("retry-after", "30")], now);
+            assert_eq!(who_waits(&pace, now), [true; 3], "{caller:?} {status}");
+        }
+    }
+
+    #[test]
+    fn one_credential_is_left_ever_longer_and_forgiven_by_itself() {
+        let (pace, mut now) = (Pace::default(), Instant::now());
+        let mut pause = |status| {
+            answer_to(Some(1), &pace, status, &[], now);
+            let left = pace.turn(Some(1), None, now).err().unwrap_or_default();
+            now += left;
+            left.as_secs()
+        };
+        assert_eq!([429, 429, 429, 200, 429].map(&mut pause), [5, 10, 20, 0, 5]);
+    }
+
+    #[test]
+    fn made_up_credentials_do_not_pile_up_and_end_no_pause() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        let wait = [("retry-after", "30")];
+        answer_to(Some(1), &pace, 429, &wait, now);
+        (10..5000).for_each(|caller| answer_to(Some(caller), &pace, 200, &[], now));
+        assert!(pace.turn(Some(1), None, now).is_err());
+        (10..5000).for_each(|caller| answer_to(Some(caller), &pace, 429, &wait, now));
+        assert_eq!(pace.lock().callers.len(), MOST_CALLERS);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::challenge::Challenge;
 use super::client::Shared;
-use super::pace::Pace;
+use super::pace::{Caller, Pace};
 use super::page_size::PageSize;
 use super::refusal::{Refusal, is_passing};
 use super::{Access, Error, HostSettings, realm};
@@ -35,6 +35,8 @@ pub(super) struct Session<'a> {
     base: Url,
     origin: String,
     pace: Arc<Pace>,
+    /// The credential as the pace knows it, where there is one.
+    caller: Option<Caller>,
     /// What the host said of itself, where that may be another thing the next time.
     learned: OnceCell<Option<Challenge>>,
 }
@@ -53,7 +55,8 @@ impl<'a> Session<'a> {
         let http = shared.pool(&access.host)?;
         let origin = realm::origin(&base);
         let pace = shared.paces.of(image.host(), Instant::now());
-        Ok(Self { shared, image, access, http, base, origin, pace, learned: OnceCell::new() })
+        let caller = access.credential.as_ref().map(|credential| shared.hasher.hash_one(credential));
+        Ok(Self { shared, image, access, http, base, origin, pace, caller, learned: OnceCell::new() })
     }
 
     /// The registry as people name it.
@@ -106,14 +109,15 @@ impl<'a> Session<'a> {
             authorized(request, authorization)
         };
         let first = self.known_authorization(limits).await?;
-        let response = self.send(limits, || request(first.as_ref())).await?;
+        let shows = if first.is_some() { Shows::Credential } else { Shows::Nothing };
+        let response = self.send(shows, limits, || request(first.as_ref())).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         let challenge = Challenge::from_headers(response.headers());
         let refusal = Refusal::read(response, limits).await;
         let second = self.authorization_for(challenge, first, refusal, limits).await?;
-        let response = self.send(limits, || request(Some(&second))).await?;
+        let response = self.send(Shows::Credential, limits, || request(Some(&second))).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             return Err(self.unauthorized(Refusal::read(response, limits).await));
         }
@@ -147,10 +151,15 @@ impl<'a> Session<'a> {
     }
 
     /// Sends, and sends again after a short pause where the connection broke or the server failed for the moment.
-    async fn send(&self, limits: &Limits, request: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
+    async fn send(
+        &self,
+        shows: Shows,
+        limits: &Limits,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Response, Error> {
         let mut pause = FIRST_PAUSE;
         for _ in 0..RETRIES {
-            match self.send_once(limits, request()).await {
+            match self.send_once(shows, limits, request()).await {
                 Ok(response) if is_passing(&response) => {}
                 Err(Error::Net(net::Error::Unreachable { .. })) => {}
                 settled => return settled,
@@ -158,13 +167,18 @@ impl<'a> Session<'a> {
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
             pause *= 2;
         }
-        self.send_once(limits, request()).await
+        self.send_once(shows, limits, request()).await
     }
 
     /// Sends when it is its turn, unless the host wants to be left alone. The token server counts as the host.
-    async fn send_once(&self, limits: &Limits, request: RequestBuilder) -> Result<Response, Error> {
+    async fn send_once(
+        &self,
+        shows: Shows,
+        limits: &Limits,
+        request: RequestBuilder,
+    ) -> Result<Response, Error> {
         let now = Instant::now();
-        let turn = self.pace.turn(self.access.host.requests_per_second, now);
+        let turn = self.pace.turn(self.caller, self.access.host.requests_per_second, now);
         let turn = turn
             .map_err(|rest| Error::RateLimited { host: self.host().to_owned(), retry_after: Some(rest) })?;
         if turn >= limits.until {
@@ -175,9 +189,18 @@ impl<'a> Session<'a> {
             tokio::time::sleep_until(turn).await;
         }
         let response = self.shared.connections.send(&self.http, request, limits).await?;
-        self.pace.note(response.status(), response.headers(), Instant::now(), Timestamp::now());
+        let caller = self.caller.filter(|_| shows == Shows::Credential);
+        self.pace.note(caller, response.status(), response.headers(), Instant::now(), Timestamp::now());
         Ok(response)
     }
+}
+
+/// What a request shows of who asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// The credential, or a token that was given for it, where there is a credential.
+    Credential,
+    Nothing,
 }
 
 fn authorized(request: RequestBuilder, authorization: Option<&HeaderValue>) -> RequestBuilder {

@@ -2,6 +2,7 @@
 
 mod early;
 mod newer_digest;
+mod rate_limits;
 mod tenants;
 
 use std::collections::BTreeMap;

@@ -135,6 +135,7 @@ impl<W: World> Engine<W> {
         let hosts: HashSet<_> = asking.map(|registry| host_of(registry)).collect();
         let scans = self.scans.keys().filter(|key| hosts.contains(key.image.host()));
         let scans: Vec<ScanKey> = scans.cloned().collect();
+        self.rests.clear();
         for key in scans {
             if let Some(mut slot) = self.scans.get_mut(&key) {
                 slot.ask_anew(now);

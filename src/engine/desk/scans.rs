@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -9,6 +10,7 @@ use super::dispatch::has_many_namespaces;
 use super::places::Places;
 use super::{Done, Engine, Job};
 use crate::api::{ObjectKey, RegistryLimits, requested_at};
+use crate::engine::asker::Asker;
 use crate::engine::revision::Revision;
 use crate::engine::scan::{self, Member, Scan, ScanKey, ScanOrder, Verdict};
 use crate::engine::sources::sources_of;
@@ -76,7 +78,8 @@ impl<W: World> Engine<W> {
         let mut waiting = Vec::new();
         for (turn, key) in due {
             let host = hosts.entry(key.image.host()).or_insert_with(|| self.host_of(key));
-            match host.left_alone_until {
+            let rest = self.rests.get(&Rest::of(key)).copied().filter(|until| *until > now);
+            match host.left_alone_until.max(rest) {
                 Some(until) => held_back.push((key.clone(), until)),
                 None if host.free == 0 => {}
                 // One that several share begins with the first turn of any of them: nobody makes others wait by joining.
@@ -102,6 +105,14 @@ impl<W: World> Engine<W> {
             self.scans.members(key).map(|policy| policy.namespace.as_str()).collect();
         namespaces.dedup();
         namespaces
+    }
+
+    /// Notes how long the host of a scan wants to be left alone by those who ask as this scan does. Each other one would find
+    /// that out by itself, and say so in its status.
+    pub(super) fn note_rest(&mut self, key: &ScanKey, wanted: Duration) {
+        let now = Instant::now();
+        self.rests.retain(|_, until| *until > now);
+        self.rests.insert(Rest::of(key), now + wanted);
     }
 
     /// Remembers a list that its registry knows again, for those who have chosen from it.
@@ -181,6 +192,19 @@ pub(super) struct KnownList {
 impl KnownList {
     fn was_given_to(&self, policy: &ObjectKey, revision: Revision) -> bool {
         self.members.iter().any(|(key, seen_as)| key == policy && *seen_as == revision)
+    }
+}
+
+/// Those who ask a host in one way.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Rest {
+    host: String,
+    asker: Option<Asker>,
+}
+
+impl Rest {
+    fn of(key: &ScanKey) -> Self {
+        Self { host: key.image.host().to_owned(), asker: key.asker.clone() }
     }
 }
 

@@ -107,6 +107,9 @@ impl<W: World> Engine<W> {
         };
         let interval = members.iter().map(|member| member.policy.interval()).min().unwrap_or(IDLE);
         let interval = if ask_again { interval.min(CONFIRM_AFTER) } else { interval };
+        if let Pace::AfterFailure(Some(wanted)) = pace {
+            self.note_rest(key, wanted);
+        }
         if let Some(mut slot) = self.scans.get_mut(key) {
             slot.finish(interval, pace);
         }

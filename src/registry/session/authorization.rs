@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
-use super::{Session, authorized};
+use super::{Session, Shows, authorized};
 use crate::net::{Limits, read_capped};
 use crate::registry::challenge::{Bearer, Challenge};
 use crate::registry::form::{FORM, form, with_query};
@@ -48,7 +48,7 @@ impl Session<'_> {
     async fn learn_challenge(&self, limits: &Limits) -> Result<Option<Challenge>, Error> {
         let mut url = self.base.clone();
         url.set_path("/v2/");
-        let response = self.send(limits, || self.http.get(url.clone())).await?;
+        let response = self.send(Shows::Nothing, limits, || self.http.get(url.clone())).await?;
         let challenge = match response.status() {
             StatusCode::UNAUTHORIZED => Challenge::from_headers(response.headers()),
             _ => None,
@@ -129,19 +129,20 @@ impl Session<'_> {
         let scope = bearer.scope.as_ref().unwrap_or(&default_scope);
         let mut asked = vec![("scope", scope.as_str())];
         asked.extend(bearer.service.as_deref().map(|service| ("service", service)));
+        let shows = Shows::Credential;
         let response = match &self.access.credential {
-            None => self.send(limits, || self.http.get(with_query(&realm, &asked))).await?,
+            None => self.send(Shows::Nothing, limits, || self.http.get(with_query(&realm, &asked))).await?,
             Some(Credential::Password { username, password }) => {
                 let basic = self.basic(username, password.expose())?;
                 let url = with_query(&realm, &asked);
-                self.send(limits, || authorized(self.http.get(url.clone()), Some(&basic))).await?
+                self.send(shows, limits, || authorized(self.http.get(url.clone()), Some(&basic))).await?
             }
             Some(Credential::IdentityToken(token)) => {
                 asked.extend([("grant_type", "refresh_token"), ("client_id", "tagtide")]);
                 asked.push(("refresh_token", token.expose()));
                 let form = form(&realm, &asked);
                 let post = || self.http.post(realm.clone()).header(CONTENT_TYPE, FORM);
-                self.send(limits, || post().body(form.clone())).await?
+                self.send(shows, limits, || post().body(form.clone())).await?
             }
         };
         let server = realm::origin(&realm);

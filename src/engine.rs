@@ -19,6 +19,7 @@ mod message;
 mod metrics;
 mod plan;
 mod policy_state;
+mod reads;
 mod recheck;
 mod refusals;
 mod repository_settings;

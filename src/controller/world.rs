@@ -29,6 +29,9 @@ const TOKEN_SECONDS: i64 = 600;
 /// How long one read of a Secret, a ConfigMap or a ServiceAccount may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long scans use what was read of one of these. The API server is asked for each object, and not for each image.
+const KEPT: Duration = Duration::from_secs(10);
+
 /// The content type of a JSON patch.
 const JSON_PATCH: &str = "application/json-patch+json";
 
@@ -137,6 +140,10 @@ impl SecretSource for KubeWorld {
 
     fn operator_namespace(&self) -> &str {
         &self.namespace
+    }
+
+    fn kept_for(&self) -> Duration {
+        KEPT
     }
 }
 

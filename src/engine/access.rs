@@ -189,8 +189,7 @@ impl AccessError {
 }
 
 /// How to ask for the tags of `image`: as the policy says where it does, else as the ClusterImageRegistry of the host
-/// says, else anonymously. Secrets, ConfigMaps and ServiceAccounts are read anew each time, so that a rotated one works at
-/// once.
+/// says, else anonymously. Secrets, ConfigMaps and ServiceAccounts are read from `source` each time.
 ///
 /// # Errors
 /// What is named but can not be used is an error: going on anonymously could show another list.

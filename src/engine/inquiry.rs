@@ -7,10 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::access::{AccessError, access_for};
 use super::asker::Asker;
 use super::choosing::{Looked, Scanned, choose};
-use super::refusals::Refusals;
+use super::reads::Reads;
+use super::refusals::{Refusals, is_refusal};
 use super::selection::Selection;
 use super::sources::Source;
 use super::turns::Turns;
@@ -19,7 +22,7 @@ use crate::api::Reason;
 use crate::image::Tag;
 use crate::net;
 use crate::policy::Policy;
-use crate::registry::{self, Client, Identities, ListVersion};
+use crate::registry::{self, Access, Client, Identities, ListVersion};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +114,7 @@ pub struct Tools {
     pub(super) client: Client,
     pub(super) identities: Identities,
     pub(super) refusals: Refusals,
+    pub(super) reads: Reads,
     pub(super) turns: Turns,
 }
 
@@ -134,7 +138,13 @@ impl Tools {
     /// The tools of a process.
     #[must_use]
     pub fn new(client: Client, identities: Identities) -> Self {
-        Self { client, identities, refusals: Refusals::default(), turns: Turns::default() }
+        Self {
+            client,
+            identities,
+            refusals: Refusals::default(),
+            reads: Reads::default(),
+            turns: Turns::default(),
+        }
     }
 }
 
@@ -249,18 +259,34 @@ impl<S: SecretSource> Inquiry<'_, S> {
     }
 
     async fn ask_one(&self, source: &Source) -> Result<Scanned, ScanError> {
-        let asker = self.asker.filter(|_| source.mirror_of.is_none());
-        let registry = source.registry.as_deref();
-        let Tools { client, identities, refusals, turns } = self.tools;
-        let access = access_for(self.secrets, client, identities, &source.image, asker, registry).await?;
-        let _turn = turns.wait(source.host(), source.scans_at_once()).await;
-        let (image, before) = (&source.image, self.before.clone());
-        let (policies, awaited) = (self.policies, self.awaited);
-        let answer = choose(client, image, &access, policies, before, awaited, self.most_refused).await;
-        if let (None, Some(credential)) = (&source.mirror_of, &access.credential) {
-            refusals.note(image, credential, answer.as_ref().map(|_| ()));
+        let (tools, began) = (self.tools, Instant::now());
+        let access = self.access(source, &tools.reads.of(self.secrets)).await?;
+        let _turn = tools.turns.wait(source.host(), source.scans_at_once()).await;
+        let answer = self.choose(source, &access).await;
+        if answer.as_ref().is_err_and(is_refusal) {
+            // What was read a moment ago may have been replaced since.
+            let anew = self.access(source, &tools.reads.since(self.secrets, began)).await;
+            if let Some(anew) = anew.ok().filter(|anew| *anew != access) {
+                return Ok(self.choose(source, &anew).await?);
+            }
         }
         Ok(answer?)
+    }
+
+    async fn access<R: SecretSource>(&self, source: &Source, secrets: &R) -> Result<Access, AccessError> {
+        let asker = self.asker.filter(|_| source.mirror_of.is_none());
+        let Tools { client, identities, .. } = self.tools;
+        access_for(secrets, client, identities, &source.image, asker, source.registry.as_deref()).await
+    }
+
+    async fn choose(&self, source: &Source, access: &Access) -> Result<Scanned, registry::Error> {
+        let (image, before, most) = (&source.image, self.before.clone(), self.most_refused);
+        let client = &self.tools.client;
+        let answer = choose(client, image, access, self.policies, before, self.awaited, most).await;
+        if let (None, Some(credential)) = (&source.mirror_of, &access.credential) {
+            self.tools.refusals.note(image, credential, answer.as_ref().map(|_| ()));
+        }
+        answer
     }
 
     /// Whether some policy would go down by this answer, or see a tag that it has chosen under another digest.

@@ -61,7 +61,8 @@ impl Refusals {
     }
 }
 
-const fn is_refusal(error: &Error) -> bool {
+/// Whether a registry says that who asks may not.
+pub(super) const fn is_refusal(error: &Error) -> bool {
     match error {
         Error::CredentialsRefused { .. } | Error::TokenRefused { .. } | Error::Denied { .. } => true,
         Error::Net(_)

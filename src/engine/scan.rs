@@ -147,7 +147,7 @@ async fn unusable<W: World>(world: &W, tools: &Tools, key: &ScanKey, last: &Sour
         counts.then(|| Asker::of_operator(world.operator_namespace(), credentials))
     };
     let asker = key.asker.clone().or_else(of_registry)?;
-    match asker.kept_credential(world, &key.image).await {
+    match asker.kept_credential(&tools.reads.of(world), &key.image).await {
         Ok(credential) => tools.refusals.of(&key.image, &credential?).map(Unusable::Refused),
         Err(error) if key.asker.is_none() || error.is_no_answer() => None,
         Err(error) => Some(Unusable::Unreadable(error)),

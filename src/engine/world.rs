@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -250,6 +251,12 @@ pub trait SecretSource: Send + Sync {
 
     /// The namespace whose Secrets cluster-scoped objects refer to.
     fn operator_namespace(&self) -> &str;
+
+    /// How long scans may use what they have read of an object, where no registry refuses it. Not at all, where reading
+    /// costs nothing.
+    fn kept_for(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// What the engine needs of the world. One implementation speaks to the Kubernetes API, one to a folder.

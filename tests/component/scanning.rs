@@ -1,6 +1,7 @@
 //! The engine over registries that misbehave: who is asked when, and who is left alone.
 
 mod early;
+mod kept_reads;
 mod newer_digest;
 mod rate_limits;
 mod tenants;

@@ -132,7 +132,8 @@ pub enum AccessError {
 
 impl AccessError {
     /// Whether what is named could not be had just now, which says nothing of it.
-    pub(super) const fn is_no_answer(&self) -> bool {
+    #[must_use]
+    pub const fn is_no_answer(&self) -> bool {
         matches!(
             self,
             Self::Secret(SecretError::NoAnswer { .. })

@@ -17,10 +17,14 @@ use crate::registry::webhook::{self, DeliveryName, Oidc, OidcError, ProofPlace, 
 /// How long a token is used before its Secret is read again.
 const KEPT: Duration = Duration::from_secs(30);
 
+/// How long a token is used where its Secret can not be read again, since the API server gives no answer.
+const KEPT_UNREAD: Duration = Duration::from_secs(60 * 60);
+
 /// The least time between two readings of one Secret: a stranger's false proofs make no load on the API server.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the reading of a Secret may take.
+/// How long the reading of a Secret may take; after one without an answer, also how long strangers' false proofs cause no
+/// other one, as those who are known wait for it.
 const READING: Duration = Duration::from_secs(5);
 
 /// One delivery as it came.
@@ -58,7 +62,17 @@ struct Slot {
 
 struct Read {
     token: Option<ProofToken>,
+    /// When the Secret was read.
     at: Instant,
+    /// When it was tried since, without an answer.
+    unanswered: Option<Instant>,
+}
+
+/// What a reading of a Secret gives.
+enum Reading {
+    /// Its token; without one nobody is let in.
+    Done(Option<ProofToken>),
+    NoAnswer,
 }
 
 impl<S: SecretSource> Door<S> {
@@ -163,18 +177,27 @@ impl<S: SecretSource> Door<S> {
             let token = kept.as_ref().and_then(|read| read.token.as_ref());
             token.map(|token| token.is_known_by(hook.webhook.kind, &sender))
         };
-        let age = kept.as_ref().map(|read| read.at.elapsed());
+        let unanswered = |kept: &Option<Read>| kept.as_ref().and_then(|read| read.unanswered);
+        let tried = unanswered(&kept).or(kept.as_ref().map(|read| read.at));
         let mut known = is_known(&kept);
         // Who fails by a token that may have been replaced is given another try.
-        let is_old = age.is_none_or(|age| age > if known == Some(true) { KEPT } else { LEAST_PAUSE });
-        if is_old {
-            *kept = Some(Read { token: self.read(hook, &envelope.name).await, at: Instant::now() });
+        let pause = match known {
+            Some(true) => KEPT,
+            Some(false) if unanswered(&kept).is_some() => READING,
+            Some(false) | None => LEAST_PAUSE,
+        };
+        if tried.is_none_or(|tried| tried.elapsed() > pause) {
+            *kept = Some(match self.read(hook, &envelope.name).await {
+                Reading::Done(token) => Read { token, at: Instant::now(), unanswered: None },
+                Reading::NoAnswer => Read::without_answer(kept.take()),
+            });
             known = is_known(&kept);
         }
         match known {
             Some(true) => Ok(()),
-            Some(false) => Err(Answer::Unproven),
-            None => Err(Answer::Busy),
+            Some(false) if unanswered(&kept).is_none() => Err(Answer::Unproven),
+            // Whether the token is still the right one can not be told.
+            Some(false) | None => Err(Answer::Busy),
         }
     }
 
@@ -190,22 +213,51 @@ impl<S: SecretSource> Door<S> {
         slot
     }
 
-    /// Reads the token; without one nobody is let in. What is wrong with the Secret is in the object's status.
-    async fn read(&self, hook: &Hook, name: &str) -> Option<ProofToken> {
-        let reference = hook.webhook.secret_ref.as_ref()?;
-        let problem =
-            match timeout(READING, webhook_token(&*self.secrets, reference, hook.webhook.kind)).await {
-                Ok(Ok(token)) => return Some(token),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "its Secret could not be read in time".to_owned(),
-            };
-        tracing::warn!(webhook = name, secret = reference.name, problem, "a webhook has no token");
-        None
+    /// Reads the token. What is wrong with the Secret is in the object's status.
+    async fn read(&self, hook: &Hook, name: &str) -> Reading {
+        let Some(reference) = hook.webhook.secret_ref.as_ref() else { return Reading::Done(None) };
+        let token = timeout(READING, webhook_token(&*self.secrets, reference, hook.webhook.kind)).await;
+        let (problem, reading) = match token {
+            Ok(Ok(token)) => return Reading::Done(Some(token)),
+            Ok(Err(error)) if error.is_no_answer() => (error.to_string(), Reading::NoAnswer),
+            Ok(Err(error)) => (error.to_string(), Reading::Done(None)),
+            Err(_) => ("its Secret could not be read in time".to_owned(), Reading::NoAnswer),
+        };
+        tracing::warn!(webhook = name, secret = reference.name, problem, "a webhook's token can not be read");
+        reading
+    }
+}
+
+impl Read {
+    /// What is known after a reading without an answer: what was known before, for a while.
+    fn without_answer(before: Option<Self>) -> Self {
+        let now = Instant::now();
+        let before = before.filter(|before| before.at.elapsed() < KEPT_UNREAD);
+        let before = before.unwrap_or(Self { token: None, at: now, unanswered: None });
+        Self { unanswered: Some(now), ..before }
     }
 }
 
 impl<S: SecretSource + 'static> Destination for Door<S> {
     async fn take(&self, envelope: Envelope) -> Answer {
         self.take_in(&envelope).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_can_not_be_read_again_is_good_for_an_hour_after_it_was_read() {
+        let token = ProofToken::new(b"0123456789abcdef0123456789abcdef", WebhookKind::Harbor).unwrap();
+        let mut read = Read { token: Some(token), at: Instant::now(), unanswered: None };
+        for _ in 0..3 {
+            tokio::time::advance(Duration::from_secs(19 * 60)).await;
+            read = Read::without_answer(Some(read));
+            assert!(read.token.is_some() && read.unanswered == Some(Instant::now()));
+        }
+        tokio::time::advance(Duration::from_secs(19 * 60)).await;
+        assert!(Read::without_answer(Some(read)).token.is_none());
     }
 }

@@ -8,7 +8,7 @@ mod strangers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 struct Secrets {
     data: Mutex<BTreeMap<String, Vec<u8>>>,
     reads: AtomicUsize,
+    /// Whether the API server gives no answer.
+    is_silent: AtomicBool,
 }
 
 impl Secrets {
@@ -46,6 +48,9 @@ impl SecretSource for Secrets {
     async fn secret(&self, key: &ObjectKey) -> Result<SecretData, SecretError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         assert_eq!(key.namespace, "tagtide", "only the operator's own Secrets are read");
+        if self.is_silent.load(Ordering::Relaxed) {
+            return Err(SecretError::NoAnswer { key: key.clone(), problem: "it is away".to_owned() });
+        }
         let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         let token = data.get(&key.name).cloned().ok_or_else(|| SecretError::Missing(key.clone()))?;
         Ok(SecretData::from([("token".to_owned(), token)]))

@@ -1,5 +1,6 @@
 //! Who may call what, and what a stranger can do.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -278,4 +279,28 @@ async fn nothing_that_a_stranger_sends_ends_the_receiver() {
     );
     let token = bearer(TOKEN);
     assert_eq!(receiver.status("/hooks/generic", &[("authorization", &token)], BODY).await, 202);
+}
+
+#[tokio::test]
+async fn who_is_known_is_let_in_though_a_stranger_calls_while_the_api_server_gives_no_answer() {
+    const NEXT: &str = "00112233445566778899aabbccddeeff";
+    let receiver = Receiver::of_each_kind().await;
+    let tell = async |token: &str| {
+        receiver.status("/hooks/harbor", &[("authorization", &bearer(token))], "{}").await.as_u16()
+    };
+    let known = tell(TOKEN).await;
+    assert!(known != 401 && known != 503, "{known}");
+    receiver.secrets.is_silent.store(true, Ordering::Relaxed);
+    later(Duration::from_millis(1100)).await;
+    assert_eq!(tell(NEXT).await, 503, "it may be the right one by now");
+    let reads = receiver.secrets.reads();
+    assert_eq!(tell(TOKEN).await, known);
+    later(Duration::from_millis(1100)).await;
+    assert_eq!((tell(NEXT).await, tell(TOKEN).await), (503, known));
+    assert_eq!(receiver.secrets.reads(), reads, "who is known does not wait for ever new readings");
+
+    receiver.secrets.set("hook", NEXT);
+    receiver.secrets.is_silent.store(false, Ordering::Relaxed);
+    later(Duration::from_secs(6)).await;
+    assert_eq!((tell(NEXT).await, tell(TOKEN).await), (known, 401));
 }

@@ -257,8 +257,8 @@ fn is_in(field: &str, parent: &str) -> bool {
 fn take_out(json: &mut Value, field: &str) -> bool {
     let field = field.split('[').next().unwrap_or(field);
     let (path, last) = field.rsplit_once('.').unwrap_or(("", field));
-    let parts = path.split('.').filter(|part| !part.is_empty());
-    let holder = parts.fold(Some(json), |value, part| value?.get_mut(part));
+    let mut parts = path.split('.').filter(|part| !part.is_empty());
+    let holder = parts.try_fold(json, |value, part| value.get_mut(part));
     holder.and_then(Value::as_object_mut).is_some_and(|fields| fields.remove(last).is_some())
 }
 

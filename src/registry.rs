@@ -20,7 +20,6 @@ mod page_size;
 mod pull_secret;
 mod rate_limit;
 mod realm;
-mod recent;
 mod refusal;
 mod session;
 mod tag_list;

@@ -1,5 +1,6 @@
 //! What the policies of one image choose: from its tag list, and from what its images are where a policy asks for that.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,16 @@ pub enum LookError {
         "more than {MOST_CANDIDATES} tags compete, and each of them would have to be looked at; narrow them by tags.include"
     )]
     TooMany,
+    /// There is no room for what would be learned of them.
+    #[error(
+        "{candidates} tags compete, and each of their images would have to be remembered; there is room for {most} of all policies together, and others have it: narrow the tags by tags.include"
+    )]
+    NoRoom {
+        /// How many images must be known.
+        candidates: usize,
+        /// For how many there is room.
+        most: usize,
+    },
     /// One scan has looked at as many as it may, or for as long.
     #[error("{known} of {candidates} images are known so far; the next scan goes on from there")]
     Unfinished {
@@ -66,7 +77,7 @@ impl LookError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Registry { error, .. } => error.reason(),
-            Self::TooMany => Reason::TooLarge,
+            Self::TooMany | Self::NoRoom { .. } => Reason::TooLarge,
             Self::Unfinished { .. } => Reason::Progressing,
         }
     }
@@ -107,7 +118,9 @@ impl Scanned {
     pub(super) fn with_all_images(self) -> Result<Self, registry::Error> {
         let read = |digest: Result<Option<Digest>, LookError>| match digest {
             Err(LookError::Registry { error, .. }) => Err(error),
-            Ok(_) | Err(LookError::TooMany | LookError::Unfinished { .. }) => Ok(digest),
+            Ok(_) | Err(LookError::TooMany | LookError::NoRoom { .. } | LookError::Unfinished { .. }) => {
+                Ok(digest)
+            }
         };
         Ok(match self {
             Self::Whole { listing, version, lacking, looked } => {
@@ -269,13 +282,17 @@ impl<'a> Looks<'a> {
         if contest.candidates() > MOST_CANDIDATES {
             return Err((facts, LookError::TooMany));
         }
+        let candidates = contest.unknown(&facts);
+        if let Err(most) = self.inspector.make_room(&candidates) {
+            return Err((facts, LookError::NoRoom { candidates: candidates.len(), most }));
+        }
         let mut wanted = Vec::new();
-        let mut recalled: Vec<(Instant, Tag)> = Vec::new();
-        for tag in contest.unknown(&facts) {
+        let mut recalled: Vec<(Reverse<u32>, Tag)> = Vec::new();
+        for tag in candidates {
             match self.inspector.recall(&tag, DEPTH) {
-                Some((known, at)) => {
+                Some((known, age)) => {
                     facts.insert(tag.clone(), known);
-                    recalled.push((at, tag));
+                    recalled.push((Reverse(age), tag));
                 }
                 None => wanted.push(tag),
             }
@@ -322,8 +339,9 @@ impl<'a> Looks<'a> {
             let answers = join_all(some.iter().map(|tag| self.inspector.look(tag, depth))).await;
             for (tag, answer) in some.iter().zip(answers) {
                 let tag = Tag::clone(tag);
-                let known = answer.map_err(|error| LookError::Registry { tag: tag.clone(), error })?;
-                self.digests.insert(tag.clone(), known.digest.clone());
+                let (digest, known) =
+                    answer.map_err(|error| LookError::Registry { tag: tag.clone(), error })?;
+                self.digests.insert(tag.clone(), digest);
                 self.seen.insert((tag.clone(), depth), known.clone());
                 facts.insert(tag, known);
             }
@@ -333,9 +351,6 @@ impl<'a> Looks<'a> {
 
     async fn digest(&mut self, policy: &Policy, choice: &Choice) -> Result<Option<Digest>, LookError> {
         let Some(winner) = &choice.winner else { return Ok(None) };
-        if let Some(known) = &winner.digest {
-            self.digests.insert(winner.tag.clone(), known.clone());
-        }
         self.digest_to_write(policy, &winner.tag).await
     }
 

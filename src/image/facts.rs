@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Digest, Platform};
+use super::Platform;
 
 /// What a manifest or an index, and the configuration that it names, say of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageFacts {
-    /// The digest of the manifest or index.
-    pub digest: Digest,
     /// When it was built; `None` where it does not say so.
     pub built: Option<BuildTime>,
-    /// The platforms that it exists for, in the order of the index; none where that is not said.
+    /// The platforms that it exists for; none where that is not said.
     pub platforms: Arc<[Platform]>,
 }
 

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::api::Order;
-use crate::image::{BuildTime, Digest, Tag, TagRef};
+use crate::image::{BuildTime, Tag, TagRef};
 
 use super::contest::{Contest, Facts, MOST_CANDIDATES, MOST_LOOKS};
 use super::explain::{self, Refusal, RefusedTag};
@@ -42,8 +42,6 @@ pub struct Winner {
     pub tag: Tag,
     /// What was ranked: the version with all three numbers, the number, the text or the time of the build.
     pub version: String,
-    /// The digest of the image, where it was looked at.
-    pub digest: Option<Digest>,
     /// When the image was built, where it was looked at and tells.
     pub built: Option<BuildTime>,
 }
@@ -195,7 +193,6 @@ impl<'p> Chooser<'p> {
                 let known = facts.get(winner.tag());
                 Winner {
                     version: version.unwrap_or_default(),
-                    digest: known.map(|known| known.digest.clone()),
                     built: known.and_then(|known| known.built),
                     tag: winner.into_tag(),
                 }

@@ -4,7 +4,7 @@ use crate::api::{
     Alphabetical, Calver, Follow, ImagePolicySpec, Interval, NewestBuild, Numerical, Order, Pin, Select,
     Semver, TagFilter,
 };
-use crate::image::{BuildTime, Digest, ImageFacts, Platform, Tag};
+use crate::image::{BuildTime, ImageFacts, Platform, Tag};
 
 use super::{Choice, Facts, Policy, compile};
 
@@ -91,7 +91,6 @@ pub(super) fn facts(of: &[(&str, &str, &[&str])]) -> Facts {
     of.iter()
         .map(|(tag, built, platforms)| {
             let facts = ImageFacts {
-                digest: Digest::sha256_of(tag.as_bytes()),
                 built: BuildTime::parse(built),
                 platforms: platforms.iter().map(|platform| Platform::parse(platform).unwrap()).collect(),
             };

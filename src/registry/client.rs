@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::challenge::Challenge;
-use super::manifest::Known;
+use super::manifest::{Known, MOST_KNOWN_IMAGES};
 use super::pace::Paces;
 use super::page_size::PageSize;
 use super::session::Session;
@@ -47,6 +47,12 @@ impl Client {
     /// A client over `connections`. Plain HTTP needs `allow_plain_http` and the registry's own setting, both.
     #[must_use]
     pub fn new(connections: Connections, allow_plain_http: bool) -> Self {
+        Self::with_room(connections, allow_plain_http, MOST_KNOWN_IMAGES)
+    }
+
+    /// [`Client::new`], with room for what is learned of so many images of all repositories.
+    #[must_use]
+    pub fn with_room(connections: Connections, allow_plain_http: bool, images: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
                 connections,
@@ -57,7 +63,7 @@ impl Client {
                 page_sizes: Cache::new(1024),
                 paces: Paces::default(),
                 hasher: RandomState::new(),
-                images: Known::default(),
+                images: Known::new(images),
             }),
         }
     }

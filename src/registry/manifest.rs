@@ -3,6 +3,7 @@
 pub(super) mod document;
 mod fetch;
 mod inspector;
+mod known;
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use super::session::Session;
 use crate::image::{Digest, Tag};
 use crate::net::{Limits, read_capped};
 
-pub(super) use self::inspector::Known;
 pub use self::inspector::{Depth, Inspector};
+pub(super) use self::known::{Known, MOST_KNOWN_IMAGES};
 
 /// Every kind of manifest and index, so that no registry converts one into another with another digest.
 const ACCEPT: HeaderValue = HeaderValue::from_static(

@@ -53,8 +53,11 @@ use crate::support::{wait_until, workspace};
 
 /// A client that may reach this machine, and may do so over plain HTTP.
 fn client() -> Client {
-    let loopback = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    Client::new(Connections::new(loopback), true)
+    Client::new(to_this_machine(), true)
+}
+
+fn to_this_machine() -> Connections {
+    Connections::new(AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]))
 }
 
 fn plain_http() -> Access {

@@ -111,8 +111,7 @@ fn begin_scan(desk: &mut Engine<Still>) -> (ScanKey, Vec<Member>) {
 /// Ends a scan in which every member chose this tag.
 fn end_scan(desk: &mut Engine<Still>, (key, members): (ScanKey, Vec<Member>), tag: &str) {
     let verdict = |member: &Member| {
-        let winner =
-            Winner { tag: Tag::parse(tag).unwrap(), version: tag.to_owned(), digest: None, built: None };
+        let winner = Winner { tag: Tag::parse(tag).unwrap(), version: tag.to_owned(), built: None };
         let reason = "highest of 2 tags".to_owned();
         let refused = Vec::new();
         let choice = Choice { winner: Some(winner), reason, refused, tags: 2, matching: 2, malformed: 0 };

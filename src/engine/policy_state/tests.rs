@@ -22,7 +22,6 @@ fn scan(
     let winner = winner.map(|(tag, built)| Winner {
         tag: Tag::parse(tag).unwrap(),
         version: tag.to_owned(),
-        digest: None,
         built: built.and_then(BuildTime::parse),
     });
     let reason = "newest build of 2 tags".to_owned();

@@ -55,11 +55,6 @@ fn the_best_that_exists_for_all_platforms_wins_and_no_more_is_looked_at() {
     assert_eq!(looks, ["1.6.0", "1.5.0", "1.4.0"]);
     let winner = choice.winner.as_ref().unwrap();
     assert_eq!(winner.tag.as_str(), "1.4.0");
-    assert_eq!(
-        winner.digest.as_ref(),
-        Some(&known[&winner.tag].digest),
-        "what was looked at is what is written"
-    );
     assert_eq!(choice.reason, "highest of 4 tags in 1.x, but for 2 not for linux/amd64 and linux/arm64/v8");
     assert_eq!(
         refused(&choice),

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::document::{Configuration, Document, Index, Manifest};
 use super::fetch;
+use super::known::{Known, RepositoryId};
 use crate::image::{BuildTime, Digest, ImageFacts, ImageName, Platform, Tag};
 use crate::registry::Error;
-use crate::registry::recent::Recent;
 use crate::registry::session::Session;
 
 /// How much of an image must be known. A registry may count each manifest that is read as a pull.
@@ -20,33 +18,16 @@ pub enum Depth {
     BuildTime,
 }
 
-/// What was learned of images, for all repositories. What has a digest never changes; which digest a tag has may.
-pub(in crate::registry) struct Known {
-    facts: Recent<(Repository, Digest, Depth), ImageFacts>,
-    tags: Recent<(Repository, Tag), (Digest, Instant)>,
-}
-
-/// A repository as one caller sees it. The caller is part of it, so that nobody learns from what others may read; by a hash,
-/// as one can have a password of a megabyte, and tens of thousands of them in a row.
-type Repository = Arc<(ImageName, u64)>;
-
-impl Default for Known {
-    /// About 10 MB when full.
-    fn default() -> Self {
-        Self { facts: Recent::new(20_000), tags: Recent::new(50_000) }
-    }
-}
-
 /// Looks at the images of one repository.
 pub struct Inspector<'a> {
     session: Session<'a>,
     known: &'a Known,
-    repository: Repository,
+    repository: RepositoryId,
 }
 
 impl<'a> Inspector<'a> {
     pub(in crate::registry) fn new(session: Session<'a>, known: &'a Known, image: &ImageName) -> Self {
-        let repository = Arc::new((image.clone(), session.caller()));
+        let repository = known.repository(image, session.caller());
         Self { session, known, repository }
     }
 
@@ -55,9 +36,7 @@ impl<'a> Inspector<'a> {
     /// # Errors
     /// Any [`Error`]; [`Error::NotFound`] where the tag is gone.
     pub async fn digest(&self, tag: &Tag) -> Result<Digest, Error> {
-        let digest = super::digest(&self.session, tag).await?;
-        self.known.tags.insert((Arc::clone(&self.repository), tag.clone()), (digest.clone(), Instant::now()));
-        Ok(digest)
+        super::digest(&self.session, tag).await
     }
 
     /// What the image is that `tag` names now. Its digest is asked for each time, by HEAD; the rest is read once for
@@ -65,29 +44,35 @@ impl<'a> Inspector<'a> {
     ///
     /// # Errors
     /// Any [`Error`], where an answer is missing, too large, unreadable, or has not the digest that it should have.
-    pub async fn look(&self, tag: &Tag, depth: Depth) -> Result<ImageFacts, Error> {
+    pub async fn look(&self, tag: &Tag, depth: Depth) -> Result<(Digest, ImageFacts), Error> {
         let digest = self.digest(tag).await?;
-        if let Some(facts) = self.facts(&digest, depth) {
-            return Ok(facts);
-        }
-        let facts = self.read(digest.clone(), depth).await?;
-        self.known.facts.insert((Arc::clone(&self.repository), digest, depth), facts.clone());
-        Ok(facts)
+        let facts = match self.known.seen(self.repository, tag, &digest, depth) {
+            Some(facts) => facts,
+            None => {
+                let facts = self.read(&digest, depth).await?;
+                self.known.learn(self.repository, tag, &digest, depth, facts)
+            }
+        };
+        Ok((digest, facts))
     }
 
-    /// What the image was that `tag` named when it was last asked about, and when that was; without asking.
+    /// What the image was that `tag` named when it was last asked about, and how many looks, of all repositories, ago
+    /// that was; without asking.
     #[must_use]
-    pub fn recall(&self, tag: &Tag, depth: Depth) -> Option<(ImageFacts, Instant)> {
-        let (digest, at) = self.known.tags.get(&(Arc::clone(&self.repository), tag.clone()))?;
-        Some((self.facts(&digest, depth)?, at))
+    pub fn recall(&self, tag: &Tag, depth: Depth) -> Option<(ImageFacts, u32)> {
+        self.known.recall(self.repository, tag, depth)
     }
 
-    fn facts(&self, digest: &Digest, depth: Depth) -> Option<ImageFacts> {
-        self.known.facts.get(&(Arc::clone(&self.repository), digest.clone(), depth))
+    /// Makes room for what is to be learned of all these tags, so that it can be recalled.
+    ///
+    /// # Errors
+    /// Where there is none: for how many images of all repositories there is.
+    pub fn make_room(&self, tags: &[Tag]) -> Result<(), usize> {
+        if self.known.make_room(self.repository, tags) { Ok(()) } else { Err(self.known.most()) }
     }
 
-    async fn read(&self, digest: Digest, depth: Depth) -> Result<ImageFacts, Error> {
-        let (built, platforms) = match self.document(&digest).await? {
+    async fn read(&self, digest: &Digest, depth: Depth) -> Result<ImageFacts, Error> {
+        let (built, platforms) = match self.document(digest).await? {
             Document::Index(Index { platforms, built, first }) => {
                 let built = match (built, first, depth) {
                     (Some(_), _, _) | (_, None, _) | (_, _, Depth::Platforms) => built,
@@ -102,7 +87,7 @@ impl<'a> Inspector<'a> {
             }
             Document::Other => (None, Arc::default()),
         };
-        Ok(ImageFacts { digest, built, platforms })
+        Ok(ImageFacts { built, platforms })
     }
 
     /// When one image of an index was built.

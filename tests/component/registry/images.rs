@@ -13,7 +13,7 @@ use tagtide::policy::compile;
 use tagtide::registry::{Access, Client, Depth, Error};
 
 use super::fault_server::{Asked, FaultServer, status, text, with};
-use super::{client, image, plain_http, with_password};
+use super::{client, image, plain_http, to_this_machine, with_password};
 use crate::support::registry::{Access as Kind, PASSWORD, Registry, USER};
 
 const LIST: &str = "GET /v2/acme/api/tags/list";
@@ -76,7 +76,7 @@ async fn platforms_and_times_are_read_from_indexes_and_images() {
         ("annotated", Some("2026-11-25T00:00:00Z"), "linux/amd64 linux/arm64/v8"),
         ("zero", None, "linux/amd64"),
     ] {
-        let facts = inspector.look(&tag(name), Depth::BuildTime).await.unwrap();
+        let (_, facts) = inspector.look(&tag(name), Depth::BuildTime).await.unwrap();
         let shown: Vec<String> = facts.platforms.iter().map(ToString::to_string).collect();
         assert_eq!(
             (facts.built.map(|built| built.to_string()).as_deref(), shown.join(" ").as_str()),
@@ -103,8 +103,8 @@ async fn what_has_a_digest_is_read_once_and_what_a_tag_names_is_asked_each_time(
     assert_eq!(reads(), asked, "its digest is known");
     registry.push_image("acme/api", "1.0.0", built(21)).await;
     let after = inspector.look(&tag("1.0.0"), Depth::BuildTime).await.unwrap();
-    assert_ne!(after.digest, before.digest);
-    assert!(after.built > before.built);
+    assert_ne!(after.0, before.0);
+    assert!(after.1.built > before.1.built);
 }
 
 #[tokio::test]
@@ -350,4 +350,52 @@ async fn more_images_than_can_be_looked_at_are_an_error_or_take_several_scans() 
     let error = decide(&client, &image, rules).await.unwrap().digest.unwrap_err();
     assert!(matches!(error, LookError::TooMany), "{error}");
     assert_eq!(error.reason(), Reason::TooLarge);
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_told_and_pushes_out_nothing_that_others_use() {
+    let list = |count: usize| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>();
+    let registry = async |count: usize| {
+        let tags = list(count);
+        spoilt(move |asked| {
+            let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+            asks_for(asked, "tags").then(|| super::fault_server::page(&tags))
+        })
+        .await
+    };
+    let client = Client::with_room(to_this_machine(), true, 1000);
+    let rules = "select: {newestBuild: {}}";
+    let ((first, own), (second, other), (third, small)) =
+        tokio::join!(registry(600), registry(600), registry(300));
+    let of = |server: &FaultServer, method: &str, what: &str| {
+        let asked = server.asked();
+        let is_it = |asked: &&Asked| asked.method == method && asked.target.contains(what);
+        asked.iter().filter(is_it).count()
+    };
+
+    let error = decide(&client, &own, rules).await.unwrap().digest.unwrap_err();
+    assert!(matches!(error, LookError::Unfinished { known: 512, candidates: 600 }), "{error}");
+    for _ in 0..2 {
+        let error = decide(&client, &other, rules).await.unwrap().digest.unwrap_err();
+        assert!(matches!(error, LookError::NoRoom { candidates: 600, most: 1000 }), "{error}");
+        assert_eq!(error.reason(), Reason::TooLarge);
+        assert_eq!(winner(&decide(&client, &small, rules).await.unwrap()).0, "t99", "less fits");
+        assert_eq!(winner(&decide(&client, &own, rules).await.unwrap()).0, "t99", "it goes on");
+    }
+    assert_eq!(
+        of(&second, "HEAD", "manifests") + of(&second, "GET", "manifests"),
+        0,
+        "nothing is read in vain"
+    );
+    let before = (of(&first, "GET", "manifests"), of(&first, "HEAD", "manifests"));
+    assert!(before.1 <= 600 + 3 * 17, "each was read once: {before:?}");
+    for _ in 0..3 {
+        for image in [&own, &small] {
+            assert_eq!(winner(&decide(&client, image, rules).await.unwrap()).0, "t99");
+        }
+    }
+    assert_eq!(of(&first, "GET", "manifests"), before.0);
+    let heads = of(&first, "HEAD", "manifests") - before.1;
+    assert!(heads <= 3 * 17, "{heads} of 600 were asked about again");
+    assert!(of(&third, "GET", "manifests") <= 8, "one image under all tags is read by who asks first");
 }

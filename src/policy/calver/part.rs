@@ -5,7 +5,7 @@
 pub(super) enum Part {
     /// `YYYY`: four digits.
     FullYear,
-    /// `YY`: years since 2000, not padded: 6, 16, 106.
+    /// `YY`: years since 2000, not padded: 6, 16, 106; three digits at most.
     ShortYear,
     /// `0Y`: years since 2000, padded to two digits: 06, 16, 106.
     PaddedYear,

@@ -19,6 +19,8 @@ pub(in crate::policy) enum Misfit<'t> {
     Padded(&'static str, &'t str, Option<&'static str>),
     /// Too few digits for a part that is padded; the one that is not.
     NotPadded(&'static str, &'t str, Option<&'static str>),
+    /// More digits than the years since 2000 have.
+    TooLong(&'static str, &'t str),
     /// More than a version has room for.
     TooLarge(&'static str, &'t str),
     /// No calendar has it.
@@ -45,6 +47,11 @@ impl fmt::Display for Misfit<'_> {
                 write!(f, "{part} has two digits, and {digits} one; {other} is not padded")
             }
             Self::NotPadded(part, digits, None) => write!(f, "{digits} has too few digits for {part}"),
+            Self::TooLong(part, digits) => write!(
+                f,
+                "{part} counts from the year 2000, so it has three digits at most, unlike {digits}; {} has four",
+                Part::FullYear.name()
+            ),
             Self::TooLarge(part, digits) => write!(f, "{part} can not be {digits}, which is above 64 bits"),
             Self::NoDate(part, digits) => write!(f, "{part} can not be {digits}"),
             Self::NoDay { year, month, day } => write!(f, "{year}-{month:02} has no day {day}"),
@@ -145,6 +152,11 @@ impl<'t> Reading<'t> {
         text: &'t str,
     ) -> Result<&'t str, Misfit<'t>> {
         let all = text.bytes().take_while(u8::is_ascii_digit).count();
+        // A full year is none of these: it would be above every version by the format.
+        if matches!(part, Part::ShortYear | Part::PaddedYear) && is_last_of_run && all > 3 {
+            let digits = text.split_at_checked(all).map_or(text, |(digits, _)| digits);
+            return Err(Misfit::TooLong(part.name(), digits));
+        }
         let (least, most) = match part.digits() {
             Digits::Fixed(count) => (count, count),
             Digits::TwoOrMore => (2, if is_last_of_run { 3 } else { 2 }),
@@ -175,7 +187,7 @@ impl<'t> Reading<'t> {
         let is_possible = match part.meaning() {
             Meaning::Year => {
                 self.year = if part == Part::FullYear { number } else { number.saturating_add(2000) };
-                self.year <= 9999
+                true
             }
             Meaning::Month => {
                 self.month = Some(number);

@@ -11,7 +11,7 @@ fn format(text: &str) -> Format {
 fn reads_each_part_as_calver_org_writes_it() {
     for (text, good, bad) in [
         ("YYYY", &["2006", "2106", "v2025"][..], &["206", "20255", "0206", "", "v", "vv2025"][..]),
-        ("YY", &["6", "16", "106", "0"], &["06", "016"]),
+        ("YY", &["6", "16", "106", "0"], &["06", "016", "2025", "1000"]),
         ("0Y", &["06", "16", "106"], &["6", "006", "1006"]),
         ("YYYY.MM", &["2025.1", "2025.12"], &["2025.01", "2025.0", "2025.13", "2025-1", "2025."]),
         ("YYYY.0M", &["2025.01", "2025.12"], &["2025.1", "2025.00", "2025.13", "2025.001"]),
@@ -49,6 +49,12 @@ fn says_why_a_tag_is_no_version() {
         ("YYYY.0M.0D", "2025.2.01", "0M has two digits, and 2 one; MM is not padded"),
         ("YYYY.0M.0D", "2025.02.30", "2025-02 has no day 30"),
         ("YY.0M.0D", "25.02.29", "2025-02 has no day 29"),
+        (
+            "YY.0M.0D",
+            "2025.02.28",
+            "YY counts from the year 2000, so it has three digits at most, unlike 2025; YYYY has",
+        ),
+        ("0Y.0M", "2025.02", "0Y counts from the year 2000"),
         ("YYYY.0M", "2025.13", "0M can not be 13"),
         ("YYYY.0M", "2025", ". should stand at the end"),
         ("YYYY.0M", "2025.01-rc1", "nothing is to stand behind its last part, as -rc1 does"),

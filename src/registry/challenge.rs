@@ -1,10 +1,15 @@
 //! What a registry asks for when it answers 401: the `WWW-Authenticate` header (RFC 9110, 11.6.1).
 
+use std::collections::BTreeSet;
+
 use http_auth::parser::ChallengeParser;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// The longest header that is read, in bytes.
 const MAX_LENGTH: usize = 4096;
+
+/// What reads and changes nothing: `pull`, and what Azure wants to see for a list of tags.
+const READING: [&str; 2] = ["pull", "metadata_read"];
 
 /// How a registry wants to know who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +27,24 @@ pub(super) struct Bearer {
     pub(super) realm: String,
     /// The name by which the token server knows the registry.
     pub(super) service: Option<String>,
-    /// What the token must be good for.
+    /// What the token must be good for, as the registry gives it: not to be trusted.
     pub(super) scope: Option<String>,
+}
+
+impl Bearer {
+    /// What a token is asked to be good for: reading this repository, in the words of the registry where it has its own for
+    /// that. It may name others' repositories of the same token server, and would get a token for those.
+    pub(super) fn scope_for(&self, repository: &str) -> String {
+        let actions = self.scope.iter().flat_map(|scope| scope.split_ascii_whitespace()).flat_map(|one| {
+            let actions = one
+                .strip_prefix("repository:")
+                .and_then(|rest| rest.strip_prefix(repository)?.strip_prefix(':'));
+            actions.unwrap_or_default().split(',').filter(|action| READING.contains(action))
+        });
+        let actions: BTreeSet<&str> = actions.collect();
+        let actions = Vec::from_iter(if actions.is_empty() { BTreeSet::from(["pull"]) } else { actions });
+        format!("repository:{repository}:{}", actions.join(","))
+    }
 }
 
 impl Challenge {
@@ -108,6 +129,28 @@ mod tests {
         assert_eq!(read(&["Negotiate", "Basic"]), Some(Challenge::Basic));
         let long = format!(r#"Bearer realm="https://a/{}""#, "x".repeat(MAX_LENGTH));
         assert_eq!(read(&[&long]), None);
+    }
+
+    #[test]
+    fn a_token_is_for_reading_its_own_repository_whatever_the_registry_says() {
+        let own = "repository:acme/api:pull";
+        for (said, asked) in [
+            (None, own),
+            (Some("repository:acme/api:pull"), own),
+            (Some("repository:acme/api:pull,push"), own),
+            (Some("repository:acme/api:*"), own),
+            (Some("repository:acme/secret:pull"), own),
+            (Some("repository:acme/api/sub:pull"), own),
+            (Some("repository:acme/secret:pull repository:acme/api:pull registry:catalog:*"), own),
+            (Some("repository:user/image:pull"), own),
+            (Some("aws"), own),
+            (Some("repository:acme/api:metadata_read"), "repository:acme/api:metadata_read"),
+            (Some("repository:acme/api:pull,metadata_read"), "repository:acme/api:metadata_read,pull"),
+        ] {
+            let scope = said.map(Into::into);
+            let bearer = Bearer { realm: String::new(), service: None, scope };
+            assert_eq!(bearer.scope_for("acme/api"), asked, "{said:?}");
+        }
     }
 
     proptest! {

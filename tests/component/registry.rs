@@ -16,6 +16,7 @@
 //! | a token server that fails or lies | `spoilt` |
 //! | 200,000 tags, in any order | `faults` |
 //! | names given twice, hostile names | `changes`; `faults` |
+//! | a challenge that names another repository | `spoilt` |
 //! | suddenly empty list | e2e `faults` |
 //! | started again with nothing in it | `changes` |
 //! | token ends between pages | `spoilt`, `faults` |

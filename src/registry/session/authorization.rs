@@ -125,8 +125,7 @@ impl Session<'_> {
     /// project), POST with an identity token ("OAuth2 Token Authentication" there).
     async fn fetch_token(&self, bearer: &Bearer, limits: &Limits) -> Result<Fresh<HeaderValue>, Error> {
         let realm = realm::trusted(&bearer.realm, &self.base, &self.access.host.allowed_realms)?;
-        let default_scope = format!("repository:{}:pull", self.repository());
-        let scope = bearer.scope.as_ref().unwrap_or(&default_scope);
+        let scope = bearer.scope_for(self.repository());
         let mut asked = vec![("scope", scope.as_str())];
         asked.extend(bearer.service.as_deref().map(|service| ("service", service)));
         let shows = Shows::Credential;

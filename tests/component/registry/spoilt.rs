@@ -12,6 +12,7 @@ use super::{client, image, list, scan_error, with_password};
 use crate::support::fault_proxy::{Fault, FaultProxy, Rule};
 use crate::support::registry::{Access as Kind, PASSWORD, Registry, USER};
 use crate::support::tls::{Authority, Clients, in_tls};
+use crate::support::token_server::SERVICE;
 
 const LIST: &str = "GET /v2/acme/api/tags/list";
 const TAGS: [&str; 5] = ["1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"];
@@ -172,6 +173,21 @@ async fn a_realm_that_is_not_the_registrys_hears_nothing() {
     assert!(rogue.asked().is_empty());
     let heads = site.proxy.requests("GET");
     assert!(heads.iter().all(|head| !head.contains("Basic ")), "the password is for the token server alone");
+}
+
+#[tokio::test]
+async fn a_token_is_for_the_repository_that_is_asked_for_whatever_the_registry_names() {
+    let site = Site::start().await;
+    let realm = &site.access.host.allowed_realms[0];
+    let challenge = format!(
+        "www-authenticate: Bearer realm=\"https://{realm}/token\",service=\"{SERVICE}\",\
+         scope=\"repository:acme/secret:pull,push repository:acme/api:pull,push\""
+    );
+    site.proxy.rules([Rule::every(LIST, answer(401, &[&challenge], "")).times(1)]);
+    assert_eq!(site.tags(&client()).await, TAGS);
+    let asked = site.tokens.requests("GET /token");
+    let own = |head: &&String| head.contains("scope=repository%3Aacme%2Fapi%3Apull&service=");
+    assert_eq!((asked.len(), asked.iter().filter(own).count()), (2, 2), "{asked:?}");
 }
 
 #[tokio::test]

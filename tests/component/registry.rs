@@ -14,8 +14,8 @@
 //! | links in a circle, to another host, to another list | `spoilt`, `faults` |
 //! | redirect to another origin, rogue realm | `spoilt`, `faults`; here for the real token server |
 //! | a token server that fails or lies | `spoilt` |
-//! | 200,000 tags, in any order | `faults` |
-//! | names given twice, hostile names | `changes`; `faults` |
+//! | 200,000 tags, in any order | `spoilt`, `faults` |
+//! | names given twice, hostile names | `changes`; `spoilt`, `faults` |
 //! | a challenge that names another repository | `spoilt` |
 //! | suddenly empty list | e2e `faults` |
 //! | started again with nothing in it | `changes` |

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tagtide::api::Reason;
 use tagtide::image::{Digest, ImageName, Tag};
 use tagtide::registry::{Access, Client, Depth, Error};
@@ -188,6 +189,46 @@ async fn a_token_is_for_the_repository_that_is_asked_for_whatever_the_registry_n
     let asked = site.tokens.requests("GET /token");
     let own = |head: &&String| head.contains("scope=repository%3Aacme%2Fapi%3Apull&service=");
     assert_eq!((asked.len(), asked.iter().filter(own).count()), (2, 2), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_link_to_another_host_is_asked_of_the_registry_itself() {
+    let site = Site::start().await;
+    let bystander = FaultServer::bystander().await;
+    let elsewhere = format!("<http://{}/v2/acme/api/tags/list?last=1.4.0>; rel=\"next\"", bystander.host());
+    site.proxy.rules([Rule::every(LIST, Fault::Header("link", elsewhere)).times(1)]);
+    let tags = site.tags(&client()).await;
+    let twice: Vec<&str> = TAGS.iter().flat_map(|tag| [*tag; 2]).collect();
+    assert_eq!(tags, twice, "this registry gives all of them as any page");
+    assert_eq!(site.proxy.requests(&format!("{LIST}?last=1.4.0")).len(), 1);
+    assert!(bystander.asked().is_empty(), "{:?}", bystander.targets());
+}
+
+#[tokio::test]
+async fn hostile_names_are_counted_and_not_given() {
+    let site = Site::start().await;
+    let names = ["1.0.0", "a\nb", "\u{1b}[2J", "../../x", "{{ x }}", "é", "", "2.0.0"];
+    let body = json!({ "name": "acme/api", "tags": names }).to_string();
+    site.proxy.rules([Rule::every(LIST, answer(200, &["content-type: application/json"], &body))]);
+    let (tags, listing) = list(&client(), &site.image, &site.access).await.unwrap();
+    assert_eq!((tags, listing.malformed), (vec!["1.0.0".to_owned(), "2.0.0".to_owned()], 6));
+    site.recovers("hostile names").await;
+}
+
+#[tokio::test]
+async fn two_hundred_thousand_tags_are_taken_in_any_order() {
+    let site = Site::start().await;
+    let mut names: Vec<String> = (0..200_000).map(|number| format!("1.0.{number}")).collect();
+    let mut listings = Vec::new();
+    for _ in 0..2 {
+        let body = json!({ "name": "acme/api", "tags": names }).to_string();
+        site.proxy.rules([Rule::every(LIST, answer(200, &["content-type: application/json"], &body))]);
+        listings.push(list(&client(), &site.image, &site.access).await.unwrap().1);
+        names.reverse();
+    }
+    assert_eq!(listings[0].tags, 200_000);
+    assert_eq!(listings[0], listings[1]);
+    site.recovers("a long list").await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
     reason = "what is not as it should be ends the test"
 )]
 
+mod builds;
 mod chart;
 mod cluster;
 mod crds;

@@ -6,7 +6,7 @@
 //! as many at once as that does by default. And the program itself: `tagtide standalone` with a policy for each image, and
 //! the operator on a real API server while nothing changes.
 //!
-//! Run it with `make bench`. It prints two tables. A figure that misses its goal is marked; nothing fails.
+//! Run it with `make bench`. It prints a table for each of these, and one of allocations. A figure that misses its goal is marked; nothing fails.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what can not be started ends the benchmark")]
 
@@ -20,6 +20,7 @@ mod operator;
 #[path = "../common/process_cost.rs"]
 mod process_cost;
 
+mod allocations;
 mod fleet;
 mod scanner;
 mod server;
@@ -28,6 +29,7 @@ mod table;
 
 use std::time::Duration;
 
+use self::allocations::Allocations;
 use self::fleet::Fleet;
 use self::scanner::Task;
 use self::server::Server;
@@ -55,6 +57,7 @@ fn main() {
         small_list(&mut table).await;
         long_list(&mut table).await;
         println!("{table}");
+        println!("{}", Allocations::count().await);
         println!("{}", Fleet::watch(policies, over).await);
     });
 }

@@ -13,6 +13,7 @@ use tagtide::policy::{Policy, compile};
 use tagtide::registry::{Access, Client, HostSettings};
 
 use crate::RANGE;
+use crate::allocations;
 use crate::process_cost::peak_kib;
 
 /// The variable by which a process is told that it is the measured one.
@@ -38,6 +39,9 @@ pub struct Outcome {
     pub cpu_seconds: f64,
     #[serde(rename = "peakKiB")]
     pub peak_kib: u64,
+    /// The reference does not tell them.
+    #[serde(default)]
+    pub allocations: u64,
 }
 
 impl Task {
@@ -58,12 +62,14 @@ pub fn run(task: &Task) {
     // As the program's own.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
+    let before = allocations::so_far();
     let winner = runtime.block_on(scan_all(task));
     let outcome = Outcome {
         winner,
         wall_seconds: began.elapsed().as_secs_f64(),
         cpu_seconds: cpu_seconds(),
         peak_kib: peak_kib("self").expect("its peak"),
+        allocations: allocations::so_far() - before,
     };
     println!("{}", serde_json::to_string(&outcome).expect("JSON"));
 }

@@ -46,6 +46,7 @@ async fn measured(mut command: Command) -> Cost {
         seconds: outcome.wall_seconds,
         cpu_seconds: outcome.cpu_seconds,
         peak_mib: outcome.peak_kib as f64 / 1024.0,
+        allocations: outcome.allocations as f64,
     }
 }
 
@@ -73,7 +74,7 @@ pub async fn standalone(task: &Task) -> Cost {
     let began = Instant::now();
     let process = program::start(command, folder.path());
     let seconds = until_all_chose(&process, folder.path(), task.images, began).await;
-    Cost { seconds, cpu_seconds: cpu_seconds(&process), peak_mib: peak_mib(&process) }
+    Cost { seconds, cpu_seconds: cpu_seconds(&process), peak_mib: peak_mib(&process), ..Cost::default() }
 }
 
 async fn until_all_chose(process: &Process, folder: &Path, images: usize, began: Instant) -> f64 {

@@ -10,13 +10,20 @@ pub struct Cost {
     pub cpu_seconds: f64,
     /// The most resident memory.
     pub peak_mib: f64,
+    /// Counted of Tagtide alone.
+    pub allocations: f64,
 }
 
 impl Cost {
     /// The mean time of so many rounds.
     pub fn each_of(self, rounds: usize) -> Self {
         let rounds = rounds as f64;
-        Self { seconds: self.seconds / rounds, cpu_seconds: self.cpu_seconds / rounds, ..self }
+        Self {
+            seconds: self.seconds / rounds,
+            cpu_seconds: self.cpu_seconds / rounds,
+            allocations: self.allocations / rounds,
+            ..self
+        }
     }
 
     /// What it took more than something else.
@@ -25,6 +32,7 @@ impl Cost {
             seconds: self.seconds - other.seconds,
             cpu_seconds: self.cpu_seconds - other.cpu_seconds,
             peak_mib: self.peak_mib - other.peak_mib,
+            allocations: self.allocations - other.allocations,
         }
     }
 }

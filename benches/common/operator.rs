@@ -30,6 +30,17 @@ pub async fn plane() -> ControlPlane {
 /// Starts the operator with an empty cache in `folder`; its metrics are at `listen`. A Lease of its own: that of the one
 /// before has to run out first.
 pub fn start(plane: &ControlPlane, folder: &Path, lease: &str, listen: SocketAddr) -> Process {
+    start_with(plane, folder, lease, listen, &[])
+}
+
+/// The same with more flags.
+pub fn start_with(
+    plane: &ControlPlane,
+    folder: &Path,
+    lease: &str,
+    listen: SocketAddr,
+    more: &[&str],
+) -> Process {
     let cache = format!("--cache-dir={}", folder.join("cache").display());
     let listen = format!("--listen={listen}");
     let lease = format!("--lease-name={lease}");
@@ -44,7 +55,7 @@ pub fn start(plane: &ControlPlane, folder: &Path, lease: &str, listen: SocketAdd
         &listen,
         &lease,
     ];
-    let mut command = program::command(&args);
+    let mut command = program::command(&[&args, more].concat());
     command.env("KUBECONFIG", plane.kubeconfig());
     program::start(command, folder)
 }

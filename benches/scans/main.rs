@@ -4,7 +4,7 @@
 //! one does that is far away. What is measured runs in a process of its own: the client and the policy of Tagtide, and the
 //! reference (`benches/reference-scans`), the libraries that Flux's image-reflector-controller lists and ranks with,
 //! as many at once as that does by default. And the program itself: `tagtide standalone` with a policy for each image, and
-//! the operator on a real API server while nothing changes.
+//! the operator on a real API server while nothing changes, and while webhooks tell of images.
 //!
 //! Run it with `make bench`. It prints a table for each of these, and one of allocations. A figure that misses its goal is marked; nothing fails.
 
@@ -21,6 +21,7 @@ mod operator;
 mod process_cost;
 
 mod allocations;
+mod deliveries;
 mod fleet;
 mod scanner;
 mod server;
@@ -30,6 +31,7 @@ mod table;
 use std::time::Duration;
 
 use self::allocations::Allocations;
+use self::deliveries::Deliveries;
 use self::fleet::Fleet;
 use self::scanner::Task;
 use self::server::Server;
@@ -58,6 +60,7 @@ fn main() {
         long_list(&mut table).await;
         println!("{table}");
         println!("{}", Allocations::count().await);
+        println!("{}", Deliveries::watch().await);
         println!("{}", Fleet::watch(policies, over).await);
     });
 }

@@ -1,9 +1,10 @@
 //! A registry in memory: any image has the same tags, in the order of their bytes, a thousand to a page.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -17,12 +18,15 @@ const PAGE: usize = 1_000;
 /// A running registry, on a port of its own.
 pub struct Server {
     host: String,
+    store: Arc<Store>,
 }
 
 struct Store {
     pages: Vec<Page>,
     /// How long each answer takes.
     away: Duration,
+    /// When the first page of each repository was asked for, by its path.
+    asked: Mutex<HashMap<String, Vec<Instant>>>,
 }
 
 struct Page {
@@ -39,16 +43,22 @@ impl Server {
             body: serde_json::json!({ "name": "acme/app", "tags": tags }).to_string().into(),
             last: tags.last().cloned().unwrap_or_default(),
         });
-        let store = Arc::new(Store { pages: pages.collect(), away });
+        let store = Arc::new(Store { pages: pages.collect(), away, asked: Mutex::default() });
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let host = listener.local_addr().expect("its address").to_string();
-        let router = Router::new().fallback(answer).with_state(store);
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&store));
         tokio::spawn(axum::serve(listener, router).into_future());
-        Self { host }
+        Self { host, store }
     }
 
     pub fn host(&self) -> String {
         self.host.clone()
+    }
+
+    /// When the list of `acme/{image}` was asked for.
+    pub fn lists(&self, image: &str) -> Vec<Instant> {
+        let asked = self.store.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.get(&format!("/v2/acme/{image}/tags/list")).cloned().unwrap_or_default()
     }
 }
 
@@ -69,6 +79,10 @@ struct Asked {
 }
 
 async fn answer(State(store): State<Arc<Store>>, uri: Uri, Query(asked): Query<Asked>) -> Response {
+    if asked.last.is_none() {
+        let mut asked = store.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.entry(uri.path().to_owned()).or_default().push(Instant::now());
+    }
     tokio::time::sleep(store.away).await;
     if !uri.path().ends_with("/tags/list") {
         return "{}".into_response();

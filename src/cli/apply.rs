@@ -74,7 +74,10 @@ impl ApplyArgs {
                 Output::Text => output::print(&account(&planned, commit))?,
                 Output::Json => {
                     let commit = commit.map(|commit| commit.to_string());
-                    output::print_json(&Applied { report: Report::of(&planned.plan), commit })?;
+                    output::print_json(&Applied {
+                        report: Report::of(&planned.plan, &planned.wishes),
+                        commit,
+                    })?;
                 }
             }
             Ok(planned.fault().unwrap_or(ExitCode::SUCCESS))

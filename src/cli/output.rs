@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use crate::unfit::is_unfit;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
 
@@ -16,6 +17,9 @@ pub(super) const STRONG: Style = Style::new().effects(Effects::BOLD);
 const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 const WARNING: Style = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
 const HINT: Style = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
+
+/// How much of many lines is written at once, in bytes.
+const MANY_LINES: usize = 64 * 1024;
 
 /// Tells on standard error why the command failed.
 pub(super) fn error(message: &dyn Display) {
@@ -32,10 +36,15 @@ pub(super) fn warning(message: &dyn Display) {
     tell(WARNING, "warning", message);
 }
 
-/// The same of many things, in as few writes as there may be.
+/// The same of many things, in as few writes as there may be. Where no style shows, none is written: to take them out again
+/// would be most of the work.
 pub(super) fn warnings(messages: impl Iterator<Item = impl Display>) {
-    let mut stderr = BufWriter::new(anstream::stderr().lock());
-    let mut texts = messages.map(|message| told(WARNING, "warning", &message));
+    let style = match AutoStream::choice(&io::stderr()) {
+        ColorChoice::Never => Style::new(),
+        _ => WARNING,
+    };
+    let mut stderr = BufWriter::with_capacity(MANY_LINES, io::stderr().lock());
+    let mut texts = messages.map(|message| told(style, "warning", &message));
     // Nobody may be reading any more.
     let _ = texts.try_for_each(|text| writeln!(stderr, "{text}")).and_then(|()| stderr.flush());
 }

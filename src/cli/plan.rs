@@ -37,7 +37,7 @@ enum Output {
     /// A unified diff
     #[default]
     Diff,
-    /// One JSON object with changes and problems
+    /// One JSON object with policies, changes and problems
     Json,
     /// The same as YAML
     Yaml,
@@ -51,13 +51,16 @@ impl PlanArgs {
             summarise(&planned.plan, &planned.wishes);
             match self.output {
                 Output::Diff => output::print_raw(diff(&planned).as_bytes())?,
-                Output::Json => output::print_json(&Report::of(&planned.plan))?,
-                Output::Yaml => output::print_yaml(&Report::of(&planned.plan))?,
+                Output::Json => output::print_json(&Report::of(&planned.plan, &planned.wishes))?,
+                Output::Yaml => output::print_yaml(&Report::of(&planned.plan, &planned.wishes))?,
             }
-            Ok(planned.fault().unwrap_or_else(|| match planned.plan.files.as_slice() {
+            let code = planned.fault().unwrap_or_else(|| match planned.plan.files.as_slice() {
                 [] => ExitCode::SUCCESS,
                 [..] => ExitCode::from(CHANGES),
-            }))
+            });
+            // The process ends here: to give back what a large repo took, piece by piece, would only take time.
+            std::mem::forget(planned);
+            Ok(code)
         })
     }
 }

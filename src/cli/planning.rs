@@ -1,6 +1,6 @@
 //! From a folder of objects and a repo to a plan: what `plan` and `apply` share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -306,13 +306,13 @@ fn unreadable(folder: &Folder) -> Wishes {
 
 /// Whom the values of the files follow.
 struct Followed<'f> {
-    by_name: BTreeSet<&'f ObjectKey>,
-    by_image: BTreeSet<&'f ImageName>,
+    by_name: HashSet<&'f ObjectKey>,
+    by_image: HashSet<&'f ImageName>,
 }
 
 impl<'f> Followed<'f> {
     fn of(files: &'f MarkedFiles) -> Self {
-        let mut followed = Self { by_name: BTreeSet::new(), by_image: BTreeSet::new() };
+        let mut followed = Self { by_name: HashSet::new(), by_image: HashSet::new() };
         for site in files.values().flat_map(|file| &file.found.sites) {
             match &site.owner {
                 Owner::Policy(policy) | Owner::Rule(policy) => drop(followed.by_name.insert(policy)),

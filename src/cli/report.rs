@@ -8,8 +8,21 @@ use crate::engine::{Plan, Wishes};
 /// What scripts read: names and shape stay.
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
+    policies: Vec<Policy>,
     changes: Vec<Change<'a>>,
     problems: Vec<Problem<'a>>,
+}
+
+/// A policy of which something changes.
+#[derive(Serialize)]
+struct Policy {
+    policy: String,
+    /// Each tag that its changed values held.
+    from: Vec<String>,
+    to: String,
+    /// Why this tag.
+    why: String,
+    places: usize,
 }
 
 #[derive(Serialize)]
@@ -30,7 +43,7 @@ struct Problem<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn of(plan: &'a Plan) -> Self {
+    pub(super) fn of(plan: &'a Plan, wishes: &Wishes) -> Self {
         let changes = plan.files.iter().flat_map(|file| {
             file.changes.iter().map(|change| Change {
                 file: &file.path,
@@ -46,7 +59,7 @@ impl<'a> Report<'a> {
             reason: one.problem.reason.as_str(),
             message: &one.problem.message,
         });
-        Self { changes: changes.collect(), problems: problems.collect() }
+        Self { policies: policies(plan, wishes), changes: changes.collect(), problems: problems.collect() }
     }
 }
 
@@ -56,18 +69,28 @@ pub(super) fn summarise(plan: &Plan, wishes: &Wishes) {
         let (line, reason) = (one.problem.line, one.problem.reason.as_str());
         format!("{}:{line}: {reason}: {}", one.file, one.problem.message)
     }));
-    let before = plan.tags_before();
-    for one in plan.moves(wishes) {
-        let from = before.get(&one.policy).map_or_else(String::new, |tags| listed(tags));
-        let (policy, from, to) = (printable(&one.policy), printable(&from), printable(&one.to));
-        let places = places(one.places.len() as u64);
-        note(&format!("{STRONG}{policy}{STRONG:#}  {from} → {to}  {FAINT}{places}{FAINT:#}"));
+    for one in policies(plan, wishes) {
+        let (policy, from, to) = (printable(&one.policy), listed(&one.from), printable(&one.to));
+        let (from, places, why) = (printable(&from), places(one.places as u64), printable(&one.why));
+        note(&format!("{STRONG}{policy}{STRONG:#}  {from} → {to}  {FAINT}{places}: {why}{FAINT:#}"));
     }
     for (policy, held) in &plan.held {
         let policy = policy.to_string();
         let policy = printable(&policy);
         note(&format!("{STRONG}{policy}{STRONG:#}  up to date  {FAINT}{}{FAINT:#}", places(*held)));
     }
+}
+
+fn policies(plan: &Plan, wishes: &Wishes) -> Vec<Policy> {
+    let mut before = plan.tags_before();
+    let moves = plan.moves(wishes).into_iter().map(|one| Policy {
+        from: before.remove(&one.policy).unwrap_or_default(),
+        policy: one.policy,
+        to: one.to,
+        why: one.why,
+        places: one.places.len(),
+    });
+    moves.collect()
 }
 
 fn places(count: u64) -> String {

@@ -35,9 +35,11 @@ impl Verdict {
             Self::Above(held) => {
                 stays(ProblemReason::Downgrade, &format!("{held}, which is above the chosen tag"), allow)
             }
-            Self::Foreign(held) => {
-                stays(ProblemReason::Downgrade, &format!("{held}, which is none of the policy's tags"), allow)
-            }
+            Self::Foreign(held) => stays(
+                ProblemReason::ForeignTag,
+                &format!("{held}, which is none of the policy's tags"),
+                allow,
+            ),
             Self::NoDigest => {
                 let remedy =
                     "both are written once the digest of the chosen tag is known, which spec.pin asks for";

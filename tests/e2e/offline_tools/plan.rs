@@ -47,6 +47,12 @@ async fn a_plan_is_told_in_the_shape_that_scripts_read() {
     };
     let changes = [change(4, "shop/api", "api:1.9.3", "api:1.9.4"), change(5, "shop/web", "web:7", "web:8")];
     assert_eq!(said["changes"], json!(changes));
+    let why = "given on the command line";
+    assert_eq!(
+        said["policies"][0],
+        json!({ "policy": "shop/api", "from": ["1.9.3"], "to": "1.9.4", "why": why, "places": 1 })
+    );
+    assert!(done.stderr.contains(&format!("shop/web  7 → 8  in 1 place: {why}")), "{done:?}");
     let unknown = "the marker names the policy shop/apj, which does not exist; did you mean shop/api?";
     let problems = &said["problems"];
     assert_eq!(
@@ -54,7 +60,7 @@ async fn a_plan_is_told_in_the_shape_that_scripts_read() {
         json!({ "file": "z.yaml", "line": 2, "reason": "UnknownPolicy", "message": unknown })
     );
     assert_eq!((&problems[1]["line"], &problems[1]["reason"]), (&json!(3), &json!("InvalidMarker")));
-    assert_eq!((problems.as_array().unwrap().len(), said.as_object().unwrap().len()), (2, 2));
+    assert_eq!((problems.as_array().unwrap().len(), said.as_object().unwrap().len()), (2, 3));
     assert!(done.stderr.contains(&format!("warning: z.yaml:2: UnknownPolicy: {unknown}")), "{done:?}");
 }
 

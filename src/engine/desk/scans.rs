@@ -17,6 +17,10 @@ use crate::engine::sources::sources_of;
 use crate::engine::world::World;
 use crate::registry::ListVersion;
 
+/// The most wishes of hosts to be left alone that are known here: whoever may create an ImagePolicy can name one host after
+/// the other.
+const MOST_RESTS: usize = 16_384;
+
 impl<W: World> Engine<W> {
     pub(super) fn ask_for_scan(&mut self, key: Option<&ScanKey>, at: Instant) {
         if let Some(mut slot) = key.and_then(|key| self.scans.get_mut(key)) {
@@ -47,29 +51,28 @@ impl<W: World> Engine<W> {
     /// Starts the scans that are due, as many as may run at once in all and at each host. A host that wants to be left
     /// alone is; others keep their pace. Hosts are free to make up, so the namespaces take turns.
     pub(super) fn start_scans(&mut self, now: Instant, next: &mut Instant) {
-        let (first, held_back) = self.first_scans(now);
-        for (key, until) in held_back {
+        let due = self.due_scans(now);
+        for (key, until) in due.held_back {
             if let Some(mut slot) = self.scans.get_mut(&key) {
                 slot.hold_back(until);
             }
         }
-        for (key, namespace) in first {
+        for (key, namespace) in due.first {
             self.start_scan(key, namespace);
         }
         *next = self.scans.next_after(now).map_or(*next, |at| at.min(*next));
     }
 
-    /// The scans that may begin, each in the turn of a namespace, and those that are to wait until a moment.
-    fn first_scans(&self, now: Instant) -> (Vec<(ScanKey, String)>, Vec<(ScanKey, Instant)>) {
+    fn due_scans(&self, now: Instant) -> Due {
         let running = self.jobs.values().filter_map(|job| match job {
             Job::Scan(key, _, namespace) => Some((key, namespace.as_str())),
             Job::Cycle(..) | Job::Check(_) => None,
         });
         let mut due = self.scans.due(now).peekable();
-        let (mut first, mut held_back) = (Vec::new(), Vec::new());
+        let mut found = Due::default();
         let all = self.settings.scans_at_once;
         if due.peek().is_none() || running.clone().count() >= all {
-            return (first, held_back);
+            return found;
         }
         let mut hosts: HashMap<&str, Host> = HashMap::new();
         for (key, _) in running.clone() {
@@ -80,7 +83,7 @@ impl<W: World> Engine<W> {
             let host = hosts.entry(key.image.host()).or_insert_with(|| self.host_of(key));
             let rest = self.rests.get(&Rest::of(key)).copied().filter(|until| *until > now);
             match host.left_alone_until.max(rest) {
-                Some(until) => held_back.push((key.clone(), until)),
+                Some(until) => found.held_back.push((key.clone(), until)),
                 None if host.free == 0 => {}
                 // One that several share begins with the first turn of any of them: nobody makes others wait by joining.
                 None => waiting.extend(self.namespaces_of(key).into_iter().map(|one| (one, (turn, key)))),
@@ -94,9 +97,9 @@ impl<W: World> Engine<W> {
         }) {
             hosts.entry(key.image.host()).and_modify(Host::begin);
             begun.insert(key);
-            first.push((key.clone(), namespace.to_owned()));
+            found.first.push((key.clone(), namespace.to_owned()));
         }
-        (first, held_back)
+        found
     }
 
     /// The namespaces of the policies that take part in a scan.
@@ -111,8 +114,12 @@ impl<W: World> Engine<W> {
     /// that out by itself, and say so in its status.
     pub(super) fn note_rest(&mut self, key: &ScanKey, wanted: Duration) {
         let now = Instant::now();
-        self.rests.retain(|_, until| *until > now);
-        self.rests.insert(Rest::of(key), now + wanted);
+        if self.rests.len() >= MOST_RESTS {
+            self.rests.retain(|_, until| *until > now);
+        }
+        if self.rests.len() < MOST_RESTS {
+            self.rests.insert(Rest::of(key), now + wanted);
+        }
     }
 
     /// Remembers a list that its registry knows again, for those who have chosen from it.
@@ -193,6 +200,15 @@ impl KnownList {
     fn was_given_to(&self, policy: &ObjectKey, revision: Revision) -> bool {
         self.members.iter().any(|(key, seen_as)| key == policy && *seen_as == revision)
     }
+}
+
+/// What is to be done with the scans that are due.
+#[derive(Default)]
+struct Due {
+    /// They may begin, each in the turn of this namespace.
+    first: Vec<(ScanKey, String)>,
+    /// They are to wait until this moment.
+    held_back: Vec<(ScanKey, Instant)>,
 }
 
 /// Those who ask a host in one way.

@@ -118,7 +118,10 @@ async fn run_to_its_end<W: World>(
         Ok(signer) => bench.work(world, order, signer.as_ref(), metrics).await,
         Err(error) => Err(error),
     };
-    if let Err(RepositoryError::Git(error)) = &outcome {
+    // A server that fails says nothing against what was read.
+    if let Err(RepositoryError::Git(error)) = &outcome
+        && error.is_of_mirror()
+    {
         bench.forget_files();
         if bench.branch.start_over_after(error).is_err() {
             return (None, outcome);

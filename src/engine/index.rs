@@ -67,8 +67,23 @@ impl SiteIndex {
     /// Takes over what differs between the tree seen last and this one, and what the policies want now. Blocks.
     ///
     /// # Errors
-    /// Where an object can not be read, or the tree holds more than is borne. The next call reads the whole tree then.
+    /// Where an object can not be read, or the tree holds more than is borne. Nothing is kept then, and the next call reads
+    /// the whole tree.
     pub(super) fn update(
+        &mut self,
+        snapshot: &mut Snapshot,
+        scope: &Scope,
+        targets: &Targets,
+        wishes: &Arc<Wishes>,
+    ) -> Result<(), Error> {
+        let updated = self.take_over(snapshot, scope, targets, wishes);
+        if updated.is_err() {
+            *self = Self::default();
+        }
+        updated
+    }
+
+    fn take_over(
         &mut self,
         snapshot: &mut Snapshot,
         scope: &Scope,

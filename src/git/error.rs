@@ -150,7 +150,8 @@ impl Error {
     }
 
     /// Whether the mirror may be at fault, so that starting it over may help.
-    pub(super) const fn is_of_mirror(&self) -> bool {
+    #[must_use]
+    pub const fn is_of_mirror(&self) -> bool {
         matches!(self, Self::Objects { .. })
     }
 }

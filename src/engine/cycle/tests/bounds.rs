@@ -22,6 +22,23 @@ async fn files_to_change_are_held_up_to_a_bound() {
 }
 
 #[tokio::test]
+async fn a_look_that_fails_does_not_make_the_next_one_read_the_files_again() {
+    let mut scene = Scene::new(&[("one.yaml", &app("api", "1.0.0"))], json!({}));
+    scene.want("api", "1.0.0");
+    scene.cycle().await;
+    let tip = scene.tip("main").unwrap().id();
+    scene.repository.find_reference("refs/heads/main").unwrap().delete().unwrap();
+    let error = scene.try_cycle(&Calm::default()).await.unwrap_err();
+    assert_eq!(error.reason(), crate::api::Reason::BranchNotFound);
+    scene.repository.reference("refs/heads/main", tip, false, "").unwrap();
+    // Who reads it again finds that it is gone.
+    let blob = scene.repository.blob(app("api", "1.0.0").as_bytes()).unwrap().to_string();
+    let (folder, file) = blob.split_at(2);
+    std::fs::remove_file(scene.repository.path().join("objects").join(folder).join(file)).unwrap();
+    assert_eq!(scene.cycle().await.plan.files.len(), 0);
+}
+
+#[tokio::test]
 async fn a_commit_that_was_pushed_is_told_of_though_it_can_not_be_read() {
     // 10,000 bytes of values are read, and the commit makes them more.
     let text: String = (0..99).map(|_| app("api", &format!("1.0.0-{}", "a".repeat(76)))).collect();

@@ -9,6 +9,7 @@
 
 mod authorization;
 mod branch;
+mod budget;
 mod commit;
 mod coverage;
 mod credentials;
@@ -42,6 +43,7 @@ mod wire;
 mod work_tree;
 
 pub use branch::{BranchName, InvalidBranch};
+pub use budget::Loan;
 pub use coverage::{Coverage, FileFilter};
 pub use credentials::{GitSecret, InvalidGitSecret, proxy_from_secret};
 pub use draft::{Draft, DraftCommit, FileEdit, Start};

@@ -1,35 +1,27 @@
 //! One cycle of one repository: bring the branch up to date, plan, commit, push; and again where others were faster.
 
+mod view;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ground::{Ground, Side, Sight, choose};
-use super::index::{MAX_FILE, SiteIndex};
+use super::ground::{Ground, Side, choose};
+use super::index::SiteIndex;
 use super::metrics::Metrics;
-use super::plan::{Plan, Wishes, plan};
+use super::plan::{Plan, Wishes};
 use super::recheck::{Doubt, Recheck, withheld};
 use super::repository_settings::{RepositoryError, RepositorySettings, Secrets};
 use super::settings::Settings;
 use super::signing::KeptSigner;
-use super::split::split;
 use super::world::World;
-use crate::api::{Author, Grouping, ObjectKey};
-use crate::edit::Targets;
+use crate::api::{Author, ObjectKey};
 use crate::git::{
-    self, Branch, BranchName, CommitId, Draft, DraftCommit, FileEdit, Published, Signer, Snapshot, Start,
+    self, Branch, BranchName, CommitId, Draft, DraftCommit, FileEdit, Published, Signer, Start,
 };
-
-/// How many problems are kept of each policy, and how many that concern no policy of the repository; a status shows fewer.
-const MOST_PROBLEMS: usize = 100;
-
-/// The files to change may have so many bytes in all. Of each several copies are made on the way to a pack.
-const MAX_CHANGED: usize = if cfg!(test) { 100 << 10 } else { 32 << 20 };
-
-const TOO_MUCH_TO_CHANGE: git::Error =
-    git::Error::TooMuch { most: MAX_CHANGED, what: "bytes in files that are to be changed" };
+use view::{View, view};
 
 /// How long one cycle may take in all: time enough to fetch what is large over a slow line, and an end for a server that
 /// goes on for ever.
@@ -115,7 +107,7 @@ async fn run_to_its_end<W: World>(
         Err(error) => return (None, Err(error)),
     };
     let outcome = match order.settings.signer(world, &mut bench.signer).await {
-        Ok(signer) => bench.work(world, order, signer.as_ref(), metrics).await,
+        Ok(signer) => bench.work_patiently(world, order, signer.as_ref(), metrics).await,
         Err(error) => Err(error),
     };
     // A server that fails says nothing against what was read.
@@ -171,6 +163,25 @@ impl Committed {
 }
 
 impl Workbench {
+    /// Works, and waits a while where work on other repositories takes up the memory.
+    async fn work_patiently<W: World>(
+        &mut self,
+        world: &W,
+        order: &Order,
+        signer: Option<&Signer>,
+        metrics: &Metrics,
+    ) -> Result<Report, RepositoryError> {
+        for attempt in 1..ATTEMPTS {
+            match self.work(world, order, signer, metrics).await {
+                Err(RepositoryError::Git(git::Error::Crowded)) => {
+                    tokio::time::sleep(pause(ATTEMPTS) * attempt).await;
+                }
+                done => return done,
+            }
+        }
+        self.work(world, order, signer, metrics).await
+    }
+
     async fn work<W: World>(
         &mut self,
         world: &W,
@@ -284,7 +295,7 @@ impl Workbench {
         let (scope, targets) = (self.settings.scope.clone(), Arc::clone(&self.settings.targets));
         let grouping = self.settings.grouping;
         let work = tokio::task::spawn_blocking(move || {
-            let view = branch.snapshot(commit).and_then(|mut snapshot| {
+            let view = branch.look(commit, |mut snapshot| {
                 index.update(&mut snapshot, &scope, &targets, &wishes)?;
                 view(&snapshot, &mut index, &wishes, grouping, &targets)
             });
@@ -294,68 +305,6 @@ impl Workbench {
         *kept = index;
         Ok(view?)
     }
-}
-
-/// One commit, set against what the policies want.
-struct View {
-    /// When the commit was made, as it says.
-    at: Timestamp,
-    parents: Vec<CommitId>,
-    is_vouched_for: bool,
-    plan: Plan,
-    /// The plan taken apart into commits; none where it is one.
-    parts: Vec<Plan>,
-}
-
-impl View {
-    /// What is there once this view's plan was carried out, as far as that is known without a look.
-    fn after(before: &Self, at: Timestamp) -> Self {
-        let plan = before.plan.carried_out();
-        Self { at, parents: Vec::new(), is_vouched_for: false, plan, parts: Vec::new() }
-    }
-
-    fn parts(&self) -> &[Plan] {
-        if self.parts.is_empty() { std::slice::from_ref(&self.plan) } else { &self.parts }
-    }
-
-    fn into_parts(self) -> Vec<Plan> {
-        if self.parts.is_empty() { vec![self.plan] } else { self.parts }
-    }
-
-    fn sight(&self, commit: CommitId) -> Sight<'_> {
-        Sight { commit, parents: &self.parents, is_vouched_for: self.is_vouched_for, plan: &self.plan }
-    }
-}
-
-fn view(
-    snapshot: &Snapshot,
-    index: &mut SiteIndex,
-    wishes: &Wishes,
-    grouping: Grouping,
-    targets: &Targets,
-) -> Result<View, git::Error> {
-    let rest = index.rest().cloned();
-    let files = index.files();
-    let read = |path: &str| {
-        let blob = files.get(path).map(|file| file.blob);
-        let text = blob.map(|blob| snapshot.read(blob, MAX_FILE)).transpose()?;
-        Ok::<_, git::Error>(text.flatten().unwrap_or_default())
-    };
-    let mut room = MAX_CHANGED;
-    let read_to_change = |path: &str| {
-        let text: Vec<u8> = read(path)?;
-        room = room.checked_sub(text.len()).ok_or(TOO_MUCH_TO_CHANGE)?;
-        Ok::<_, git::Error>(text)
-    };
-    let known = files.iter().map(|(path, file)| (&**path, file.known()));
-    let plan = match rest {
-        Some(plan) => plan,
-        None => plan(known, read_to_change, wishes, MOST_PROBLEMS)?,
-    };
-    let parts = split(&plan, wishes, grouping, (targets, index.sources()), read)?;
-    let (parents, is_vouched_for) = (snapshot.parents(), snapshot.is_vouched_for());
-    index.set_rest(&plan);
-    Ok(View { at: snapshot.at(), parents, is_vouched_for, plan, parts })
 }
 
 fn draft(

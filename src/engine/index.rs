@@ -221,10 +221,11 @@ fn sites_of(
     searched: &mut usize,
     targets: &Targets,
 ) -> Result<Option<FileSites>, Error> {
-    let Some(text) = snapshot.read(blob, MAX_FILE)? else { return Ok(None) };
-    *searched = searched.checked_sub(text.len()).ok_or(TOO_MUCH_TO_SEARCH)?;
-    let found = find_sites(path, &text, targets);
-    Ok((!found.is_empty()).then_some(found))
+    let found = snapshot.read_as(blob, MAX_FILE, |text| {
+        *searched = searched.checked_sub(text.len()).ok_or(TOO_MUCH_TO_SEARCH)?;
+        Ok::<_, Error>(find_sites(path, text, targets))
+    });
+    Ok(found?.transpose()?.filter(|found| !found.is_empty()))
 }
 
 #[cfg(test)]

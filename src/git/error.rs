@@ -45,6 +45,9 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Others hold the memory that the work needs.
+    #[error("the work on other repositories takes up the memory; it is tried again by itself")]
+    Crowded,
     /// A `file://` address that names no bare repository.
     #[error("{} is no repository to write to: {problem}", .path.display())]
     NotARepository {
@@ -115,7 +118,7 @@ impl Error {
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::Secret(_) | Self::NotSigned(_) => Reason::SecretInvalid,
             Self::BranchNotFound { .. } => Reason::BranchNotFound,
-            Self::Cache { .. } | Self::Objects { .. } => Reason::MirrorFailed,
+            Self::Cache { .. } | Self::Crowded | Self::Objects { .. } => Reason::MirrorFailed,
             Self::LongCommit { .. } | Self::TooLarge { .. } | Self::TooMuch { .. } => Reason::TooLarge,
             Self::NothingChanges | Self::Interrupted(_) => Reason::InternalError,
             Self::Net(error) => error.reason(),

@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 use super::ssh::SshTransport;
 use super::transport::AnyTransport;
 use super::wire::{PushReport, PushRequest, ReadFeatures, WireError, WriteFeatures, list_branch, push_pack};
-use super::{BranchName, CommitId, Coverage, Error, GitSecret, RepositoryUrl};
+use super::{BranchName, CommitId, Coverage, Error, GitSecret, RepositoryUrl, budget};
 use crate::net::{Connections, Proxy};
 use remembered::Remembered;
 
@@ -190,6 +190,18 @@ impl Branch {
         }
     }
 
+    /// Opens a commit that is here, for work that holds no more memory than others leave it. Blocks.
+    ///
+    /// # Errors
+    /// `Error::Crowded` where they leave too little; else as [`Self::snapshot`], and as the work.
+    pub fn look<T>(
+        &self,
+        commit: CommitId,
+        work: impl FnOnce(Snapshot) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        budget::within(|| work(self.snapshot(commit)?))
+    }
+
     /// Opens a commit that is here. Blocks.
     ///
     /// # Errors
@@ -325,8 +337,11 @@ impl Remote {
     }
 }
 
+/// Runs work of libgit2 in a thread of its own, with no more memory than others leave it.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Interrupted(error.to_string()))?
+    tokio::task::spawn_blocking(|| budget::within(work))
+        .await
+        .map_err(|error| Error::Interrupted(error.to_string()))?
 }

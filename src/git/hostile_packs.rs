@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::sync::mpsc;
 
+use super::budget::within_bounds;
 use super::libgit2::Pool;
 use super::mirror::{IncomingPack, Intake, Mirror, Piece};
 use super::{BlobId, Error};
@@ -128,7 +129,8 @@ impl Pack {
         }
         sender.try_send(Piece::End).unwrap();
         let incoming = IncomingPack { bytes, max_objects: 100_000 };
-        let taken = mirror.take_in_within(incoming, memory, self.pool, patience);
+        let work = || mirror.take_in_patiently(incoming, patience);
+        let taken = within_bounds(memory, self.pool, work);
         (mirror, cache, taken)
     }
 

@@ -21,6 +21,7 @@ pub(super) fn set_up() {
         set_paths_and_windows();
         #[cfg(target_os = "linux")]
         memory::install();
+        give_large_blocks_back();
     });
 }
 
@@ -39,6 +40,12 @@ impl Pool {
     pub(super) const fn new(_shared: usize, _own: usize) -> Self {
         Self
     }
+
+    pub(super) const fn lend(&self, _bytes: usize) -> bool {
+        true
+    }
+
+    pub(super) const fn take_back(&self, _bytes: usize) {}
 }
 
 #[expect(unsafe_code, reason = "libgit2's global options; called once, before any other call into libgit2")]
@@ -54,6 +61,20 @@ fn set_paths_and_windows() {
     // SAFETY: as above.
     let _ = unsafe { git2::opts::set_mwindow_mapped_limit(8 * MIB) };
 }
+
+/// Lets the allocator give each large block back to the system when it is freed. By itself it learns from the first ones to
+/// keep the next, of up to 32 MiB, in every thread.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a call into the C library")]
+fn give_large_blocks_back() {
+    const LARGE: std::ffi::c_int = 256 << 10;
+    // SAFETY: mallopt(3) may be called at any time and from any thread.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+}
+
+/// Other allocators learn no such thing.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+const fn give_large_blocks_back() {}
 
 /// Gives memory that is free but still the process's back to the system. Taking a whole tree in leaves tens of MiB of
 /// it, which the allocator would keep for ever.

@@ -16,8 +16,7 @@ use git2::{ErrorClass, Repository, RepositoryInitOptions};
 use tokio::sync::mpsc;
 
 use super::commit::CommitHead;
-use super::libgit2::{Pool, bounded};
-use super::{CommitId, Coverage, Error};
+use super::{CommitId, Coverage, Error, budget};
 
 /// The commits that are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +57,6 @@ pub(super) const MAX_INCREMENTAL_OBJECTS: u32 = 2_500;
 
 /// The most objects that a whole pack may have. libgit2 keeps some 200 bytes of each while it takes them in.
 pub(super) const MAX_OBJECTS: u32 = 500_000;
-
-/// What libgit2 may hold while it takes a pack in, in bytes: its caches, what it keeps of each object, and a base, a
-/// difference and what they make. Eight at once have the first part each, and the other one together, which leaves room in
-/// the limit of the chart: who sends packs must not be able to have the process killed.
-const OWN_MEMORY: usize = 8 << 20;
-const SHARED_MEMORY: usize = 144 << 20;
-static POOL: Pool = Pool::new(SHARED_MEMORY, OWN_MEMORY);
 
 /// How long libgit2 may put differences together, once all of a pack is here. Of an honest one that is a second.
 const MAX_PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -215,32 +207,13 @@ impl Mirror {
     ///
     /// # Errors
     /// `Error::Objects` with libgit2's words where the pack is not one, lacks a base, ends early, or takes too much to be
-    /// put together; `Error::Cache` where the disk takes no more, or packs of other repositories leave too little memory.
+    /// put together; `Error::Cache` where the disk takes no more, and `Error::Crowded` where others hold the memory.
     pub(super) fn take_in(&self, incoming: IncomingPack) -> Result<Intake, Error> {
-        self.take_in_within(incoming, OWN_MEMORY + SHARED_MEMORY, Some(&POOL), MAX_PATIENCE)
+        budget::within(|| self.take_in_patiently(incoming, MAX_PATIENCE))
     }
 
-    /// As [`Self::take_in`], with bounds of its own.
-    pub(super) fn take_in_within(
-        &self,
-        incoming: IncomingPack,
-        memory: usize,
-        pool: Option<&'static Pool>,
-        patience: Duration,
-    ) -> Result<Intake, Error> {
-        let work = || self.take_in_patiently(incoming, patience);
-        match bounded(memory, pool, work) {
-            // That says nothing against what is here already.
-            (Err(_), true) => {
-                let problem =
-                    "the packs of other repositories take up the memory; it is tried again by itself";
-                Err(Error::Cache { path: self.dir.clone(), problem: problem.to_owned() })
-            }
-            (taken, _) => taken,
-        }
-    }
-
-    fn take_in_patiently(&self, mut incoming: IncomingPack, patience: Duration) -> Result<Intake, Error> {
+    /// As [`Self::take_in`], for as long as `patience` lets libgit2 put differences together, and with any memory.
+    pub(super) fn take_in_patiently(&self, mut incoming: IncomingPack, patience: Duration) -> Result<Intake, Error> {
         let repository = self.repository()?;
         let odb = repository.odb().map_err(|source| Error::objects("opened", source))?;
         let mut writer = odb.packwriter().map_err(|source| Error::objects("written", source))?;

@@ -89,6 +89,19 @@ impl Snapshot {
     /// # Errors
     /// `Error::Objects` where the mirror can not be read.
     pub fn read(&self, blob: BlobId, cap: usize) -> Result<Option<Vec<u8>>, Error> {
+        self.read_as(blob, cap, <[u8]>::to_vec)
+    }
+
+    /// What `look` makes of the content of a file, of which there is no copy; `None` where it is larger than `cap` bytes.
+    ///
+    /// # Errors
+    /// `Error::Objects` where the mirror can not be read.
+    pub fn read_as<T>(
+        &self,
+        blob: BlobId,
+        cap: usize,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, Error> {
         let odb = self.repository.odb().map_err(|source| Error::objects("read", source))?;
         // The size first: a huge file must not come into memory only to be passed over.
         let (size, kind) = odb.read_header(blob.0).map_err(|source| Error::objects("read", source))?;
@@ -96,7 +109,7 @@ impl Snapshot {
             return Ok(None);
         }
         let object = odb.read(blob.0).map_err(|source| Error::objects("read", source))?;
-        Ok(Some(object.data().to_vec()))
+        Ok(Some(look(object.data())))
     }
 
     /// Whether a tree is here, so that it can be compared with this commit's.

@@ -17,6 +17,7 @@ mod documents;
 mod faults;
 mod git_faults;
 mod main_job;
+mod memory;
 mod offline_tools;
 mod operator_process;
 mod oracle;

@@ -53,7 +53,7 @@ impl Pool {
 }
 
 /// Runs work in which libgit2 may hold so many bytes more than before, what others leave of the pool; and tells whether
-/// they left too little.
+/// they left too little. Within such work that is a part of it.
 pub(in crate::git) fn bounded<T>(
     bytes: usize,
     pool: Option<&'static Pool>,
@@ -67,6 +67,9 @@ pub(in crate::git) fn bounded<T>(
                 pool.take_back(BORROWED.take());
             }
         }
+    }
+    if LEFT.get() != UNBOUND {
+        return (work(), false);
     }
     LEFT.set(bytes);
     BOUND.set(bytes);

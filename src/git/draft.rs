@@ -1,12 +1,17 @@
 //! A commit before it is anywhere: what it changes, and the objects that it needs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use git2::{Buf, Commit, ErrorCode, ObjectType, Oid, Repository, Signature, Time, Tree};
 use jiff::Timestamp;
 
 use super::regrown::regrown;
 use super::{BranchName, CommitId, Error, Published, Signer, lineage};
+
+/// Who moves a branch holds its lock for a moment. It is waited for so often, and so long each time.
+const LOCK_LOOKS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Commits that shall be made, one on top of the other, and published together.
 #[derive(Clone, Debug)]
@@ -182,10 +187,23 @@ impl Written {
         start: &Start,
     ) -> Result<Published, Error> {
         let (name, message) = (branch.full_ref(), "tagtide: update image tags");
-        let moved = match start.branch_at() {
+        let is_locked = |moved: &Result<_, git2::Error>| {
+            moved.as_ref().is_err_and(|error| error.code() == ErrorCode::Locked)
+        };
+        let try_to_move = || match start.branch_at() {
             Some(at) => repository.reference_matching(&name, self.tip.0, true, at.0, message),
             None => repository.reference(&name, self.tip.0, false, message),
         };
+        let mut moved = try_to_move();
+        for _ in 0..LOCK_LOOKS {
+            if is_locked(&moved) {
+                std::thread::sleep(LOCK_PAUSE);
+                moved = try_to_move();
+            }
+        }
+        if is_locked(&moved) && tip_of(repository, branch)? == start.branch_at() {
+            return Err(Error::Locked { path: repository.path().join(format!("{name}.lock")) });
+        }
         match moved {
             Ok(_) => Ok(Published::Taken(self.commits)),
             Err(error)
@@ -211,6 +229,15 @@ impl Written {
         let mut pack = Buf::new();
         builder.write_buf(&mut pack).map_err(failed)?;
         Ok(pack.to_vec())
+    }
+}
+
+/// Where a branch is.
+pub(super) fn tip_of(repository: &Repository, branch: &BranchName) -> Result<Option<CommitId>, Error> {
+    match repository.refname_to_id(&branch.full_ref()) {
+        Ok(id) => Ok(Some(CommitId(id))),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(source) => Err(Error::objects("read", source)),
     }
 }
 

@@ -56,6 +56,12 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Another process holds the branch, or held it when it was killed.
+    #[error("the branch stays locked by {}; where no process of Git is at work there, one was killed: remove that file", .path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
     /// Objects of the repository can not be read or written.
     #[error("objects can not be {step}: {problem}")]
     Objects {
@@ -118,7 +124,9 @@ impl Error {
             Self::NotAllowed(_) => Reason::NotAllowed,
             Self::Secret(_) | Self::NotSigned(_) => Reason::SecretInvalid,
             Self::BranchNotFound { .. } => Reason::BranchNotFound,
-            Self::Cache { .. } | Self::Crowded | Self::Objects { .. } => Reason::MirrorFailed,
+            Self::Cache { .. } | Self::Crowded | Self::Locked { .. } | Self::Objects { .. } => {
+                Reason::MirrorFailed
+            }
             Self::LongCommit { .. } | Self::TooLarge { .. } | Self::TooMuch { .. } => Reason::TooLarge,
             Self::NothingChanges | Self::Interrupted(_) => Reason::InternalError,
             Self::Net(error) => error.reason(),

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, Repository};
+use git2::Repository;
 
-use super::draft::Draft;
+use super::draft::{Draft, tip_of};
 use super::{BranchName, CommitId, Error, Published};
 
 /// A bare repository of this machine. Its hooks do not run: a ref is moved, nothing is received.
@@ -38,11 +38,7 @@ impl LocalRepository {
 
     /// Where the branch is.
     pub(super) fn tip(&self, branch: &BranchName) -> Result<Option<CommitId>, Error> {
-        match self.open()?.refname_to_id(&branch.full_ref()) {
-            Ok(id) => Ok(Some(CommitId(id))),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(source) => Err(Error::objects("read", source)),
-        }
+        tip_of(&self.open()?, branch)
     }
 
     /// Writes the commits and moves the branch to them, if the branch still is where the draft says.

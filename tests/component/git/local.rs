@@ -1,5 +1,7 @@
 //! A bare repository of this machine, by `file://`.
 
+use std::time::Duration;
+
 use tagtide::api::Reason;
 use tagtide::git::{Branch, Error, Published};
 
@@ -28,6 +30,27 @@ async fn a_commit_is_made_in_place_and_only_on_top_of_what_was_read() {
     assert_eq!((repo.read("main", "a.yaml"), repo.read("main", "b.yaml")), ("2".into(), "hers".into()));
     git(&repo, &["fsck", "--strict"]);
     assert!(!repo.root().join("unused").exists(), "no mirror is made");
+    seen.hold(&repo);
+}
+
+#[tokio::test]
+async fn a_lock_that_somebody_left_is_told_by_its_name_and_one_that_goes_away_is_waited_for() {
+    let repo = InfraRepo::new();
+    repo.seed(&[("a.yaml", "1")]);
+    let (branch, mut seen) = (branch(&repo), Invariants::default());
+    seen.see(&repo);
+    let head = branch.bring_up_to_date().await.unwrap();
+    let lock = repo.path().join("refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    let error = branch.publish(draft(head, "a.yaml", "2")).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::MirrorFailed);
+    assert!(error.to_string().contains(&lock.display().to_string()), "{error}");
+    let free = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        std::fs::remove_file(&lock).unwrap();
+    };
+    let (published, ()) = tokio::join!(branch.publish(draft(head, "a.yaml", "2")), free);
+    assert!(matches!(published, Ok(Published::Taken(_))), "{published:?}");
     seen.hold(&repo);
 }
 

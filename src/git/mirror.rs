@@ -213,7 +213,11 @@ impl Mirror {
     }
 
     /// As [`Self::take_in`], for as long as `patience` lets libgit2 put differences together, and with any memory.
-    pub(super) fn take_in_patiently(&self, mut incoming: IncomingPack, patience: Duration) -> Result<Intake, Error> {
+    pub(super) fn take_in_patiently(
+        &self,
+        mut incoming: IncomingPack,
+        patience: Duration,
+    ) -> Result<Intake, Error> {
         let repository = self.repository()?;
         let odb = repository.odb().map_err(|source| Error::objects("opened", source))?;
         let mut writer = odb.packwriter().map_err(|source| Error::objects("written", source))?;
@@ -281,8 +285,9 @@ impl Mirror {
         packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect()
     }
 
-    /// Removes half packs: a killed process leaves them, nothing reads them, and nothing else removes them.
+    /// Removes half packs and locks: a killed process leaves them, nothing reads them, and nothing else removes them.
     fn sweep(&self) {
+        remove_locks(&self.dir);
         let Ok(entries) = std::fs::read_dir(self.pack_folder()) else {
             return;
         };
@@ -291,6 +296,20 @@ impl Mirror {
                 // What can not be removed now is tried again at the next start.
                 let _ = std::fs::remove_file(&path);
             }
+        }
+    }
+}
+
+/// Removes the locks of a repository's settings and refs. Nobody holds one: who works here holds the folder's.
+fn remove_locks(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && entry.file_name() != "objects" {
+            remove_locks(&path);
+        } else if !is_folder && path.extension().is_some_and(|extension| extension == "lock") {
+            // What can not be removed now is tried again at the next start.
+            let _ = std::fs::remove_file(&path);
         }
     }
 }
@@ -394,6 +413,29 @@ mod tests {
         let mirror = Mirror::open(cache.path().join("one")).unwrap();
         let left: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().map(|e| e.file_name()).collect();
         assert_eq!((left.len(), mirror.pack_sizes().len()), (2, 1), "{left:?}");
+    }
+
+    #[test]
+    fn locks_that_a_crash_left_do_not_keep_the_next_process_from_writing() {
+        let (cache, mirror) = mirror();
+        let repository = mirror.repository().unwrap();
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        let tree = repository.find_tree(repository.treebuilder(None).unwrap().write().unwrap()).unwrap();
+        let commit = CommitId(repository.commit(None, &author, &author, "x", &tree, &[]).unwrap());
+        let whole = Coverage::Whole;
+        for held in [Held::Base, Held::Target] {
+            mirror.set_tip(held, commit, &whole).unwrap();
+            std::fs::write(mirror.dir.join(format!("{}.lock", held.full_ref(&whole))), b"").unwrap();
+            assert!(mirror.set_tip(held, commit, &whole).is_err(), "a lock is where it is looked for");
+        }
+        std::fs::write(mirror.dir.join("config.lock"), b"").unwrap();
+        drop(mirror);
+        let mirror = Mirror::open(cache.path().join("one")).unwrap();
+        for held in [Held::Base, Held::Target] {
+            assert_eq!(mirror.tip(held, &whole), Some((commit, whole.clone())), "it is not fetched again");
+            mirror.set_tip(held, commit, &whole).unwrap();
+        }
+        assert!(!mirror.dir.join("config.lock").exists());
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Tagtide {
             print: Print::Nothing,
             engine: Settings {
                 cache_dir: site.join("cache"),
+                room: crate::git::Room::default(),
                 gather: Duration::from_millis(100),
                 connections: Connections::new(AddressGuard::new(loopback())),
                 allow_http: true,

@@ -434,6 +434,7 @@ mod tests {
         let client = Client::new(connections.clone(), false);
         let settings = Settings {
             cache_dir: std::path::PathBuf::new(),
+            room: crate::git::Room::default(),
             gather: std::time::Duration::ZERO,
             connections,
             allow_http: false,

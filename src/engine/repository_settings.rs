@@ -278,6 +278,7 @@ impl RepositorySettings {
             proxy: secrets.proxy.clone(),
             push_options: self.push_options.clone(),
             mirror: self.mirror_folder(settings, owner),
+            room: settings.room,
             coverage: self.scope.coverage(&self.targets),
         };
         let (url, name) = (self.url.clone(), self.branch.clone());

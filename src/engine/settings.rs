@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::git::Room;
 use crate::net::Connections;
 
 /// What the operator decides for the whole process.
@@ -10,6 +11,8 @@ use crate::net::Connections;
 pub struct Settings {
     /// Where mirrors of repositories are kept. May be emptied whenever the process does not run.
     pub cache_dir: PathBuf,
+    /// The room for these mirrors.
+    pub room: Room,
     /// How long a repository waits after a choice moved, so that a burst of tags makes one commit.
     pub gather: Duration,
     /// Where connections come from, with the addresses that may be reached.

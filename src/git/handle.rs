@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 use super::draft::Draft;
 use super::http::HttpTransport;
 use super::local::LocalRepository;
-use super::mirror::{Held, IncomingPack, MAX_OBJECTS, Mirror, Piece};
+use super::mirror::{Held, IncomingPack, Intake, MAX_OBJECTS, Mirror, Piece};
 use super::snapshot::Snapshot;
 use super::ssh::SshTransport;
 use super::transport::AnyTransport;
 use super::wire::{PushReport, PushRequest, ReadFeatures, WireError, WriteFeatures, list_branch, push_pack};
-use super::{BranchName, CommitId, Coverage, Error, GitSecret, RepositoryUrl, budget};
+use super::{BranchName, CommitId, Coverage, Error, GitSecret, RepositoryUrl, Room, budget};
 use crate::net::{Connections, Proxy};
 use remembered::Remembered;
 
@@ -70,6 +70,8 @@ pub struct RemoteAccess {
     pub push_options: Vec<String>,
     /// The folder for the mirror.
     pub mirror: PathBuf,
+    /// The room for it and all others beside it.
+    pub room: Room,
     /// How much of a commit is wanted there.
     pub coverage: Coverage,
 }
@@ -92,7 +94,7 @@ impl Branch {
     /// `Error::Secret` where the Secret does not fit the address, and `Error::Cache` where the mirror's folder can not be
     /// used.
     pub fn open(url: &RepositoryUrl, name: BranchName, access: RemoteAccess) -> Result<Self, Error> {
-        let RemoteAccess { connections, secret, proxy, push_options, mirror, coverage } = access;
+        let RemoteAccess { connections, secret, proxy, push_options, mirror, room, coverage } = access;
         let transport = match url {
             RepositoryUrl::Local(path) => return Ok(Self::open_local(path, name)),
             RepositoryUrl::Http(url) => {
@@ -104,7 +106,7 @@ impl Branch {
                 AnyTransport::Ssh(Box::new(SshTransport::new(connections, url, secret.ssh()?)?))
             }
         };
-        let mirror = Arc::new(Mirror::open(mirror)?);
+        let mirror = Arc::new(Mirror::open(mirror)?.in_room(room));
         let remote = Remote {
             transport,
             push_options,
@@ -330,7 +332,9 @@ impl Remote {
             for piece in pieces {
                 sender.blocking_send(piece).map_err(|error| Error::Interrupted(error.to_string()))?;
             }
-            mirror.take_in(IncomingPack { bytes, max_objects: MAX_OBJECTS })?;
+            if mirror.take_in(IncomingPack { bytes, max_objects: MAX_OBJECTS })? != Intake::Taken {
+                return Ok(());
+            }
             before.map_or(Ok(()), |(_, coverage)| mirror.set_tip(held, new, &coverage))
         })
         .await

@@ -16,7 +16,8 @@ use git2::{ErrorClass, Repository, RepositoryInitOptions};
 use tokio::sync::mpsc;
 
 use super::commit::CommitHead;
-use super::{CommitId, Coverage, Error, budget};
+use super::room::{pack_folder, size_of_packs};
+use super::{CommitId, Coverage, Error, Room, budget};
 
 /// The commits that are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,9 @@ impl Held {
 /// More packs than this make look-ups slow; the mirror starts over then.
 const MAX_PACKS: usize = 200;
 
+/// The room of all mirrors is looked at each time that so many bytes have come.
+const ROOM_LOOK: u64 = 4 << 20;
+
 /// A mirror may grow to twice its whole tree, in bytes, and by this much more.
 const MIN_GROWTH: u64 = 64 << 20;
 
@@ -64,6 +68,7 @@ const MAX_PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// The folder of one branch of one repository.
 pub(super) struct Mirror {
     dir: PathBuf,
+    room: Room,
     /// Held for the mirror's life, so that no two processes write into one folder.
     _lock: File,
 }
@@ -91,6 +96,8 @@ pub(super) enum Intake {
     Taken,
     /// It has more objects than are taken; nothing of it was kept.
     TooManyObjects(u32),
+    /// With it the mirror would have more bytes than it may, which are so many; nothing of it was kept.
+    TooManyBytes(u64),
 }
 
 impl Mirror {
@@ -112,12 +119,17 @@ impl Mirror {
             }
             Err(TryLockError::Error(error)) => return Err(Error::cache(&lock_path, &error)),
         }
-        let mirror = Self { dir, _lock: lock };
+        let mirror = Self { dir, room: Room::default(), _lock: lock };
         mirror.sweep();
         if mirror.is_gone() || mirror.is_worn() {
             mirror.start_over()?;
         }
         Ok(mirror)
+    }
+
+    /// The same mirror, with this room for it and all others beside it.
+    pub(super) fn in_room(self, room: Room) -> Self {
+        Self { room, ..self }
     }
 
     /// Empties the mirror.
@@ -194,7 +206,10 @@ impl Mirror {
     /// Whether so much has come since the whole tree, which is the largest pack, that the mirror should start over.
     pub(super) fn is_worn(&self) -> bool {
         let sizes = self.pack_sizes();
-        let most_bytes = sizes.iter().max().copied().unwrap_or_default().saturating_mul(2) + MIN_GROWTH;
+        let tree = sizes.iter().max().copied().unwrap_or_default();
+        // Half of what one mirror may have beyond its tree is left for what comes next.
+        let most_bytes =
+            (tree.saturating_mul(2) + MIN_GROWTH).min(tree.midpoint(self.room.of_one().max(tree)));
         sizes.len() > MAX_PACKS || sizes.iter().sum::<u64>() > most_bytes
     }
 
@@ -206,7 +221,7 @@ impl Mirror {
     /// Takes a pack in as it arrives. Blocks.
     ///
     /// # Errors
-    /// `Error::Objects` with libgit2's words where the pack is not one, lacks a base, ends early, or takes too much to be
+    /// `Error::Cache` also where others leave too little room; `Error::Objects` with libgit2's words where the pack is not one, lacks a base, ends early, or takes too much to be
     /// put together; `Error::Cache` where the disk takes no more, and `Error::Crowded` where others hold the memory.
     pub(super) fn take_in(&self, incoming: IncomingPack) -> Result<Intake, Error> {
         budget::within(|| self.take_in_patiently(incoming, MAX_PATIENCE))
@@ -226,6 +241,7 @@ impl Mirror {
         writer.progress(move |_| clock.get().is_none_or(|until| Instant::now() < until));
         let mut head = PackHead::default();
         let (mut has_ended, mut is_large) = (false, false);
+        let (mut bytes_here, mut next_look) = (size_of_packs(&self.dir), 0);
         while let Some(piece) = incoming.bytes.blocking_recv() {
             let bytes = match piece {
                 Piece::Bytes(bytes) => bytes,
@@ -239,6 +255,14 @@ impl Mirror {
                     return Ok(Intake::TooManyObjects(objects));
                 }
                 is_large = objects > MAX_INCREMENTAL_OBJECTS;
+            }
+            bytes_here += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            if bytes_here > self.room.of_one() {
+                return Ok(Intake::TooManyBytes(self.room.of_one()));
+            }
+            if bytes_here >= next_look {
+                next_look = bytes_here + ROOM_LOOK;
+                self.find_room(bytes_here)?;
             }
             // `io::Error` carries none of libgit2's words; it left them behind.
             writer.write_all(&bytes).map_err(|_| self.not_taken(&git2::Error::last_error(-1)))?;
@@ -263,6 +287,16 @@ impl Mirror {
         Ok(Intake::Taken)
     }
 
+    /// Looks whether others leave room for a mirror of so many bytes.
+    fn find_room(&self, bytes: u64) -> Result<(), Error> {
+        let mirrors = self.dir.parent().unwrap_or(&self.dir);
+        if self.room.has_left(mirrors, bytes) {
+            return Ok(());
+        }
+        let problem = "the mirrors of all repositories take up what --cache-size leaves them; small ones still get theirs";
+        Err(Error::Cache { path: mirrors.to_owned(), problem: problem.to_owned() })
+    }
+
     /// A full disk says nothing against what is here already.
     fn not_taken(&self, source: &git2::Error) -> Error {
         let problem = source.message().to_owned();
@@ -273,7 +307,7 @@ impl Mirror {
     }
 
     fn pack_folder(&self) -> PathBuf {
-        self.dir.join("objects").join("pack")
+        pack_folder(&self.dir)
     }
 
     /// The bytes of each pack.
@@ -352,9 +386,25 @@ mod tests {
     }
 
     fn pack_of_one_blob() -> Vec<u8> {
+        pack_of(b"hello")
+    }
+
+    /// A pack of so many bytes, and a few more.
+    fn pack_of_noise(seed: u64, bytes: usize) -> Vec<u8> {
+        let mut state = seed;
+        let noise = (0..bytes.div_ceil(8)).flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        pack_of(&noise.collect::<Vec<_>>())
+    }
+
+    fn pack_of(content: &[u8]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let repository = Repository::init_bare(dir.path()).unwrap();
-        let id = repository.blob(b"hello").unwrap();
+        let id = repository.blob(content).unwrap();
         let mut builder = repository.packbuilder().unwrap();
         builder.insert_object(id, None).unwrap();
         let mut pack = git2::Buf::new();
@@ -416,6 +466,48 @@ mod tests {
     }
 
     #[test]
+    fn a_pack_that_takes_more_than_one_mirror_may_is_not_taken() {
+        let (_cache, mirror) = mirror();
+        let pack = Bytes::from(pack_of_noise(1, 100_000));
+        let room = Room::of_cache(300_000);
+        let mirror = mirror.in_room(room);
+        let taken = take(&mirror, vec![Piece::Bytes(pack.clone()), Piece::End], 9).unwrap();
+        assert_eq!(taken, Intake::TooManyBytes(room.of_one()));
+        assert_eq!(std::fs::read_dir(mirror.pack_folder()).unwrap().count(), 0);
+        let mirror = mirror.in_room(Room::of_cache(600_000));
+        assert_eq!(take(&mirror, vec![Piece::Bytes(pack), Piece::End], 9).unwrap(), Intake::Taken);
+        // The same once more in bytes, with what is here already.
+        let pack = Bytes::from(pack_of_noise(2, 100_000));
+        let taken = take(&mirror, vec![Piece::Bytes(pack), Piece::End], 9).unwrap();
+        assert!(matches!(taken, Intake::TooManyBytes(_)), "{taken:?}");
+    }
+
+    #[test]
+    fn where_others_fill_the_room_a_small_mirror_still_gets_its_own() {
+        let cache = tempfile::tempdir().unwrap();
+        let open =
+            |name: &str| Mirror::open(cache.path().join(name)).unwrap().in_room(Room::of_cache(200 << 20));
+        let (other, small, large) = (open("other"), open("small"), open("large"));
+        let filled = File::create(other.pack_folder().join("pack-other.pack")).unwrap();
+        filled.set_len(151 << 20).unwrap();
+        let take = |mirror: &Mirror, mib: usize| {
+            let pack = Bytes::from(pack_of_noise(3, mib << 20));
+            let pieces = (0..pack.len()).step_by(1 << 20);
+            let mut pieces: Vec<_> =
+                pieces.map(|at| Piece::Bytes(pack.slice(at..pack.len().min(at + (1 << 20))))).collect();
+            pieces.push(Piece::End);
+            take(mirror, pieces, 9)
+        };
+        assert_eq!(take(&small, 6).unwrap(), Intake::Taken);
+        let error = take(&large, 14).unwrap_err();
+        assert_eq!(error.reason(), crate::api::Reason::MirrorFailed);
+        assert!(error.to_string().contains("--cache-size"), "{error}");
+        assert_eq!(std::fs::read_dir(large.pack_folder()).unwrap().count(), 0, "nothing of it is left");
+        filled.set_len(100 << 20).unwrap();
+        assert_eq!(take(&large, 14).unwrap(), Intake::Taken);
+    }
+
+    #[test]
     fn locks_that_a_crash_left_do_not_keep_the_next_process_from_writing() {
         let (cache, mirror) = mirror();
         let repository = mirror.repository().unwrap();
@@ -441,6 +533,7 @@ mod tests {
     #[test]
     fn a_mirror_starts_over_before_it_fills_the_disk() {
         let (_cache, mirror) = mirror();
+        let mirror = mirror.in_room(Room::of_cache(1 << 40));
         let grow = |name: &str, bytes: u64| {
             let pack = File::create(mirror.pack_folder().join(name)).unwrap();
             pack.set_len(bytes).unwrap();
@@ -450,6 +543,12 @@ mod tests {
         assert!(!grow("pack-1.pack", 99 << 20), "twice its tree");
         assert!(!grow("pack-2.pack", 64 << 20), "and the growth of a small one");
         assert!(grow("pack-3.pack", 2 << 20));
+        std::fs::remove_file(mirror.pack_folder().join("pack-2.pack")).unwrap();
+        std::fs::remove_file(mirror.pack_folder().join("pack-3.pack")).unwrap();
+        assert!(!mirror.is_worn());
+        // One mirror may take 256 MiB; 100 are the tree, and 99 have come.
+        let mirror = mirror.in_room(Room::of_cache((256 << 20) / 3 * 16));
+        assert!(mirror.is_worn(), "half of what there is beyond the tree");
     }
 
     #[test]

@@ -145,6 +145,7 @@ fn open_covering(url: &str, mirror: &Path, secret: GitSecret, coverage: Coverage
         proxy: None,
         push_options: Vec::new(),
         mirror: mirror.to_owned(),
+        room: tagtide::git::Room::default(),
         coverage,
     };
     Branch::open(&RepositoryUrl::parse(url)?, BranchName::parse("main")?, access)

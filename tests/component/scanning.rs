@@ -42,6 +42,7 @@ impl Running {
         let loopback = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let engine = Settings {
             cache_dir: folder.path().join("cache"),
+            room: tagtide::git::Room::default(),
             gather: Duration::ZERO,
             connections: Connections::new(loopback),
             allow_http: true,

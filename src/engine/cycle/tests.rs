@@ -60,6 +60,7 @@ impl World for Calm {
 pub(in crate::engine) fn settings(cache: &std::path::Path) -> Settings {
     Settings {
         cache_dir: cache.to_owned(),
+        room: crate::git::Room::default(),
         gather: Duration::ZERO,
         connections: Connections::new(AddressGuard::new(Vec::new())),
         allow_http: false,

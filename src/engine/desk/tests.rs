@@ -54,6 +54,7 @@ impl World for Still {
 fn settings() -> Settings {
     Settings {
         cache_dir: "/nonexistent".into(),
+        room: crate::git::Room::default(),
         gather: Duration::ZERO,
         connections: Connections::new(AddressGuard::new(Vec::new())),
         allow_http: false,

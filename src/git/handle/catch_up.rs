@@ -82,6 +82,10 @@ impl Remote {
             Intake::TooManyObjects(_) => {
                 Err(WireError::TooMany { most: MAX_OBJECTS.into(), what: "objects" }.into())
             }
+            Intake::TooManyBytes(most) => {
+                let what = "bytes, which are what --cache-size leaves for one repository";
+                Err(WireError::TooMany { most, what }.into())
+            }
         }
     }
 
@@ -109,12 +113,13 @@ impl Remote {
         }
     }
 
-    /// Brings files by their ids; `false` where the server does not do that.
+    /// Brings files by their ids; `false` where the server does not do that, or the mirror has no room for them.
     async fn bring_files(&self, files: Vec<BlobId>) -> Result<bool, Error> {
         for some in files.chunks(FILES_AT_ONCE) {
             let most = u32::try_from(some.len()).unwrap_or(MAX_OBJECTS);
             match self.fetch(PackRequest::Files(some), most).await {
                 Ok(Intake::Taken) => {}
+                Ok(Intake::TooManyBytes(_)) => return Ok(false),
                 Ok(Intake::TooManyObjects(_)) => {
                     return Err(WireError::TooMany {
                         most: most.into(),
@@ -177,7 +182,7 @@ impl Remote {
         let intake = intake.await.map_err(|error| Error::Interrupted(error.to_string()))?;
         match (fetched, intake) {
             // The mirror looked at the head of the pack and wants no more: that the wire broke off is our own doing.
-            (_, Ok(intake @ Intake::TooManyObjects(_))) => Ok(intake),
+            (_, Ok(intake @ (Intake::TooManyObjects(_) | Intake::TooManyBytes(_)))) => Ok(intake),
             (Err(error), _) => Err(error.into()),
             (Ok(()), intake) => intake,
         }

@@ -197,6 +197,7 @@ async fn push_options_reach_the_forge() {
         secret: secret(&[("username", USER), ("password", PASSWORD)]),
         proxy: None,
         push_options: vec!["repo.template=true".to_owned()],
+        room: tagtide::git::Room::default(),
         coverage: Coverage::Whole,
         mirror: mirror_in(&cache),
     };

@@ -210,6 +210,7 @@ async fn hooks_are_told_the_push_options_or_nothing_is_pushed() {
             proxy: None,
             push_options: vec!["ci.skip".to_owned(), "title=Two words".to_owned()],
             mirror: mirror.clone(),
+            room: tagtide::git::Room::default(),
             coverage: Coverage::Whole,
         };
         Branch::open(&url, BranchName::parse("main").unwrap(), access).unwrap()

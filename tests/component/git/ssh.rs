@@ -331,6 +331,7 @@ async fn an_address_that_may_not_be_reached_is_not_dialled() {
         proxy: None,
         push_options: Vec::new(),
         mirror: mirror_in(&scene.cache),
+        room: tagtide::git::Room::default(),
         coverage: Coverage::Whole,
     };
     let url = RepositoryUrl::parse(&scene.server.url(&scene.repo.path())).unwrap();

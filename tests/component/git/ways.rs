@@ -124,6 +124,7 @@ fn open(scene: &Scene, url: &str, secret: GitSecret, proxy: Option<(&str, &str)>
         proxy,
         push_options: Vec::new(),
         mirror: scene.cache.path().join("another"),
+        room: tagtide::git::Room::default(),
         coverage: Coverage::Whole,
     };
     Branch::open(&RepositoryUrl::parse(url)?, BranchName::parse("main")?, access)

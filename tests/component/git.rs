@@ -26,7 +26,10 @@
 //! | slow link | `stages` |
 //! | a server that hangs holds up no other repository | e2e `git_faults` |
 //! | signing key missing | `signing`; e2e `private` |
+//! | a pull request is merged, closed or edited by a person; the forge's rate limit | nowhere yet: there are no pull requests |
 //! | all of it at random | e2e `soak` |
+//!
+//! What [`Invariants`] says holds at the end of each of them, and in e2e all that `oracle` says.
 
 mod access;
 mod crash;

@@ -8,11 +8,12 @@
 //! | I4 | nobody else's commit is lost | [`Invariants::hold`] |
 //! | I5 | others keep their pace; the process never restarts | the test; [`Cluster::hold`] |
 //! | I6 | no secret anywhere | [`Cluster::hold`] |
-//! | I7 | bounded memory, descriptors, threads | [`Cluster::hold`] |
+//! | I7 | bounded memory, descriptors, threads, requests to Git | [`Cluster::hold`] |
 //! | I8 | the status named the fault and recovered | the test; [`Cluster::hold`] |
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,10 +22,12 @@ use crate::cluster::{Cluster, is};
 use crate::support::infra_repo::InfraRepo;
 use crate::support::invariants::Invariants;
 
-/// What the operator of a test may use at most, built without optimisation: memory in kB, descriptors, threads.
+/// What the operator of a test may use at most, built without optimisation: memory in kB, descriptors, threads, requests to
+/// Git a second once there is nothing to do.
 const MOST_MEMORY: u64 = 256 << 10;
 const MOST_DESCRIPTORS: usize = 200;
 const MOST_THREADS: u64 = 100;
+const MOST_REQUESTS: u64 = 5;
 
 impl Cluster {
     /// Checks all of it at the end of a test. `well` are the objects that must be Ready by now, `canaries` what is in
@@ -47,7 +50,7 @@ impl Cluster {
         let log = self.operator().log();
         assert!(!log.contains("panicked"), "I5: a panic: {log}");
         self.no_secret(repo, canaries).await;
-        self.bounded();
+        self.bounded().await;
     }
 
     /// I1: what a commit's trailer says was written for the policy `name` is a tag of `acme/{name}` that there was, in
@@ -102,7 +105,11 @@ impl Cluster {
     }
 
     /// I7.
-    fn bounded(&self) {
+    async fn bounded(&self) {
+        let before = self.git.all_requests();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let requests = self.git.all_requests() - before;
+        assert!(requests <= MOST_REQUESTS, "I7: {requests} requests to Git in a second, when all is done");
         let process = Path::new("/proc").join(self.operator().id().to_string());
         let status = fs::read_to_string(process.join("status")).expect("the process");
         let figure = |name: &str| -> u64 {

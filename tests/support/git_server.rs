@@ -72,6 +72,11 @@ impl GitServer {
     pub fn requests(&self, service: &str) -> u64 {
         lock(&self.counts).get(service).copied().unwrap_or_default()
     }
+
+    /// How many requests came in all.
+    pub fn all_requests(&self) -> u64 {
+        lock(&self.counts).values().sum()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -96,9 +96,7 @@ impl InfraRepo {
 
     /// The commits of a branch, the newest first.
     pub fn commits(&self, branch: &str) -> Vec<Commit> {
-        let format = "--format=%H%x1f%an%x1f%ae%x1f%s%x1f%B%x1f%(trailers:only,unfold)%x1e";
-        let log = self.git(&self.path(), &["log", "--topo-order", format, branch]).success();
-        log.split('\u{1e}').map(str::trim_start).filter(|entry| !entry.is_empty()).map(commit).collect()
+        commits_in(&self.path(), branch)
     }
 
     /// Runs Git in a folder, cut off from this machine's settings, as "Test" at the harness's next minute.
@@ -137,6 +135,14 @@ impl InfraRepo {
         child.stdin.take().expect("its input").write_all(order.as_bytes()).expect("the import");
         Finished::from(child.wait_with_output().expect("git fast-import")).success();
     }
+}
+
+/// The commits of a branch of a repository, the newest first.
+pub fn commits_in(folder: &Path, branch: &str) -> Vec<Commit> {
+    let format = "--format=%H%x1f%an%x1f%ae%x1f%s%x1f%B%x1f%(trailers:only,unfold)%x1e";
+    let log = hermetic_git(folder).args(["log", "--topo-order", format, branch]).output().expect("git");
+    let log = Finished::from(log).success();
+    log.split('\u{1e}').map(str::trim_start).filter(|entry| !entry.is_empty()).map(commit).collect()
 }
 
 /// Git in a folder, cut off from this machine's settings and from any repository around.

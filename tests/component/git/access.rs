@@ -13,6 +13,7 @@ use tagtide::git::{Error, Published};
 use super::faulty_server::{FaultyServer, Spoil, always, answer, honest};
 use super::{InfraRepo, Scene, draft, files_of, mirror_in, open};
 use crate::support::infra_repo::NAME;
+use crate::support::invariants::Invariants;
 use crate::support::workspace;
 
 const BASIC: &str = "Basic Ym90OnMzY3JldA==";
@@ -34,7 +35,14 @@ fn only_with(authorization: &'static str) -> impl Spoil {
 async fn look(spoil: impl Spoil, authorization: Option<&str>) -> Result<(), Error> {
     let repo = InfraRepo::new();
     repo.seed(&[("a.yaml", "1")]);
+    let seen = Invariants::from_now_on(&repo);
     let server = FaultyServer::start(repo.root(), spoil).await;
+    let outcome = write(&repo, &server, authorization).await;
+    seen.hold(&repo);
+    outcome
+}
+
+async fn write(repo: &InfraRepo, server: &FaultyServer, authorization: Option<&str>) -> Result<(), Error> {
     let cache = workspace::folder("cache");
     let branch = open(&server.url(NAME), &mirror_in(&cache), authorization)?;
     let head = branch.bring_up_to_date().await?;
@@ -115,6 +123,7 @@ async fn a_branch_that_is_not_there_is_never_made() {
         assert!(error.to_string().contains("no branch main;"), "{error}");
         assert_eq!(super::git(&scene.repo, &["branch", "--list", "main"]), "");
         assert!(scene.server.requests() <= 2, "a list of refs and nothing else");
+        scene.check();
     }
 }
 

@@ -15,6 +15,7 @@ use tagtide::git::{Branch, CommitId};
 
 use super::faulty_server::{FaultyServer, Spoil, asks_for_pack};
 use super::{InfraRepo, NAME, files_of, mirror_in, noise, open};
+use crate::support::invariants::Invariants;
 use crate::support::process::{Process, finish, tied};
 use crate::support::{wait_until, workspace};
 
@@ -52,6 +53,7 @@ struct Stage {
     /// Whether all came that will come.
     stopped: Arc<AtomicBool>,
     cache: tempfile::TempDir,
+    seen: Invariants,
 }
 
 fn stopping(stop_at: Arc<AtomicUsize>, stopped: Arc<AtomicBool>) -> impl Spoil {
@@ -84,15 +86,23 @@ impl Stage {
         let (stop_at, stopped) = stage;
         let spoil = stopping(Arc::clone(&stop_at), Arc::clone(&stopped));
         let server = FaultyServer::start(repo.root(), spoil).await;
-        Self { repo, server, stop_at, stopped, cache: workspace::folder("cache") }
+        Self {
+            repo,
+            server,
+            stop_at,
+            stopped,
+            cache: workspace::folder("cache"),
+            seen: Invariants::default(),
+        }
     }
 
     /// Commits 400 files whose content is noise, another one for each `seed`.
-    fn seed(&self, seed: u64) {
+    fn seed(&mut self, seed: u64) {
         let files: Vec<(String, String)> =
             (0..400).map(|n| (format!("d{}/f{n}.yaml", n / 50), noise(seed * 1000 + n))).collect();
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
         self.repo.seed(&files);
+        self.seen.see(&self.repo);
     }
 
     fn mirror(&self) -> PathBuf {
@@ -136,12 +146,13 @@ impl Stage {
         assert_eq!(files.len(), 400);
         assert_eq!(files["d7/f399.yaml"], noise(seed * 1000 + 399));
         assert_eq!(self.leftovers(), [""; 0].map(PathBuf::from));
+        self.seen.hold(&self.repo);
     }
 }
 
 #[tokio::test]
 async fn a_process_that_is_killed_at_any_byte_leaves_a_mirror_that_is_read_as_before() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
     stage.seed(1);
     for bytes in [5, 4_000, 150_000] {
         stage.kill_after(bytes, Duration::from_millis(20)).await;
@@ -170,9 +181,9 @@ async fn a_process_that_is_killed_at_any_byte_leaves_a_mirror_that_is_read_as_be
 
 #[tokio::test]
 async fn a_disk_that_takes_no_more_is_told_and_what_is_here_stays() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
     stage.seed(1);
-    let limited = async || {
+    let limited = async |stage: &Stage| {
         // Files of at most 50 KiB; without the signal the program is told by an error, as by a full disk.
         let mut command = tied("sh");
         command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"]).args(as_a_process());
@@ -181,13 +192,13 @@ async fn a_disk_that_takes_no_more_is_told_and_what_is_here_stays() {
         assert!(said.contains("MirrorFailed: the cache ") && said.contains("File too large"), "{said}");
         assert_eq!(stage.leftovers(), [""; 0].map(PathBuf::from));
     };
-    limited().await;
+    limited(&stage).await;
     let branch = stage.branch().await;
     let first = branch.bring_up_to_date().await.unwrap();
     drop(branch);
 
     stage.seed(2);
-    limited().await;
+    limited(&stage).await;
     let branch = stage.branch().await;
     stage.check(&branch, first, 1);
     let second = branch.bring_up_to_date().await.unwrap();

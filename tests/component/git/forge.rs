@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::{draft, files_of, mirror_in, open_covering, open_with, secret, set};
 use crate::support::gitea::{Gitea, PASSWORD, USER};
+use crate::support::invariants::Invariants;
 use crate::support::ssh_server::keygen;
 use crate::support::workspace;
 
@@ -88,6 +89,7 @@ async fn someone_who_commits_in_the_browser_meanwhile_keeps_their_commit() {
     let branch = with_password(gitea, "race", &cache, PASSWORD);
     let head = branch.bring_up_to_date().await.unwrap();
     let hers = gitea.commit_file("race", "hers.yaml", "2").await;
+    let seen = Invariants::from_now_on(&gitea.path("race"));
     assert_eq!(branch.publish(draft(head, "a.yaml", "2")).await.unwrap(), Published::Raced);
     set(&branch, "a.yaml", "3").await;
     // And one that lands while the server has the push in its hands.
@@ -100,12 +102,14 @@ async fn someone_who_commits_in_the_browser_meanwhile_keeps_their_commit() {
     assert_eq!((races, gitea.git("race", &["rev-parse", "main"])), (1, commit.to_string()));
     gitea.git("race", &["merge-base", "--is-ancestor", &hers, "main"]);
     assert_eq!(gitea.git("race", &["rev-list", "--count", "main"]), "6", "two, hers, ours, hers, ours");
+    seen.hold(&gitea.path("race"));
 }
 
 #[tokio::test]
 async fn a_protected_branch_and_a_hook_refuse_in_their_own_words() {
     let (gitea, cache) = scene("protected", false).await;
     let branch = with_password(gitea, "protected", &cache, PASSWORD);
+    let seen = Invariants::from_now_on(&gitea.path("protected"));
     let head = branch.bring_up_to_date().await.unwrap();
     gitea.hook("protected", "pre-receive", "echo 'only on working days' >&2; exit 1\n");
     let refused = branch.publish(draft(head, "a.yaml", "2")).await.unwrap();
@@ -126,6 +130,7 @@ async fn a_protected_branch_and_a_hook_refuse_in_their_own_words() {
 
     gitea.api(Method::DELETE, &format!("repos/{USER}/protected/branch_protections/main"), json!({})).await;
     set(&branch, "a.yaml", "2").await;
+    seen.hold(&gitea.path("protected"));
 }
 
 #[tokio::test]
@@ -152,6 +157,7 @@ async fn a_token_that_is_revoked_in_mid_life_is_told_so_and_the_next_one_goes_on
     let (gitea, cache) = scene("revoked", false).await;
     let branch = with_password(gitea, "revoked", &cache, &gitea.new_token("mid-life").await);
     let head = branch.bring_up_to_date().await.unwrap();
+    let seen = Invariants::from_now_on(&gitea.path("revoked"));
     gitea.revoke_token("mid-life").await;
     let error = branch.publish(draft(head, "a.yaml", "2")).await.unwrap_err();
     assert_eq!(error.reason(), Reason::AuthenticationFailed, "{error}");
@@ -160,6 +166,7 @@ async fn a_token_that_is_revoked_in_mid_life_is_told_so_and_the_next_one_goes_on
     let branch = with_password(gitea, "revoked", &cache, &gitea.new_token("renewed").await);
     branch.bring_up_to_date().await.unwrap();
     set(&branch, "a.yaml", "2").await;
+    seen.hold(&gitea.path("revoked"));
 }
 
 #[tokio::test]

@@ -283,11 +283,13 @@ async fn a_server_that_was_set_up_anew_is_not_talked_to() {
     let mut scene = Scene::new().await;
     let secret = scene.secret(&scene.server.known("ed25519"));
     scene.look(secret.clone()).await.unwrap();
+    scene.seen.see(&scene.repo);
     scene.server.set_up_anew().await;
     let (reason, text) = scene.refused(secret).await;
     assert_eq!(reason, Reason::HostKeyRejected, "{text}");
     assert_eq!(text.matches("SHA256:").count(), 2, "{text}");
     set(&scene.branch(), "a.yaml", "2").await;
+    scene.seen.hold(&scene.repo);
 }
 
 #[tokio::test]

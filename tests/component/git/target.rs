@@ -127,13 +127,19 @@ async fn a_branch_that_someone_makes_first_is_a_lost_race() {
     hook(&scene.repo, "pre-receive", script);
     assert_eq!(scene.branch.publish(on(Start::New(base), "2")).await.unwrap(), Published::Raced);
     let hers = scene.branch.bring_target(base).await.unwrap().unwrap();
+    scene.seen.see(&scene.repo);
     let published = scene.branch.publish(on(Start::Tip(hers), "2")).await.unwrap();
     assert!(matches!(published, Published::Taken(_)), "{published:?}");
     assert_eq!(git(&scene.repo, &["rev-parse", "tagtide/updates~1"]), hers.to_string());
     // And one that was deleted meanwhile is not made anew under the feet of who deleted it.
     let tip = scene.branch.bring_target(base).await.unwrap().unwrap();
+    scene.seen.see(&scene.repo);
+    scene.seen.hold(&scene.repo);
     git(&scene.repo, &["update-ref", "-d", "refs/heads/tagtide/updates"]);
+    scene.seen.forget("tagtide/updates");
     assert_eq!(scene.branch.publish(on(Start::Tip(tip), "3")).await.unwrap(), Published::Raced);
+    assert_eq!(git(&scene.repo, &["branch", "--list", "tagtide/*"]), "");
+    scene.check();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
+use super::commit::CommitHead;
 use super::draft::Draft;
 use super::http::HttpTransport;
 use super::local::LocalRepository;
@@ -54,6 +55,8 @@ struct Remote {
 /// What a push came to.
 enum Outcome {
     Taken,
+    /// It was taken, and somebody has committed on top of it since.
+    BuiltUpon,
     Raced,
     Refused(String),
 }
@@ -281,7 +284,9 @@ impl Remote {
         let request = PushRequest { branch: name, old, new, options: &self.push_options, pack: &pack };
         let features = self.write_features().await?;
         let report = push_pack(&self.transport, features, &request).await;
-        match self.believe(name, old, new, report).await? {
+        match self.believe(name, held, (old, new), report).await? {
+            // The mirror is past it.
+            Outcome::BuiltUpon => Ok(Published::Taken(commits)),
             Outcome::Taken => {
                 if let Err(error) = self.keep(held, new, pack).await {
                     // The commit is on the server, which is what counts; it is fetched when it is needed.
@@ -298,21 +303,36 @@ impl Remote {
     async fn believe(
         &self,
         name: &BranchName,
-        old: Option<CommitId>,
-        new: CommitId,
+        held: Held,
+        (old, new): (Option<CommitId>, CommitId),
         report: Result<PushReport, WireError>,
     ) -> Result<Outcome, Error> {
-        if matches!(report, Ok(PushReport::Taken)) {
-            return Ok(Outcome::Taken);
-        }
-        let now = self.list(name).await?;
-        match report {
-            _ if now == Some(new) => Ok(Outcome::Taken),
-            _ if now != old => Ok(Outcome::Raced),
-            Ok(PushReport::Taken) => Ok(Outcome::Taken),
+        let told = match report {
+            Ok(PushReport::Taken) => return Ok(Outcome::Taken),
             Ok(PushReport::Refused(words)) => Ok(Outcome::Refused(words)),
             Err(error) => Err(error.into()),
+        };
+        let now = match self.list(name).await {
+            Ok(now) => now,
+            // What became of the push says more than why nobody can look.
+            Err(_) => return told,
+        };
+        match (now, told) {
+            (now, _) if now == Some(new) => Ok(Outcome::Taken),
+            (now, told) if now == old => told,
+            (Some(tip), Err(_)) if self.stands_on(held, tip, new).await => Ok(Outcome::BuiltUpon),
+            _ => Ok(Outcome::Raced),
         }
+    }
+
+    /// Whether a commit is one of the parents of a branch's tip. Where that can not be seen, it is not.
+    async fn stands_on(&self, held: Held, tip: CommitId, parent: CommitId) -> bool {
+        if self.hold(held, tip).await.is_err() {
+            return false;
+        }
+        let mirror = Arc::clone(&self.mirror);
+        let head = blocking(move || CommitHead::read(&mirror.repository()?, tip)).await;
+        head.is_ok_and(|head| head.parents.contains(&parent.0))
     }
 
     async fn write_features(&self) -> Result<WriteFeatures, Error> {

@@ -9,11 +9,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
 use tagtide::api::Reason;
-use tagtide::git::{Branch, BranchName, Coverage, Error, GitSecret, Published, RemoteAccess, RepositoryUrl};
+use tagtide::git::{
+    Branch, BranchName, CommitId, Coverage, Error, GitSecret, Published, RemoteAccess, RepositoryUrl,
+};
 use tagtide::net::{AddressGuard, Connections};
 
 use super::faulty_server::{Spoil, answer, broken, honest, is_push};
 use super::{InfraRepo, NAME, Scene, draft, foreign_commits_in_between, git, hook, mirror_in, open, set};
+use crate::support::invariants::Invariants;
 use crate::support::workspace;
 
 fn one_file() -> InfraRepo {
@@ -151,10 +154,36 @@ async fn a_push_whose_answer_is_lost_while_someone_builds_on_it_is_not_made_agai
     hook(&scene.repo, "post-receive", script);
     let head = scene.head().await;
     let published = scene.branch.publish(draft(head, "a.yaml", "2")).await.unwrap();
-    assert_eq!(published, Published::Raced, "look again: the branch is neither here nor there");
+    let ours = git(&scene.repo, &["rev-parse", "main~1"]);
+    assert_eq!(published, Published::Taken(vec![CommitId::parse(&ours).unwrap()]), "it is told of");
     let head = scene.head().await;
     assert_eq!(scene.files(head)["a.yaml"], "2", "the next plan finds it done");
     scene.check();
+}
+
+#[tokio::test]
+async fn what_became_of_a_push_is_told_although_nobody_can_look_afterwards() {
+    type Words = (fn() -> Response, Reason);
+    let cases: [Words; 2] = [
+        (|| answer(401, "expired"), Reason::AuthenticationFailed),
+        (|| answer(403, "archived"), Reason::AccessDenied),
+    ];
+    for (said, reason) in cases {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let spoil = move |request: Request, next: Next| {
+            let is_push = is_push(&request);
+            if is_over.fetch_or(is_push, Ordering::Relaxed) || is_push {
+                async move { if is_push { said() } else { answer(500, "down") } }.boxed()
+            } else {
+                next.run(request).boxed()
+            }
+        };
+        let mut scene = Scene::over(one_file(), spoil).await;
+        let head = scene.head().await;
+        let error = scene.branch.publish(draft(head, "a.yaml", "2")).await.unwrap_err();
+        assert_eq!(error.reason(), reason, "{error}");
+        scene.check();
+    }
 }
 
 #[tokio::test]
@@ -162,9 +191,11 @@ async fn a_branch_that_is_deleted_before_the_push_is_not_made_again() {
     let mut scene = Scene::over(one_file(), honest).await;
     let head = scene.head().await;
     git(&scene.repo, &["update-ref", "-d", "refs/heads/main"]);
+    scene.seen.forget("main");
     assert_eq!(scene.branch.publish(draft(head, "a.yaml", "2")).await.unwrap(), Published::Raced);
     let error = scene.branch.bring_up_to_date().await.unwrap_err();
     assert!(matches!(error, Error::BranchNotFound { .. }), "{error}");
+    scene.check();
 }
 
 #[tokio::test]
@@ -188,6 +219,7 @@ async fn an_executable_file_stays_executable() {
 async fn credentials_that_expire_before_the_push_are_told_so() {
     let expire = |_: Request, _: Next| async { answer(401, "expired") }.boxed();
     let repo = one_file();
+    let seen = Invariants::from_now_on(&repo);
     let server = super::FaultyServer::start(repo.root(), first_push(expire)).await;
     let cache = workspace::folder("cache");
     let branch = open(&server.url(NAME), &mirror_in(&cache), Some("Bearer t0ken")).unwrap();
@@ -195,6 +227,7 @@ async fn credentials_that_expire_before_the_push_are_told_so() {
     let error = branch.publish(draft(head, "a.yaml", "2")).await.unwrap_err();
     assert_eq!(error.reason(), Reason::AuthenticationFailed);
     assert_eq!(repo.commits("main").len(), 1);
+    seen.hold(&repo);
 }
 
 #[tokio::test]

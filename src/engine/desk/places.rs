@@ -6,8 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 /// The places that are free, and those who wait for one, each for a namespace.
 pub(super) struct Places<'a, T> {
     free: usize,
-    /// How many of all places one namespace may have.
-    share: usize,
+    has_others: bool,
     queues: HashMap<&'a str, Queue<T>>,
     /// Whoever is first in each namespace, with what is at work there.
     first: BinaryHeap<Reverse<(usize, T, &'a str)>>,
@@ -19,15 +18,15 @@ struct Queue<T> {
 }
 
 impl<'a, T: Copy + Ord> Places<'a, T> {
-    /// So many places, taken by the namespaces `at_work`. Where there are others, no namespace has more than half of them.
+    /// So many places, taken by the namespaces `at_work`. Where there are others, no namespace takes
+    /// more than it leaves, so that a few of them that all hang leave something to the next.
     pub(super) fn new(
         all: usize,
         has_others: bool,
         at_work: impl IntoIterator<Item = &'a str>,
         waiting: impl IntoIterator<Item = (&'a str, T)>,
     ) -> Self {
-        let share = if has_others { all.div_ceil(2) } else { all };
-        let mut places = Self { free: all, share, queues: HashMap::new(), first: BinaryHeap::new() };
+        let mut places = Self { free: all, has_others, queues: HashMap::new(), first: BinaryHeap::new() };
         for namespace in at_work {
             places.queue(namespace).at_work += 1;
             places.free = places.free.saturating_sub(1);
@@ -45,7 +44,7 @@ impl<'a, T: Copy + Ord> Places<'a, T> {
     pub(super) fn give(&mut self, may_begin: impl Fn(T) -> bool) -> Option<(&'a str, T)> {
         while self.free > 0 {
             let Reverse((at_work, one, namespace)) = self.first.pop()?;
-            if at_work >= self.share {
+            if self.has_others && at_work >= self.free {
                 // And so has every other one.
                 return None;
             }
@@ -87,16 +86,26 @@ mod tests {
 
     #[test]
     fn whose_namespace_has_the_fewest_at_work_comes_first_and_there_who_waits_longest() {
-        assert_eq!(given(4, &[], |_| true), ["hog 0", "shop 10", "zoo 11", "hog 1"]);
-        assert_eq!(given(5, &["hog", "hog"], |_| true), ["shop 10", "zoo 11", "shop 12"]);
+        assert_eq!(given(5, &[], |_| true), ["hog 0", "shop 10", "zoo 11", "hog 1"]);
+        assert_eq!(given(6, &["hog", "hog"], |_| true), ["shop 10", "zoo 11", "shop 12"]);
     }
 
     #[test]
     fn no_namespace_has_more_than_half_of_the_places_where_there_are_others() {
         let given = given(100, &["hog"; 48], |_| true);
-        assert_eq!(given, ["shop 10", "zoo 11", "shop 12", "hog 0", "hog 1"]);
+        assert_eq!(given, ["shop 10", "zoo 11", "shop 12", "hog 0"]);
         let mut alone = Places::new(4, false, [], (0..9).map(|turn| ("hog", turn)));
         assert_eq!(std::iter::from_fn(|| alone.give(|_| true)).count(), 4);
+    }
+
+    #[test]
+    fn two_namespaces_that_all_hang_leave_places_to_a_third() {
+        let waiting = (0..20).map(|turn| (if turn % 2 == 0 { "one" } else { "two" }, turn));
+        let mut places = Places::new(8, true, [], waiting);
+        let hanging: Vec<&str> = std::iter::from_fn(|| places.give(|_| true)).map(|(one, _)| one).collect();
+        assert_eq!(hanging.len(), 6);
+        let mut places = Places::new(8, true, hanging, [("one", 20), ("two", 21), ("three", 22)]);
+        assert_eq!(std::iter::from_fn(|| places.give(|_| true)).collect::<Vec<_>>(), [("three", 22)]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const MAX_SEARCHED: usize = if cfg!(test) { 1 << 20 } else { 2 << 30 };
 
 const TOO_MUCH_TO_SEARCH: Error = Error::TooMuch { most: MAX_SEARCHED, what: "bytes to search for versions" };
 
-/// The sites of one tree. A file is read once for each content it has: what it holds follows from its blob alone.
+/// The sites of one tree. A file is read again only where its blob at its path is another one.
 #[derive(Debug, Default)]
 pub(super) struct SiteIndex {
     tree: Option<TreeId>,

@@ -11,6 +11,9 @@ use crate::support::wait_until;
 /// InfraRepositories of each operator, all with the same address and branch, each for one policy.
 const REPOSITORIES: usize = 10;
 
+/// The metric that counts lost races.
+const RACED: &str = "tagtide_push_attempts_total{result=\"raced\"}";
+
 /// The objects of one operator: a policy and an InfraRepository for each app.
 fn objects(cluster: &Cluster, url: &str) -> String {
     let mut all = String::new();
@@ -54,7 +57,13 @@ async fn twenty_repositories_of_two_operators_share_a_branch() {
     let mut seen = Invariants::from_now_on(&one.repo);
     one.run_operator();
     two.run_operator();
+    // Jane commits between theirs, so that they race her too.
     for round in 1..=5 {
+        wait_until("more commits of theirs", Duration::from_secs(120), async || {
+            let landed = one.bot_commits().len();
+            if landed >= 3 * (round - 1) { Ok(()) } else { Err(landed) }
+        })
+        .await;
         one.repo.push_as("Jane", &[("README.md", &round.to_string())]);
         seen.see(&one.repo);
     }
@@ -79,6 +88,12 @@ async fn twenty_repositories_of_two_operators_share_a_branch() {
             // The places of the others' policies are none of its own.
             cluster.status_where(&infra, "well", |s| is(s, "SitesUnresolved")).await;
         }
+        let metrics = reqwest::get(format!("http://{}/metrics", cluster.listen)).await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        let raced = metrics.lines().find_map(|line| line.strip_prefix(RACED));
+        let raced: u64 = raced.unwrap_or("0").trim().parse().unwrap();
+        assert!(raced <= 2 * REPOSITORIES as u64, "{raced} races lost");
+        assert!(!metrics.contains("PushRace"), "nobody gave up");
         cluster.hold_in(&one.repo, &seen, &[], &[]).await;
     }
 }

@@ -31,6 +31,7 @@ mod renovate;
 mod shared;
 mod splice;
 mod stray;
+mod stuck;
 mod targets;
 mod text;
 mod value;

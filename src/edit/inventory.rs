@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::Origin;
 use super::choice;
+use super::stuck::Stuck;
 use super::value::held;
 use super::{
     Chart, ChartSource, ChartSources, FileSites, Obstacle, Owner, Part, ProblemReason, Site, Targets,
@@ -157,8 +158,11 @@ pub fn inventory(path: &str, text: &[u8]) -> Inventory {
     listing.take_problems(&marked);
     for switch in Switch::ALL {
         let found = find_sites(path, text, &targets(&[switch], true));
+        let stuck: BTreeMap<_, _> =
+            found.sites.iter().filter_map(|site| Some((&site.owner, Stuck::of(site)?.hinders()))).collect();
         for site in &found.sites {
-            let (obstacle, found_by) = (site.obstacle.as_deref(), FoundBy::Switch(switch));
+            let beside = stuck.get(&site.owner).filter(|_| site.part.is_at_a_digest());
+            let (obstacle, found_by) = (site.obstacle.as_deref().or(beside), FoundBy::Switch(switch));
             match &site.owner {
                 Owner::Image(image) => listing.take(site, obstacle, found_by, Some(image.clone())),
                 Owner::Chart(_) => listing.take(site, obstacle, found_by, None),

@@ -6,6 +6,7 @@ use super::apart::{self, HeldBack, InFile};
 use super::choice;
 use super::problem::unknown_policy;
 use super::proof::Proven;
+use super::stuck::Stuck;
 use super::value::{Verdict, judge_site};
 use super::yaml::Edit;
 use super::{FileSites, Obstacle, Owner, Part, Problem, ProblemReason, Site};
@@ -160,12 +161,6 @@ pub(super) struct Write<'s> {
     pub(super) value: String,
 }
 
-/// A digest that can not be written.
-struct Stuck<'s> {
-    line: u64,
-    obstacle: &'s Obstacle,
-}
-
 impl Write<'_> {
     pub(super) fn edit(&self) -> Edit<'_> {
         let site = self.followed.site;
@@ -253,14 +248,6 @@ impl Followed<'_> {
         self.problem(obstacle.reason, obstacle.message.clone())
     }
 
-    fn beside(self, digest: &Stuck<'_>) -> Problem {
-        let message = format!(
-            "the digest in line {} can not be written, and tag and digest move together; {}",
-            digest.line, digest.obstacle.message
-        );
-        self.problem(digest.obstacle.reason, message)
-    }
-
     fn contested(self, other: &ObjectKey) -> Problem {
         let message = format!(
             "both {} and {other} follow this image; write a marker behind the value that names the one it follows",
@@ -329,7 +316,7 @@ fn sort_out<'s>(
         match verdict {
             Verdict::Held => plan.held.push(Held { policy: policy.clone(), line: site.line }),
             Verdict::Write(_) if site.part.is_at_a_digest() && stuck.contains_key(policy) => {
-                plan.problems.extend(stuck.get(policy).map(|digest| followed.beside(digest)));
+                plan.problems.extend(stuck.get(policy).map(|digest| followed.hindered(&digest.hinders())));
             }
             Verdict::Write(value) => match here(followed).or_else(|| elsewhere(followed)) {
                 Some(HeldBack { reason, why }) => plan.problems.push(followed.problem(reason, why)),
@@ -343,12 +330,8 @@ fn sort_out<'s>(
 
 /// A digest of each policy in this file that can not be written: no tag moves without its digest.
 fn stuck<'s>(found: &'s FileSites, policies: &'s dyn Policies) -> BTreeMap<&'s ObjectKey, Stuck<'s>> {
-    let digests = found.sites.iter().filter(|site| site.part == Part::Digest);
-    let stuck = digests.filter_map(|site| {
-        let obstacle = site.obstacle.as_deref()?;
-        Some((apart::follower(site, policies)?, Stuck { line: site.line, obstacle }))
-    });
-    stuck.collect()
+    let stuck = found.sites.iter().filter_map(|site| Some((site, Stuck::of(site)?)));
+    stuck.filter_map(|(site, digest)| Some((apart::follower(site, policies)?, digest))).collect()
 }
 
 /// The policies of which nothing in this file may move, each with the reason: one of its tags must stay, and a name or

@@ -260,7 +260,13 @@ impl<S: SecretSource> Inquiry<'_, S> {
 
     async fn ask_one(&self, source: &Source) -> Result<Scanned, ScanError> {
         let (tools, began) = (self.tools, Instant::now());
-        let access = self.access(source, &tools.reads.of(self.secrets)).await?;
+        let access = match self.access(source, &tools.reads.of(self.secrets)).await {
+            Err(error) if !error.is_no_answer() => {
+                // Whoever mends a Secret is not told for some seconds more that it can not be used.
+                self.access(source, &tools.reads.since(self.secrets, began)).await
+            }
+            access => access,
+        }?;
         let _turn = tools.turns.wait(source.host(), source.scans_at_once()).await;
         let answer = self.choose(source, &access).await;
         if answer.as_ref().is_err_and(is_refusal) {

@@ -18,6 +18,9 @@ const TAGS: usize = 2_000;
 /// What a steady fleet must keep to; and it must write no status.
 const MOST_MIB: f64 = 48.0;
 
+/// A tenth of the 8.8 ms that Flux's image-reflector-controller takes for a scan of so many tags.
+const MOST_CPU_MS: f64 = 0.88;
+
 /// What the fleet took while nothing changed, after each policy had chosen once.
 pub struct Fleet {
     policies: usize,
@@ -117,14 +120,15 @@ impl fmt::Display for Fleet {
             "| the operator, nothing changes | scans | CPU ms a scan | MiB | API requests | status writes | goal |"
         )?;
         writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | --- |")?;
-        let is_met = self.peak_mib <= MOST_MIB && self.status_writes == 0;
+        let cpu_ms = self.cpu_seconds * 1000.0 / self.scans as f64;
+        let is_met = cpu_ms <= MOST_CPU_MS && self.peak_mib <= MOST_MIB && self.status_writes == 0;
         writeln!(
             f,
-            "| {} policies, as many images × {TAGS} tags, interval 1 min, over {} s | {} | {:.2} | {:.0} | {} | {} | {}≤ {MOST_MIB} MiB, 0 status writes |",
+            "| {} policies, as many images × {TAGS} tags, interval 1 min, over {} s | {} | {:.2} | {:.0} | {} | {} | {}≤ {MOST_CPU_MS} ms, ≤ {MOST_MIB} MiB, 0 status writes |",
             self.policies,
             self.over.as_secs(),
             self.scans,
-            self.cpu_seconds * 1000.0 / self.scans as f64,
+            cpu_ms,
             self.peak_mib,
             self.requests,
             self.status_writes,

@@ -114,7 +114,8 @@ pub struct Held {
 ///
 /// Each site is judged by itself, so that one bad marker does not stop the others; but where a policy's tag must stay
 /// because it would go down, its digests and names in the same file stay too, and its other tags beside them: a digest
-/// never moves without its tag. Where one of its digests is not known, its tags in the same file stay, but for whole references. What belongs to tags and digests in other files stays where the policies say so.
+/// never moves without its tag. Where one of its digests is not known, its tags in the same file stay, but for whole
+/// references. What belongs to tags and digests in other files stays where the policies say so.
 ///
 /// # Errors
 /// That of `read`.

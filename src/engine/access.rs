@@ -6,7 +6,6 @@ use super::asker::Asker;
 use super::hooks::{check_webhook, secret_of_webhook};
 use super::settings::Settings;
 use super::sources::{host_of, sources_of};
-
 use super::world::{AccountError, ConfigMapError, SecretData, SecretError, SecretSource};
 use crate::api::{
     ClusterImageRegistry, ClusterImageRegistrySpec, ConfigMapRef, ImagePolicy, ObjectKey, Reason, SecretRef,

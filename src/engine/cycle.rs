@@ -171,15 +171,16 @@ impl Workbench {
         signer: Option<&Signer>,
         metrics: &Metrics,
     ) -> Result<Report, RepositoryError> {
-        for attempt in 1..ATTEMPTS {
+        let mut attempt = 1;
+        loop {
             match self.work(world, order, signer, metrics).await {
-                Err(RepositoryError::Git(git::Error::Crowded)) => {
+                Err(RepositoryError::Git(git::Error::Crowded)) if attempt < ATTEMPTS => {
                     tokio::time::sleep(pause(ATTEMPTS) * attempt).await;
+                    attempt += 1;
                 }
                 done => return done,
             }
         }
-        self.work(world, order, signer, metrics).await
     }
 
     async fn work<W: World>(

@@ -122,7 +122,7 @@ pub struct Tools {
 pub(super) struct Inquiry<'a, S> {
     pub(super) secrets: &'a S,
     pub(super) tools: &'a Tools,
-    /// Who asks the host itself, where the policies say it. No mirror hears of it.
+    /// Who asks the host itself, where the policies say it.
     pub(super) asker: Option<&'a Asker>,
     pub(super) policies: &'a [Arc<Policy>],
     /// What each policy chose before.
@@ -145,6 +145,18 @@ impl Tools {
             reads: Reads::default(),
             turns: Turns::default(),
         }
+    }
+
+    /// How to ask a source. `asker` is who asks the host itself, where a policy says it: no mirror hears of it.
+    pub(super) async fn access<S: SecretSource>(
+        &self,
+        secrets: &S,
+        source: &Source,
+        asker: Option<&Asker>,
+    ) -> Result<Access, AccessError> {
+        let asker = asker.filter(|_| source.mirror_of.is_none());
+        let Self { client, identities, .. } = self;
+        access_for(secrets, client, identities, &source.image, asker, source.registry.as_deref()).await
     }
 }
 
@@ -280,9 +292,7 @@ impl<S: SecretSource> Inquiry<'_, S> {
     }
 
     async fn access<R: SecretSource>(&self, source: &Source, secrets: &R) -> Result<Access, AccessError> {
-        let asker = self.asker.filter(|_| source.mirror_of.is_none());
-        let Tools { client, identities, .. } = self.tools;
-        access_for(secrets, client, identities, &source.image, asker, source.registry.as_deref()).await
+        self.tools.access(secrets, source, self.asker).await
     }
 
     async fn choose(&self, source: &Source, access: &Access) -> Result<Scanned, registry::Error> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use super::access::{AccessError, access_for};
+use super::access::AccessError;
 use super::asker::Asker;
 use super::inquiry::{ScanError, Tools};
 use super::plan::{Plan, Wish, Wishes, held_digest, held_tag};
@@ -112,13 +112,9 @@ impl Recheck {
         let Some(Authority { source: Some(source), asker }) = authority else {
             return Err(AccessError::NothingToAsk.into());
         };
-        let Tools { client, identities, turns, .. } = &self.tools;
-        // No mirror hears of who asks the host.
-        let asker = asker.as_ref().filter(|_| source.mirror_of.is_none());
-        let (image, registry) = (&source.image, source.registry.as_deref());
-        let access = access_for(secrets, client, identities, image, asker, registry).await?;
-        let _turn = turns.wait(source.host(), source.scans_at_once()).await;
-        Ok(client.digest(image, tag, &access).await?)
+        let access = self.tools.access(secrets, source, asker.as_ref()).await?;
+        let _turn = self.tools.turns.wait(source.host(), source.scans_at_once()).await;
+        Ok(self.tools.client.digest(&source.image, tag, &access).await?)
     }
 }
 

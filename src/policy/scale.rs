@@ -93,8 +93,21 @@ impl Scale {
     /// The rule that puts a rank out, if one does.
     #[inline]
     pub(super) fn refusal(&self, rank: &Rank<'_>) -> Option<Refusal> {
+        self.semver(rank).and_then(|(semver, version)| semver.refusal(version))
+    }
+
+    /// Whether a rank of its kind may be admitted: a release always, a pre-release where the policy chooses from such.
+    pub(super) fn ever_admits(&self, rank: &Rank<'_>) -> bool {
+        self.semver(rank).is_none_or(|(semver, version)| {
+            version.pre.is_empty() || semver.range.lets_prereleases_in(semver.prereleases)
+        })
+    }
+
+    /// The range and the version, where that is how tags are ranked; no other scale puts a rank out.
+    #[inline]
+    fn semver<'s, 'r, 't>(&'s self, rank: &'r Rank<'t>) -> Option<(&'s SemverScale, &'r Version<'t>)> {
         match (self, rank) {
-            (Self::Semver(semver), Rank::Version(version)) => semver.refusal(version),
+            (Self::Semver(semver), Rank::Version(version)) => Some((semver, version)),
             (
                 Self::Semver(_)
                 | Self::Calver(_)
@@ -104,24 +117,6 @@ impl Scale {
                 | Self::Follow(_),
                 _,
             ) => None,
-        }
-    }
-
-    /// Whether a rank of its kind may be admitted: a release always, a pre-release where the policy chooses from such.
-    pub(super) fn ever_admits(&self, rank: &Rank<'_>) -> bool {
-        match (self, rank) {
-            (Self::Semver(semver), Rank::Version(version)) => {
-                version.pre.is_empty() || semver.range.lets_prereleases_in(semver.prereleases)
-            }
-            (
-                Self::Semver(_)
-                | Self::Calver(_)
-                | Self::Numerical(_)
-                | Self::Alphabetical(_)
-                | Self::NewestBuild
-                | Self::Follow(_),
-                _,
-            ) => true,
         }
     }
 
